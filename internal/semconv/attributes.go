@@ -1,0 +1,125 @@
+package semconv
+
+import "go.opentelemetry.io/otel/attribute"
+
+// Attribute keys of the OpenTelemetry registry.
+const (
+	// RPCMethod is the fully-qualified method without a leading slash,
+	// "pkg.Service/Method".
+	RPCMethod = attribute.Key("rpc.method")
+	// RPCResponseStatusCode is the gRPC status code's name, "PERMISSION_DENIED".
+	RPCResponseStatusCode = attribute.Key("rpc.response.status_code")
+	// ErrorType is the trat.Reason of a failure.
+	ErrorType = attribute.Key("error.type")
+	// EnduserPseudoID is a keyed hash of the subject (opt-in).
+	EnduserPseudoID = attribute.Key("enduser.pseudo.id")
+)
+
+// Attribute keys for the TraT.
+const (
+	// TokenTxn is the transaction id. Spans and logs only.
+	TokenTxn = attribute.Key("txn_token.txn")
+	// TokenHash is the first 16 hexadecimal digits of the token's SHA-256. Spans
+	// and logs only.
+	TokenHash = attribute.Key("txn_token.hash")
+	// TokenFingerprint is the whole SHA-256 of the token, base64url, 43 characters.
+	// Logs only, audit records above all.
+	TokenFingerprint = attribute.Key("txn_token.fingerprint")
+	// TokenResult is the outcome, one of the Result values.
+	TokenResult = attribute.Key("txn_token.result")
+	// TokenMode is how strictly the method is guarded, one of the Mode values.
+	TokenMode = attribute.Key("txn_token.mode")
+	// TokenReqWL is the workload that asked the token service for the token. Not on
+	// metrics.
+	TokenReqWL = attribute.Key("txn_token.req_wl")
+	// TokenScope is the list of scope tokens (opt-in: it may reveal intent).
+	TokenScope = attribute.Key("txn_token.scope")
+	// TokenRemainingLifetime is the time until exp, in seconds (double).
+	TokenRemainingLifetime = attribute.Key("txn_token.remaining_lifetime")
+	// TokenSize is the token's size in bytes (int).
+	TokenSize = attribute.Key("txn_token.size")
+	// TokenReplacementCount is how often the token was replaced (int).
+	TokenReplacementCount = attribute.Key("txn_token.replacement_count")
+	// TokenIssuer is the token's iss. Logs only.
+	TokenIssuer = attribute.Key("txn_token.issuer")
+	// TokenSubjectTokenType is the requested subject_token_type, from the closed set
+	// that the token service serves; OtherSubjectTokenType otherwise.
+	TokenSubjectTokenType = attribute.Key("txn_token.subject_token_type")
+	// TokenPolicyVersion is the hash of the issuance policy. Logs only.
+	TokenPolicyVersion = attribute.Key("txn_token.policy_version")
+	// TokenOutcome is what the carrier did, one of the Outcome values.
+	TokenOutcome = attribute.Key("txn_token.outcome")
+	// TokenStreamAction is what was done with an expired stream.
+	TokenStreamAction = attribute.Key("txn_token.stream.action")
+)
+
+// Attribute keys for the call chain and the mTLS peer.
+const (
+	ChainResult     = attribute.Key("txn_chain.result")
+	ChainDepth      = attribute.Key("txn_chain.depth")
+	ChainLinkHash   = attribute.Key("txn_chain.link.hash")
+	ChainParentHash = attribute.Key("txn_chain.parent.hash")
+	ChainTraceMatch = attribute.Key("txn_chain.trace_match")
+	ChainMode       = attribute.Key("txn_chain.mode")
+	ChainAlg        = attribute.Key("txn_chain.alg")
+	// ChainPeerID is the SPIFFE ID of the mTLS peer. Server spans and logs only.
+	ChainPeerID = attribute.Key("txn_chain.peer.id")
+)
+
+// Values of TokenResult.
+const (
+	// ResultOK: the token was accepted, issued or fetched.
+	ResultOK = "ok"
+	// ResultDenied: refused because of what the caller sent or is.
+	ResultDenied = "denied"
+	// ResultWouldDeny: served, but strict mode would have refused.
+	ResultWouldDeny = "would_deny"
+	// ResultExempt: the method needs no token.
+	ResultExempt = "exempt"
+	// ResultError: refused because the check itself could not be made.
+	ResultError = "error"
+)
+
+// Values of TokenMode.
+const (
+	ModeStrict   = "strict"
+	ModePresence = "presence"
+	ModeShadow   = "shadow"
+	// ModeOff is the mode of an exempt method.
+	ModeOff = "off"
+)
+
+// Values of TokenOutcome.
+const (
+	// OutcomeAttached: the token went out with the call.
+	OutcomeAttached = "attached"
+	// OutcomeStripped: an outside caller's metadata was removed at the edge.
+	OutcomeStripped = "stripped"
+	// OutcomeBlocked: the call was refused before it left; ErrorType says why.
+	OutcomeBlocked = "blocked"
+	// OutcomeExpired: the call was refused because its token has expired.
+	OutcomeExpired = "expired"
+	// OutcomeAbsent: the call was refused because there is no token in its context.
+	OutcomeAbsent = "absent"
+)
+
+// OtherSubjectTokenType is the value of TokenSubjectTokenType on metrics for a type
+// that is not served.
+const OtherSubjectTokenType = "_OTHER"
+
+// Names of log events: the value of the EventName key of a log record. A record's
+// message is constant text.
+const (
+	EventName = "event.name"
+
+	EventVerificationFailed = "txn_token.verification.failed" // WARN
+	EventIssuanceDenied     = "txn_token.issuance.denied"     // WARN
+	EventIssued             = "txn_token.issued"              // INFO, audit
+	EventReplaced           = "txn_token.replaced"            // INFO
+	EventLeakDetected       = "txn_token.leak.detected"       // ERROR
+	EventEgressBlocked      = "txn_token.egress.blocked"      // WARN
+	EventChainAudit         = "txn_chain.audit"               // INFO, one per verified hop
+	EventKeysRefreshed      = "txn_token.keys.refreshed"      // INFO
+	EventKeysStale          = "txn_token.keys.stale"          // ERROR
+	EventStreamExpired      = "txn_token.stream.expired"      // INFO
+)

@@ -1,0 +1,123 @@
+package semconv
+
+// Instrument is the identity of one metric instrument: what a meter needs to make
+// it. Buckets are explicit histogram boundaries, in Unit.
+type Instrument struct {
+	Name        string
+	Unit        string
+	Description string
+	Buckets     []float64
+}
+
+// Units of the instruments, in UCUM.
+const (
+	unitSeconds = "s"
+	unitBytes   = "By"
+)
+
+// verifyBuckets span a cached verification (some microseconds) to one that waits.
+func verifyBuckets() []float64 {
+	return []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3}
+}
+
+// Instruments of the guard and the carrier.
+var (
+	// ServerVerifications counts judged calls by TokenResult, TokenMode, RPCMethod
+	// and, when refused, ErrorType.
+	ServerVerifications = Instrument{
+		Name: "txn_token.server.verifications", Unit: "{verification}",
+		Description: "Calls that the guard judged.",
+	}
+	// ServerVerificationDuration is the time the guard took, by TokenResult. The
+	// handler is not included.
+	ServerVerificationDuration = Instrument{
+		Name: "txn_token.server.verification.duration", Unit: unitSeconds,
+		Description: "Time the guard took to judge a call.", Buckets: verifyBuckets(),
+	}
+	// ClientPropagations counts outgoing calls by TokenOutcome and, when refused,
+	// ErrorType.
+	ClientPropagations = Instrument{
+		Name: "txn_token.client.propagations", Unit: "{call}",
+		Description: "Outgoing calls by what became of their Transaction Token.",
+	}
+	// StreamExpirations counts streams that outlived their token, by
+	// TokenStreamAction.
+	StreamExpirations = Instrument{
+		Name: "txn_token.stream.expirations", Unit: "{stream}",
+		Description: "Streams that outlived their Transaction Token.",
+	}
+)
+
+// Instruments of the token service.
+var (
+	// Issuances counts Exchange decisions by TokenResult, TokenSubjectTokenType and,
+	// when refused, ErrorType.
+	Issuances = Instrument{
+		Name: "txn_token.issuances", Unit: "{token}",
+		Description: "Decisions of the token service.",
+	}
+	// IssuanceDuration is the time one decision took, by TokenResult.
+	IssuanceDuration = Instrument{
+		Name: "txn_token.issuance.duration", Unit: unitSeconds,
+		Description: "Time the token service took to decide.",
+		Buckets:     []float64{100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1, 2.5},
+	}
+	// TokenLifetime is exp - iat of issued tokens.
+	TokenLifetime = Instrument{
+		Name: "txn_token.lifetime", Unit: unitSeconds,
+		Description: "Lifetime of issued Transaction Tokens.",
+		Buckets:     []float64{1, 2, 5, 10, 15, 20, 30, 60, 90, 120, 180, 240, 300},
+	}
+	// IssuedTokenSize is the size of issued tokens.
+	IssuedTokenSize = Instrument{
+		Name: "txn_token.token.size", Unit: unitBytes,
+		Description: "Size of issued Transaction Tokens.",
+		Buckets:     []float64{256, 384, 512, 640, 768, 1024, 1536, 2048, 3072, 4096},
+	}
+	// AuditFailures counts audit records that could not be written.
+	AuditFailures = Instrument{
+		Name: "txn_token.audit.failures", Unit: "{record}",
+		Description: "Audit records that could not be written.",
+	}
+	// ReplayCacheSize is the number of entries of a replay store.
+	ReplayCacheSize = Instrument{
+		Name: "txn_token.replay_cache.size", Unit: "{entry}",
+		Description: "Entries in the replay store.",
+	}
+	// ReplayCacheRejections counts what a replay store refused.
+	ReplayCacheRejections = Instrument{
+		Name: "txn_token.replay_cache.rejections", Unit: "{rejection}",
+		Description: "Replays that were refused.",
+	}
+)
+
+// Instruments of key distribution.
+var (
+	// KeysAge is the time since the key set was last received.
+	KeysAge = Instrument{
+		Name: "txn_token.keys.age", Unit: unitSeconds,
+		Description: "Time since the verification key set was last received.",
+	}
+	// KeysRefreshes counts received or refused key sets by TokenResult.
+	KeysRefreshes = Instrument{
+		Name: "txn_token.keys.refreshes", Unit: "{refresh}",
+		Description: "Key sets that were received.",
+	}
+)
+
+// Instruments of the call chain.
+var (
+	ChainVerifications = Instrument{
+		Name: "txn_chain.server.verifications", Unit: "{verification}",
+		Description: "Call chains that the guard judged.",
+	}
+	ChainLinks = Instrument{
+		Name: "txn_chain.links", Unit: "{link}",
+		Description: "Links of received call chains.",
+		Buckets:     []float64{1, 2, 3, 4, 5, 6, 8, 12, 16},
+	}
+	ChainSignDuration = Instrument{
+		Name: "txn_chain.client.sign.duration", Unit: unitSeconds,
+		Description: "Time to sign a link, waiting for its group included.", Buckets: verifyBuckets(),
+	}
+)
