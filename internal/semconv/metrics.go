@@ -1,14 +1,5 @@
 package semconv
 
-// Instrument is the identity of one metric instrument: what a meter needs to make
-// it. Buckets are explicit histogram boundaries, in Unit.
-type Instrument struct {
-	Name        string
-	Unit        string
-	Description string
-	Buckets     []float64
-}
-
 // Units of the instruments, in UCUM.
 const (
 	unitSeconds = "s"

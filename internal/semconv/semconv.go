@@ -1,6 +1,6 @@
 // Package semconv holds the names of this module's telemetry: attribute keys,
 // their closed sets of values, metric instruments and log event names. It is
-// names only; what is recorded where, and what must never be, is the business of
+// names and nothing more; what is recorded where, and what must never be, is the business of
 // the packages that record.
 //
 // Rules that every user of these names keeps:
