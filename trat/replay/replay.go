@@ -1,0 +1,38 @@
+// Package replay remembers what was accepted, so that it is accepted once.
+//
+// A Store marks keys: the first Mark of a key is fresh, every later one until the
+// key's expiry is not. Callers mark only what they have fully verified, and choose
+// keys that cannot collide across kinds, such as a hash of kind, issuer and jti.
+// Memory is the store of one process; a store shared by replicas implements the
+// same interface and proves itself with package replaytest.
+package replay
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// MaxKeySize is the largest key a Store takes, in bytes. Hash what may be longer.
+const MaxKeySize = 128
+
+// Errors of a Store. A caller that gets any error must refuse what it wanted to
+// mark: whether that was seen before is unknown.
+var (
+	// ErrFull: the store holds as many live keys as it may. It never forgets a
+	// live key to make room.
+	ErrFull = errors.New("replay: store is full of live keys")
+	// ErrExpired: the key's expiry has passed, so the store would not remember it.
+	ErrExpired = errors.New("replay: expiry has passed")
+	// ErrKey: the key is empty or longer than MaxKeySize.
+	ErrKey = errors.New("replay: bad key size")
+)
+
+// Store remembers keys until they expire. Implementations are safe for concurrent
+// use: of any number of concurrent Marks of one key exactly one is fresh.
+type Store interface {
+	// Mark records key until expiry and reports whether it was new. The expiry of
+	// a key that is already recorded does not change. After an error, fresh is
+	// false and the caller refuses.
+	Mark(ctx context.Context, key string, expiry time.Time) (fresh bool, err error)
+}
