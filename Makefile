@@ -1,0 +1,101 @@
+# Needs Go, git, make, bash and a C compiler (for the race detector). Every other tool is
+# pinned in internal/tools, built and cached by Go; the network is used for Go modules only.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+# Three modules, because the tools' own dependencies exclude each other (see their go.mod).
+TOOL      := $(GO) tool -modfile=internal/tools/go.mod
+BUF       := $(GO) tool -modfile=internal/tools/buf/go.mod buf
+LINT_MOD  := internal/tools/lint/go.mod
+
+FUZZTIME  ?= 30s
+TESTFLAGS ?=
+
+# The TokenService as last released. Compatibility is promised from one release to the next,
+# and a committed image, unlike a tag, is there in every clone.
+BASELINE  := proto/baseline.binpb.gz
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: all
+all: generate lint test conformance ## Generate, lint, test, and check the requirements
+
+.PHONY: test
+test: ## Run the tests under the race detector (TESTFLAGS adds flags)
+	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz function for FUZZTIME (30s)
+	internal/tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: conformance
+conformance: ## Report which requirements have a test; fail when a closed milestone lacks one
+	$(GO) run ./internal/conformance
+
+.PHONY: demo
+demo: ## Run the example shop end to end, then attack it
+	$(GO) run ./examples/shop/demo
+
+.PHONY: bench
+bench: ## Measure against the budgets and print the table
+	cd internal/bench && $(GO) run .
+
+.PHONY: generate
+generate: ## Generate gen/ from proto/
+	$(BUF) generate
+
+# Compares with a fresh generation outside the tree, so that it finds edited, missing and
+# superfluous files alike and leaves the working tree as it was.
+.PHONY: check-generate
+check-generate: ## Fail when gen/ is not what proto/ generates
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(BUF) generate -o "$$fresh"; \
+	diff -r gen "$$fresh/gen" || { echo 'gen/ differs from what proto/ generates: run make generate' >&2; exit 1; }
+
+.PHONY: lint
+lint: lint-go lint-proto lint-shell ## Run every linter
+
+# go vet runs on its own too: golangci-lint's copy leaves out some analyzers, and the
+# benchmarks are a module that it does not enter from here.
+.PHONY: lint-go
+lint-go: ## Lint the Go code (golangci-lint, go vet)
+	$(GO) tool -modfile=$(LINT_MOD) golangci-lint run ./...
+	$(GO) vet ./...
+	cd internal/bench && $(GO) vet ./...
+
+.PHONY: format
+format: ## Format the Go and proto files
+	$(GO) tool -modfile=$(LINT_MOD) golangci-lint fmt
+	$(BUF) format --write proto
+
+.PHONY: lint-proto
+lint-proto: breaking ## Lint the proto files and check their format and compatibility
+	$(BUF) lint
+	$(BUF) format --diff --exit-code proto
+
+.PHONY: lint-shell
+lint-shell: ## Check the syntax of the shell scripts
+	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
+
+.PHONY: breaking
+breaking: ## Fail when the wire or JSON form of trat.v1 breaks with the last release
+	$(BUF) breaking proto --against $(BASELINE) --exclude-imports
+
+.PHONY: breaking-baseline
+breaking-baseline: ## Make the present trat.v1 the one that `make breaking` compares with (at a release)
+	$(BUF) build --path proto/trat --exclude-source-info -o $(BASELINE)
+
+# The tool modules are left out: tidy would fetch the test dependencies of everything they use.
+.PHONY: tidy-check
+tidy-check: ## Fail when go.mod or go.sum is not tidy
+	$(GO) mod tidy -diff
+	cd internal/bench && $(GO) mod tidy -diff
+
+.PHONY: benchstat
+benchstat: ## Compare benchmark results: make benchstat ARGS='old.txt new.txt'
+	$(TOOL) benchstat $(ARGS)
