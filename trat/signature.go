@@ -1,0 +1,103 @@
+package trat
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/asn1"
+	"errors"
+	"math/big"
+)
+
+// ecdsaSize is the length of a P-256 signature in a JWS: r and s, each of 32 bytes
+// (RFC 7518 section 3.4).
+const ecdsaSize = 64
+
+var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+
+// verify reports whether sig is k's signature of input.
+func (k *Key) verify(input string, sig []byte) bool {
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
+		if len(sig) != ecdsaSize {
+			return false
+		}
+		digest := sha256.Sum256([]byte(input))
+		var der [maxDERSize]byte
+		return ecdsa.VerifyASN1(public, digest[:], appendDER(der[:0], sig))
+	case ed25519.PublicKey:
+		return ed25519.Verify(public, []byte(input), sig)
+	case *rsa.PublicKey:
+		digest := sha256.Sum256([]byte(input))
+		if k.alg == PS256 {
+			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], sig, pssOptions) == nil
+		}
+		return k.alg == RS256 && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], sig) == nil
+	}
+	return false
+}
+
+// maxDERSize is the length of a P-256 signature in DER whose integers both need a
+// leading zero byte.
+const maxDERSize = 2 + 2*(2+1+ecdsaSize/2)
+
+// appendDER appends r||s as the ASN.1 SEQUENCE that crypto/ecdsa reads. Going
+// through math/big would double the allocations of a verification.
+func appendDER(dst, sig []byte) []byte {
+	dst = append(dst, 0x30, 0)
+	dst = appendDERInteger(dst, sig[:ecdsaSize/2])
+	dst = appendDERInteger(dst, sig[ecdsaSize/2:])
+	dst[1] = byte(len(dst) - 2)
+	return dst
+}
+
+func appendDERInteger(dst, n []byte) []byte {
+	for len(n) > 1 && n[0] == 0 {
+		n = n[1:]
+	}
+	pad := n[0] >> 7 // an integer with its highest bit set would be negative
+	dst = append(dst, 0x02, byte(len(n))+pad)
+	if pad == 1 {
+		dst = append(dst, 0)
+	}
+	return append(dst, n...)
+}
+
+// sign returns the JWS signature of input by key, whose public half is bound to
+// alg.
+func sign(key crypto.Signer, alg Algorithm, input []byte) ([]byte, error) {
+	if alg == EdDSA {
+		return key.Sign(rand.Reader, input, crypto.Hash(0))
+	}
+	digest := sha256.Sum256(input)
+	switch alg {
+	case ES256:
+		der, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		return fromDER(der)
+	case PS256:
+		return key.Sign(rand.Reader, digest[:], pssOptions)
+	case RS256:
+		return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	}
+	return nil, errNotAllowed
+}
+
+// fromDER returns r||s of an ASN.1 signature.
+func fromDER(der []byte) ([]byte, error) {
+	var sig struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(der, &sig)
+	if err != nil || len(rest) != 0 || sig.R.Sign() <= 0 || sig.S.Sign() <= 0 ||
+		sig.R.BitLen() > 8*ecdsaSize/2 || sig.S.BitLen() > 8*ecdsaSize/2 {
+		return nil, errors.New("signer returned no P-256 signature")
+	}
+	out := make([]byte, ecdsaSize)
+	sig.R.FillBytes(out[:ecdsaSize/2])
+	sig.S.FillBytes(out[ecdsaSize/2:])
+	return out, nil
+}
