@@ -47,6 +47,18 @@ const (
 	TokenSubjectTokenType = attribute.Key("txn_token.subject_token_type")
 	// TokenPolicyVersion is the hash of the issuance policy. Logs only.
 	TokenPolicyVersion = attribute.Key("txn_token.policy_version")
+	// TokenPolicyRule is the name of the policy rule that granted. Logs only.
+	TokenPolicyRule = attribute.Key("txn_token.policy_rule")
+	// TokenSubjectIssuer is the issuer of the verified subject token. Logs only.
+	TokenSubjectIssuer = attribute.Key("txn_token.subject_issuer")
+	// TokenRequestID is the request_id of an Exchange. Logs only.
+	TokenRequestID = attribute.Key("txn_token.request_id")
+	// TokenIssuedAt and TokenExpiry are the token's iat and exp. Logs only.
+	TokenIssuedAt = attribute.Key("txn_token.issued_at")
+	TokenExpiry   = attribute.Key("txn_token.expiry")
+	// TokenOutlivesSubject says that the token ends after its subject token (bool).
+	// Logs only.
+	TokenOutlivesSubject = attribute.Key("txn_token.outlives_subject")
 	// TokenOutcome is what the carrier did, one of the Outcome values.
 	TokenOutcome = attribute.Key("txn_token.outcome")
 	// TokenStreamAction is what was done with an expired stream.
