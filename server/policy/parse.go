@@ -1,0 +1,104 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// MaxFileSize is the largest policy file that Parse reads, in bytes.
+const MaxFileSize = 1 << 20
+
+// formatVersion is the version of the file format that this package reads.
+const formatVersion = "1"
+
+// Parse compiles a policy file. Its error joins a *Problem for each thing that is
+// wrong, with line, rule and key; then there is no policy.
+func Parse(text []byte) (*Policy, error) {
+	if len(text) > MaxFileSize {
+		return nil, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
+	}
+	var r reader
+	rules := r.file(text)
+	r.checkNames(rules)
+	r.checkOverlaps(rules)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+
+	sum := sha256.Sum256(text)
+	p := &Policy{version: hex.EncodeToString(sum[:])}
+	for _, rule := range rules {
+		p.rules.add(rule)
+	}
+	return p, nil
+}
+
+func (r *reader) file(text []byte) []*rule {
+	top := r.document(text)
+	if top == nil {
+		return nil
+	}
+	var version, list *yaml.Node
+	for _, m := range r.mapping(top, "") {
+		switch m.key.Value {
+		case "version":
+			version = m.value
+		case "rules":
+			list = m.value
+		default:
+			r.add(m.key, m.key.Value, "unknown key")
+		}
+	}
+	if version == nil {
+		r.add(top, "version", "is missing")
+	} else if version.ShortTag() != "!!int" || version.Value != formatVersion {
+		r.add(version, "version", "want %s: this program reads no other format", formatVersion)
+	}
+	if list == nil {
+		r.add(top, "rules", "is missing; a policy that grants nothing says so: rules: []")
+		return nil
+	}
+	var rules []*rule
+	for i, n := range r.sequence(list, "rules") {
+		rules = append(rules, r.readRule(n, i+1))
+	}
+	return rules
+}
+
+// checkNames finds names that are used twice.
+func (r *reader) checkNames(rules []*rule) {
+	first := make(map[string]*rule, len(rules))
+	for _, rule := range rules {
+		if rule.name == "" {
+			continue
+		}
+		if other, dup := first[rule.name]; dup {
+			r.rule = strconv.Quote(rule.name)
+			r.addAt(rule.line, "name", "is also the name of the rule in line %d", other.line)
+			continue
+		}
+		first[rule.name] = rule
+	}
+	r.rule = ""
+}
+
+// checkOverlaps finds pairs of rules that could both decide one request: some
+// requester, token type, issuer and scope belongs to both.
+func (r *reader) checkOverlaps(rules []*rule) {
+	for i, a := range rules {
+		for _, b := range rules[:i] {
+			scope, ok := a.overlaps(b)
+			if !ok {
+				continue
+			}
+			r.rule = strconv.Quote(a.name)
+			r.addAt(a.line, "requester", "overlaps rule %q in line %d: both grant %q to the same requester for the same subject token",
+				b.name, b.line, scope)
+		}
+	}
+	r.rule = ""
+}

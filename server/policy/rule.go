@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// set is a set of strings.
+type set map[string]struct{}
+
+func (s set) has(v string) bool {
+	_, ok := s[v]
+	return ok
+}
+
+// rule is one compiled rule. It is immutable.
+type rule struct {
+	name      string
+	requester requester
+	types     []string
+	issuers   []string // empty: every issuer the service is configured with
+	// scopes maps a scope of a subject token to the scopes of a TraT it carries.
+	scopes map[string][]string
+	// grants is what a subject token without a scope carries.
+	grants set
+	// reach is every scope this rule can grant.
+	reach set
+
+	copyContext     []string
+	addContext      map[string]string
+	requiredDetails []string
+	optionalDetails []string
+
+	lifetime      time.Duration
+	allowOutlive  bool
+	impersonation bool
+
+	line int // where the rule stands, for problems
+}
+
+func (r *rule) takes(subjectTokenType string) bool {
+	if subjectTokenType == typeUnsignedJSON && !r.impersonation {
+		return false
+	}
+	return slices.Contains(r.types, subjectTokenType)
+}
+
+func (r *rule) trusts(issuer string) bool {
+	return len(r.issuers) == 0 || slices.Contains(r.issuers, issuer)
+}
+
+// reaches says whether the rule can grant all of scope to some subject token.
+func (r *rule) reaches(scope trat.Scope) bool {
+	for token := range scope.Tokens() {
+		if !r.reach.has(token) {
+			return false
+		}
+	}
+	return true
+}
+
+// overlaps returns a scope that both rules could grant for one and the same
+// requester, subject token type and issuer.
+func (r *rule) overlaps(other *rule) (scope string, ok bool) {
+	if !r.requester.overlaps(other.requester) ||
+		!slices.ContainsFunc(r.types, other.takes) ||
+		len(r.issuers) > 0 && len(other.issuers) > 0 && !slices.ContainsFunc(r.issuers, other.trusts) {
+		return "", false
+	}
+	for _, scope := range slices.Sorted(maps.Keys(r.reach)) {
+		if other.reach.has(scope) {
+			return scope, true
+		}
+	}
+	return "", false
+}
+
+// carries says whether this subject token carries all of scope. An empty scope is
+// not carried by anything.
+func (r *rule) carries(s Subject, scope trat.Scope) bool {
+	if scope.IsZero() {
+		return false
+	}
+	authority := r.grants
+	if s.ScopeKnown {
+		authority = r.mapped(s.Scopes)
+	}
+	for token := range scope.Tokens() {
+		if !authority.has(token) {
+			return false
+		}
+	}
+	return true
+}
+
+// mapped is the union of what the scopes of a subject token carry.
+func (r *rule) mapped(external []string) set {
+	authority := make(set, len(r.reach))
+	for _, e := range external {
+		for _, internal := range r.scopes[e] {
+			authority[internal] = struct{}{}
+		}
+	}
+	return authority
+}
+
+func (r *rule) transactionContext(details trat.Object) (trat.Object, error) {
+	members := make(map[string]any, len(r.requiredDetails)+len(r.optionalDetails))
+	copyMembers(members, details, r.requiredDetails)
+	for _, key := range r.requiredDetails {
+		if v, ok := members[key]; !ok || string(v.(json.RawMessage)) == "null" {
+			return trat.Object{}, trat.Errorf(trat.ReasonParameterMissing, "request_details."+key, "rule %q requires it", r.name)
+		}
+	}
+	copyMembers(members, details, r.optionalDetails)
+	return object(members)
+}
+
+func (r *rule) requestContext(context trat.Object) (trat.Object, error) {
+	members := make(map[string]any, len(r.copyContext)+len(r.addContext))
+	copyMembers(members, context, r.copyContext)
+	for key, value := range r.addContext {
+		members[key] = value
+	}
+	return object(members)
+}
+
+// copyMembers copies the members named keys from src, as they are, so that numbers
+// keep every digit.
+func copyMembers(dst map[string]any, src trat.Object, keys []string) {
+	for _, key := range keys {
+		if value, ok := src.Raw(key); ok {
+			dst[key] = json.RawMessage(value)
+		}
+	}
+}
+
+func object(members map[string]any) (trat.Object, error) {
+	if len(members) == 0 {
+		return trat.Object{}, nil
+	}
+	return trat.NewObject(members)
+}
+
+// requester selects workloads: a trust domain and path segments, "*" for any one
+// segment.
+type requester struct {
+	segments []string // the trust domain first
+	matches  spiffeid.Matcher
+}
+
+// overlaps says whether some workload is selected by both.
+func (r requester) overlaps(other requester) bool {
+	if len(r.segments) == 0 || len(other.segments) == 0 {
+		return false
+	}
+	return slices.EqualFunc(r.segments, other.segments, func(a, b string) bool {
+		return a == b || a == wildcard || b == wildcard
+	})
+}
