@@ -1,0 +1,31 @@
+// Package trattest helps to test services that are guarded by Transaction Tokens
+// (TraTs): it is a virtual trust domain that lives in one test.
+//
+// A [Domain] has a token service's signing key and issuer, a certificate authority
+// for X.509-SVIDs, and a clock that stands still until the test moves it:
+//
+//	d := trattest.New(t, "shop.test")
+//	ctx := d.Context(t.Context(), trattest.Scope("order.create")) // as behind a guard
+//	raw := d.Raw(trattest.Subject("user-7"))                      // to send
+//	srv := grpc.NewServer(grpc.Creds(d.ServerCredentials("orders", d.Members())), ...)
+//
+// Nothing here is a back door. Tokens are signed and then verified by package trat,
+// connections are real TLS, and what a service trusts is still what it is configured
+// with: give it the Domain's Verifier, issuer and sources.
+//
+// Every way in which a token can be bad is a [Flaw], with the reason that a verifier
+// must give for it; run a service against all of them:
+//
+//	for _, flaw := range trattest.Flaws() {
+//		t.Run(string(flaw), func(t *testing.T) {
+//			err := call(d.Broken(flaw))
+//			...
+//		})
+//	}
+//
+// The name of a trust domain must end in ".test" (RFC 6761 reserves it): no real
+// workload can be configured for it, so what leaks out of a test is worth nothing.
+//
+// The package is for tests. It imports the embedded authority, which products must
+// not.
+package trattest
