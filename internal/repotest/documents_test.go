@@ -1,0 +1,127 @@
+package repotest
+
+import (
+	"encoding/csv"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	requirement = regexp.MustCompile(`\b(?:TTS|VER|PROP|REPL|SEC|PRIV|KEY|ERR|STR|RTY)-[0-9]+\b|\bB-T[0-9]+\b`)
+	testName    = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z][A-Za-z0-9]+\b`)
+	testFunc    = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9_]+)\(`)
+	makeTarget  = regexp.MustCompile("`make ([a-z-]+)")
+	target      = regexp.MustCompile(`(?m)^([a-z-]+):`)
+	goBlock     = regexp.MustCompile("(?s)\n```go\n(.*?)\n```")
+)
+
+func TestDocumentsLinkToFilesThatExist(t *testing.T) {
+	files := trackedFiles(t)
+	for name, text := range documents(t) {
+		for _, found := range link.FindAllStringSubmatch(text, -1) {
+			destination, _, _ := strings.Cut(found[1], "#")
+			if destination == "" || strings.Contains(destination, "://") {
+				continue
+			}
+			destination = path.Join(path.Dir(name), destination)
+			exists := slices.ContainsFunc(files, func(file string) bool {
+				return file == destination || strings.HasPrefix(file, destination+"/")
+			})
+			if !exists {
+				t.Errorf("%s links to %s, which is not tracked", name, destination)
+			}
+		}
+	}
+}
+
+func TestDocumentsNameRequirementsThatExist(t *testing.T) {
+	rows, err := csv.NewReader(strings.NewReader(readFile(t, "docs/conformance.csv"))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		known[row[0]] = true
+	}
+	for name, text := range documents(t) {
+		for _, id := range requirement.FindAllString(text, -1) {
+			if !known[id] {
+				t.Errorf("%s names the requirement %s, which docs/conformance.csv does not have", name, id)
+			}
+		}
+	}
+}
+
+func TestDocumentsNameTestsThatExist(t *testing.T) {
+	known := make(map[string]bool)
+	for _, name := range trackedFiles(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			for _, found := range testFunc.FindAllStringSubmatch(readFile(t, name), -1) {
+				known[found[1]] = true
+			}
+		}
+	}
+	for name, text := range documents(t) {
+		for _, test := range testName.FindAllString(text, -1) {
+			if !known[test] {
+				t.Errorf("%s names the test %s, which does not exist", name, test)
+			}
+		}
+	}
+}
+
+func TestDocumentsNameMakeTargetsThatExist(t *testing.T) {
+	known := make(map[string]bool)
+	for _, found := range target.FindAllStringSubmatch(readFile(t, "Makefile"), -1) {
+		known[found[1]] = true
+	}
+	for name, text := range documents(t) {
+		for _, found := range makeTarget.FindAllStringSubmatch(text, -1) {
+			if !known[found[1]] {
+				t.Errorf("%s names the target %q, which the Makefile does not have", name, found[1])
+			}
+		}
+	}
+}
+
+// The README's Go code is cut from files that compile: a reader who copies it gets something
+// that works.
+func TestReadmeCodeIsCutFromCompiledFiles(t *testing.T) {
+	var sources []string
+	for _, name := range trackedFiles(t) {
+		if strings.HasSuffix(name, ".go") {
+			sources = append(sources, unindented(readFile(t, name)))
+		}
+	}
+	for _, block := range goBlock.FindAllStringSubmatch(documents(t)["README.md"], -1) {
+		code := unindented(block[1])
+		if !slices.ContainsFunc(sources, func(source string) bool { return strings.Contains(source, code) }) {
+			t.Errorf("no Go file contains this block of README.md:\n%s", block[1])
+		}
+	}
+}
+
+// documents returns the text of each tracked Markdown file by its name.
+func documents(tb testing.TB) map[string]string {
+	tb.Helper()
+	texts := make(map[string]string)
+	for _, name := range trackedFiles(tb) {
+		if strings.HasSuffix(name, ".md") {
+			texts[name] = readFile(tb, name)
+		}
+	}
+	return texts
+}
+
+// unindented returns text with each line's surrounding white space removed.
+func unindented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,110 @@
+package repotest
+
+const (
+	module = "github.com/grpc-trat/grpc-trat/"
+	otel   = "go.opentelemetry.io/otel/"
+)
+
+// layers is the architecture: each package of ours and the packages of ours that it may
+// import in code that is not a test. Paths are relative to the module; "dir/..." stands for
+// dir and what is below it. A package that no entry covers fails the test, so that a new
+// package begins with the question of where it belongs.
+//
+// Some entries are of packages that are yet to come; the layering was decided as a whole.
+var layers = map[string][]string{
+	// The token, and the identities of connections: these stand alone.
+	"trat":             {},
+	"spiffecreds":      {},
+	"internal/semconv": {},
+	"gen/...":          {"gen/..."},
+
+	"trat/callchain":        {"trat"},
+	"trat/replay":           {"trat"},
+	"trat/replay/...":       {"trat", "trat/replay"},
+	"trat/tratotel":         {"trat"},
+	"trat/trattest":         {"trat", "trat/callchain", "spiffecreds", "internal/devauthority"},
+	"internal/grpcerr":      {"trat", "gen/..."},
+	"internal/rules":        {"trat", "trat/callchain", "gen/..."},
+	"internal/keys":         {"trat"},
+	"internal/devauthority": {},
+
+	// The three libraries, side by side: none knows another.
+	"interceptors": {
+		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
+		"internal/grpcerr", "internal/semconv", "internal/rules",
+	},
+	"client": {
+		"trat", "spiffecreds", "gen/...",
+		"internal/grpcerr", "internal/semconv",
+	},
+	"server": {
+		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
+		"server/policy", "server/subject",
+		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules",
+	},
+	"server/policy":  {"trat", "trat/replay", "spiffecreds", "internal/rules"},
+	"server/subject": {"trat", "trat/replay", "internal/rules"},
+
+	"internal/httptoken": {"server", "gen/...", "internal/grpcerr"},
+	"internal/telemetry": {"internal/semconv"},
+
+	// Programs and tools of the repository.
+	"cmd/...":              {"..."},
+	"internal/conformance": {},
+	"internal/repotest":    {},
+
+	// What an adopter can do, the example must be able to do with the same means.
+	"examples/...": {"examples/...", "trat", "trat/...", "spiffecreds", "interceptors", "client", "server", "server/...", "gen/..."},
+}
+
+// A ban forbids some packages to reach another one, through whatever they import.
+type ban struct {
+	from    []string // packages of ours, as in layers
+	except  []string
+	reach   string // an import path of ours or of others, as in layers
+	because string
+}
+
+var bans = []ban{
+	{
+		from:    []string{"trat/...", "interceptors", "client", "server/..."},
+		except:  []string{"trat/trattest", "trat/tratotel"},
+		reach:   otel + "sdk/...",
+		because: "which telemetry SDK a program uses is the program's choice",
+	},
+	{
+		// cmd/tratd is a program and sets up the SDK, through internal/telemetry. It is
+		// listed here only for the authority.
+		from:    []string{"trat/...", "interceptors", "client", "server/...", "cmd/tratd"},
+		except:  []string{"trat/trattest", "trat/tratotel"},
+		reach:   module + "internal/devauthority",
+		because: "what ships must not be able to make identities for itself",
+	},
+	{
+		from:    []string{"trat", "trat/callchain"},
+		reach:   "google.golang.org/grpc/...",
+		because: "the token does not depend on what carries it",
+	},
+	{
+		from:    []string{"interceptors"},
+		reach:   module + "client",
+		because: "a guard that could ask the token service would ask it inside a request",
+	},
+	{
+		from:    []string{"interceptors"},
+		reach:   module + "server/...",
+		because: "what verifies must not hold what issues",
+	},
+	{
+		from:    []string{"..."},
+		except:  []string{"cmd/..."},
+		reach:   module + "cmd/...",
+		because: "programs are not libraries",
+	},
+	{
+		from:    []string{"..."},
+		except:  []string{"examples/..."},
+		reach:   module + "examples/...",
+		because: "examples are read, not imported",
+	},
+}
