@@ -1,0 +1,127 @@
+package server
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Record is one decision of Exchange. It holds no token and no subject, so that it may
+// be kept. What was not known when the decision fell is empty.
+type Record struct {
+	// Time is when the request was taken up.
+	Time time.Time
+	// Reason is why nothing was issued; empty when a token was. Words beyond trat's
+	// reasons are the gRPC code names CANCELLED and DEADLINE_EXCEEDED.
+	Reason trat.Reason
+	// Requester is the SPIFFE ID of the workload that asked.
+	Requester string
+	// SubjectTokenType is empty if the request named a type that is not served.
+	SubjectTokenType string
+	// SubjectIssuer is the verified issuer of the subject token.
+	SubjectIssuer string
+	// SubjectPseudonym stands for the subject: a keyed hash with a key that this process
+	// made at start and nobody else has.
+	SubjectPseudonym string
+	// TransactionID is the txn of the issued token.
+	TransactionID string
+	// Fingerprint is the SHA-256 of the issued token, base64url.
+	Fingerprint string
+	// Scope is what was granted.
+	Scope string
+	// IssuedAt and Expiry are those of the issued token.
+	IssuedAt, Expiry time.Time
+	// OutlivesSubject tells that the issued token ends after the subject token: a risk
+	// that policy took (draft section 6).
+	OutlivesSubject bool
+	// Rule is the policy rule that granted.
+	Rule string
+	// PolicyVersion is the hash of the policy that decided.
+	PolicyVersion string
+	// RequestID is the caller's.
+	RequestID string
+}
+
+// Issued reports whether a token was issued.
+func (r Record) Issued() bool { return r.Reason == "" }
+
+// Auditor keeps records. Record is called once per decision, before the caller has
+// the answer, and must not block for long. An error (or a panic) does not change the
+// decision; it is counted and logged. Safe for concurrent use.
+type Auditor interface {
+	Record(ctx context.Context, r Record) error
+}
+
+// LogAuditor is an Auditor that writes each record as one line of structured log:
+// level INFO with event.name txn_token.issued, or WARN with txn_token.issuance.denied.
+type LogAuditor struct{ handler slog.Handler }
+
+// NewLogAuditor makes one that writes to logger's handler.
+func NewLogAuditor(logger *slog.Logger) *LogAuditor {
+	return &LogAuditor{handler: logger.Handler()}
+}
+
+// Record implements Auditor. A handler that discards the record's level is an error:
+// an audit log has no gaps by configuration.
+func (l *LogAuditor) Record(ctx context.Context, r Record) error {
+	level, event, message := slog.LevelInfo, semconv.EventIssued, "Transaction Token issued"
+	if !r.Issued() {
+		level, event, message = slog.LevelWarn, semconv.EventIssuanceDenied, "Transaction Token refused"
+	}
+	if !l.handler.Enabled(ctx, level) {
+		return errors.New("the audit log is configured to drop records of this level")
+	}
+	record := slog.NewRecord(r.Time, level, message, 0)
+	record.AddAttrs(slog.String(semconv.EventName, event))
+	text := func(key, value string) {
+		if value != "" {
+			record.AddAttrs(slog.String(key, value))
+		}
+	}
+	text(string(semconv.ErrorType), string(r.Reason))
+	text(string(semconv.TokenReqWL), r.Requester)
+	text(string(semconv.TokenSubjectTokenType), r.SubjectTokenType)
+	text(string(semconv.TokenSubjectIssuer), r.SubjectIssuer)
+	text(string(semconv.EnduserPseudoID), r.SubjectPseudonym)
+	text(string(semconv.TokenTxn), r.TransactionID)
+	text(string(semconv.TokenFingerprint), r.Fingerprint)
+	text(string(semconv.TokenScope), r.Scope)
+	text(string(semconv.TokenPolicyRule), r.Rule)
+	text(string(semconv.TokenPolicyVersion), r.PolicyVersion)
+	text(string(semconv.TokenRequestID), r.RequestID)
+	if r.Issued() {
+		record.AddAttrs(
+			slog.Time(string(semconv.TokenIssuedAt), r.IssuedAt),
+			slog.Time(string(semconv.TokenExpiry), r.Expiry),
+			slog.Bool(string(semconv.TokenOutlivesSubject), r.OutlivesSubject),
+		)
+	}
+	return l.handler.Handle(ctx, record)
+}
+
+// pseudonymizer replaces subjects by a keyed hash, the same for the life of the
+// process and not to be tested against a list of names without its key.
+type pseudonymizer struct{ key [32]byte }
+
+func newPseudonymizer() (p pseudonymizer) {
+	_, _ = rand.Read(p.key[:]) // never fails: it ends the process instead
+	return p
+}
+
+// of returns 128 bits of HMAC-SHA256 in base64url, and "" for no subject.
+func (p pseudonymizer) of(subject string) string {
+	if subject == "" {
+		return ""
+	}
+	mac := hmac.New(sha256.New, p.key[:])
+	mac.Write([]byte(subject))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// largeToken is the size from which an issued token is reported: verifiers refuse
+// those beyond trat.MaxSize, and a context that grows gets there.
+const largeToken = trat.MaxSize * 3 / 4
+
+// conclude writes down what became of an attempt: audit record, metrics, span
+// attributes, and the cause of a refusal in the log. It changes nothing about it.
+func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
+	outcome := outcomeOf(err)
+	record := s.record(a, outcome)
+	if err := s.audit(ctx, record); err != nil {
+		s.telemetry.auditFailed(ctx)
+		s.logger.LogAttrs(ctx, slog.LevelError, "audit record not written", slog.Any("error", err))
+	}
+	s.telemetry.concluded(ctx, a, outcome, s.clock())
+	if err != nil {
+		s.logger.LogAttrs(ctx, outcome.level(), "exchange refused",
+			slog.String(string(semconv.ErrorType), string(outcome.reason)),
+			slog.String(string(semconv.TokenReqWL), record.Requester),
+			slog.String(string(semconv.TokenRequestID), record.RequestID),
+			slog.Any("error", err))
+		return
+	}
+	if len(a.token) > largeToken {
+		s.logger.LogAttrs(ctx, slog.LevelWarn, "issued token is near the size limit",
+			slog.Int(string(semconv.TokenSize), len(a.token)),
+			slog.String(string(semconv.TokenReqWL), record.Requester),
+			slog.String(string(semconv.TokenPolicyRule), record.Rule))
+	}
+}
+
+// audit calls the Auditor and takes a panic of it for an error.
+func (s *Server) audit(ctx context.Context, r Record) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic (%T)", v)
+		}
+	}()
+	return s.auditor.Record(ctx, r)
+}
+
+// record takes from the attempt what may be kept. The request's own text is not: a
+// caller may have put its token into the wrong parameter.
+func (s *Server) record(a *attempt, o outcome) Record {
+	r := Record{Time: a.started, Reason: o.reason, RequestID: a.request.id}
+	if !a.requester.ID.IsZero() {
+		r.Requester = a.requester.ID.String()
+	}
+	if a.supported {
+		r.SubjectTokenType = a.request.subjectTokenType
+	}
+	if a.policy != nil {
+		r.PolicyVersion = a.policy.Version()
+	}
+	if a.principal != nil {
+		r.SubjectIssuer = a.principal.Issuer
+		r.SubjectPseudonym = s.pseudonym.of(a.principal.Subject)
+	}
+	r.Rule = a.grant.Rule
+	if o.reason != "" {
+		return r
+	}
+	r.Fingerprint = base64.RawURLEncoding.EncodeToString(a.digest[:])
+	r.TransactionID = a.claims.TransactionID
+	r.Scope = a.claims.Scope.String()
+	r.IssuedAt, r.Expiry = a.claims.IssuedAt, a.claims.Expiry
+	r.OutlivesSubject = !a.principal.Expiry.IsZero() && a.principal.Expiry.Before(a.claims.Expiry)
+	return r
+}
+
+// outcome is how an attempt ended, in the words of the telemetry.
+type outcome struct {
+	result string      // a semconv.Result value
+	reason trat.Reason // empty when issued
+	code   codes.Code
+}
+
+func outcomeOf(err error) outcome {
+	if err == nil {
+		return outcome{result: semconv.ResultOK, code: codes.OK}
+	}
+	reason, ok := trat.ReasonOf(err)
+	switch {
+	case ok && grpcerr.Code(reason) != codes.Internal:
+	case !ok && errors.Is(err, context.Canceled):
+		return outcome{result: semconv.ResultError, reason: "CANCELLED", code: codes.Canceled}
+	case !ok && errors.Is(err, context.DeadlineExceeded):
+		return outcome{result: semconv.ResultError, reason: "DEADLINE_EXCEEDED", code: codes.DeadlineExceeded}
+	default:
+		reason = trat.ReasonInternal
+	}
+	o := outcome{result: semconv.ResultDenied, reason: reason, code: grpcerr.Code(reason)}
+	if o.code == codes.Internal || o.code == codes.Unavailable {
+		o.result = semconv.ResultError
+	}
+	return o
+}
+
+// level is ERROR for our own faults, WARN for what we depend on, INFO for what the
+// caller did.
+func (o outcome) level() slog.Level {
+	switch o.code {
+	case codes.Internal:
+		return slog.LevelError
+	case codes.Unavailable:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/subject"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const (
+	// DefaultMaxWatchers bounds the open WatchKeys calls of one Server.
+	DefaultMaxWatchers = 4096
+	// KeysInterval is how often WatchKeys sends the key set when nothing changes.
+	KeysInterval = 30 * time.Second
+	// KeysMaxAge is how long a receiver may use a key set without hearing again.
+	KeysMaxAge = 10 * time.Minute
+)
+
+// Keys is the signing key and the set that is published. Its methods answer at once
+// and are safe for concurrent use.
+type Keys interface {
+	// Signer returns the key that signs now, or trat.ReasonKeysUnavailable.
+	Signer() (*trat.Signer, error)
+	// Snapshot returns the published JWK Set and its version, which only grows.
+	Snapshot() (jwks []byte, version uint64)
+	// Changed returns a channel that is closed at the next change of the set.
+	Changed() <-chan struct{}
+}
+
+// Subjects verifies subject tokens; *subject.Registry is one. Safe for concurrent use.
+type Subjects interface {
+	// Supports returns nil for a type that Verify knows, otherwise
+	// trat.ReasonSubjectTokenTypeUnsupported.
+	Supports(subjectTokenType string) error
+	// Verify judges one subject token.
+	Verify(ctx context.Context, in subject.Input) (*subject.Principal, error)
+}
+
+// Config is what a Server is made of. New reports all problems of it at once.
+type Config struct {
+	// TrustDomain is the one that tokens are issued for: the audience of requests and
+	// the aud of tokens. Required.
+	TrustDomain spiffeid.TrustDomain
+	// Issuer is the iss of every token: an https URL without query and fragment, the
+	// same for all replicas. Required.
+	Issuer string
+	// Keys signs. Required.
+	Keys Keys
+	// Policy returns the policy of this moment; it is asked once per decision. While it
+	// returns nil, every request is refused with trat.ReasonPolicyUnavailable. Required.
+	Policy func() *policy.Policy
+	// Subjects verifies subject tokens. Required.
+	Subjects Subjects
+	// Auditor gets one record per decision. Required.
+	Auditor Auditor
+	// Logger gets the causes of refusals and faults. Required.
+	Logger *slog.Logger
+
+	// MaxWatchers bounds the open WatchKeys calls; default DefaultMaxWatchers.
+	MaxWatchers int
+	// Clock defaults to time.Now.
+	Clock trat.Clock
+	// MeterProvider defaults to the global one.
+	MeterProvider metric.MeterProvider
+}
+
+// complete fills the defaults in and returns every problem.
+func (c *Config) complete() error {
+	var problems []error
+	required := func(name string, ok bool) {
+		if !ok {
+			problems = append(problems, fmt.Errorf("%s is required", name))
+		}
+	}
+	required("TrustDomain", !c.TrustDomain.IsZero())
+	required("Keys", c.Keys != nil)
+	required("Policy", c.Policy != nil)
+	required("Subjects", c.Subjects != nil)
+	required("Auditor", c.Auditor != nil)
+	required("Logger", c.Logger != nil)
+	if err := CheckIssuer(c.Issuer); err != nil {
+		problems = append(problems, fmt.Errorf("Issuer %w", err))
+	}
+	if c.MaxWatchers < 0 {
+		problems = append(problems, fmt.Errorf("MaxWatchers %d is negative", c.MaxWatchers))
+	}
+	if c.MaxWatchers == 0 {
+		c.MaxWatchers = DefaultMaxWatchers
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.MeterProvider == nil {
+		c.MeterProvider = otel.GetMeterProvider()
+	}
+	return errors.Join(problems...)
+}
+
+// CheckIssuer reports why s cannot be the issuer of a token service: it is an https
+// URL with a host and without user, query and fragment (RFC 8414 section 2). The
+// error reads as the rest of a sentence that begins with the field's name.
+func CheckIssuer(s string) error {
+	if s == "" {
+		return errors.New("is required")
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return errors.New("is not a URL")
+	case u.Scheme != "https":
+		return errors.New("is not an https URL")
+	case u.Hostname() == "":
+		return errors.New("has no host")
+	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.RawFragment != "":
+		return errors.New("has a user, a query or a fragment")
+	}
+	return nil
+}

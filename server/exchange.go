@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/subject"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// tokenTypeNotApplicable is the token_type of a token that is no access token (RFC
+// 8693 section 2.2.1).
+const tokenTypeNotApplicable = "N_A"
+
+// attempt is one Exchange on its way: what the steps have found out so far. The audit
+// record and the telemetry are made of it, however far it came.
+type attempt struct {
+	started   time.Time
+	requester spiffecreds.Peer
+	supported bool // request.subjectTokenType is one that is served
+	request   request
+	policy    *policy.Policy
+	principal *subject.Principal
+	grant     policy.Grant
+	token     string
+	digest    [sha256.Size]byte // of token
+	claims    trat.Claims       // of token
+}
+
+// Exchange implements trat.v1.TokenService (draft sections 11.1 to 11.4). Errors are
+// gRPC statuses made by internal/grpcerr. It identifies the caller by ctx alone, so
+// that every front end has to bring a peer that package spiffecreds verified.
+func (s *Server) Exchange(ctx context.Context, req *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
+	a := &attempt{started: s.clock()}
+	response, err := s.decide(ctx, req, a)
+	s.conclude(ctx, a, err)
+	if err != nil {
+		return nil, peerError(err)
+	}
+	return response, nil
+}
+
+// peerError is what the caller sees of err. A call that was cancelled or ran out of
+// time has no reason of ours.
+func peerError(err error) error {
+	if _, ok := trat.ReasonOf(err); !ok && isContextError(err) {
+		return status.FromContextError(err).Err()
+	}
+	return grpcerr.Error(err)
+}
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// decide takes the steps up to the signed and checked token. A panic in any of them
+// is a refusal.
+func (s *Server) decide(ctx context.Context, req *tratv1.ExchangeRequest, a *attempt) (response *tratv1.ExchangeResponse, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			// The value may hold anything, a token included: its type has to do.
+			response, err = nil, trat.Errorf(trat.ReasonInternal, "", "panic (%T)\n%s", v, debug.Stack())
+		}
+	}()
+	if err := s.authenticate(ctx, a); err != nil {
+		return nil, err
+	}
+	if a.request, err = s.parse(req); err != nil {
+		return nil, err
+	}
+	if err := s.admit(a); err != nil {
+		return nil, err
+	}
+	a.principal, err = s.subjects.Verify(ctx, subject.Input{
+		Token:         a.request.subjectToken,
+		Type:          a.request.subjectTokenType,
+		Requester:     a.requester.ID,
+		RequesterLeaf: a.requester.Leaf,
+		Now:           a.started,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.grant, err = a.policy.Decide(policy.Request{
+		Requester:        a.requester.ID,
+		SubjectTokenType: a.request.subjectTokenType,
+		Subject: policy.Subject{
+			Issuer:     a.principal.Issuer,
+			Scopes:     a.principal.Scopes,
+			ScopeKnown: a.principal.ScopeKnown,
+		},
+		Scope:   a.request.scope,
+		Context: a.request.context,
+		Details: a.request.details,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(ctx, a)
+}
+
+// authenticate finds the requester: the peer of the mTLS connection, inside the
+// trust domain, with an SVID that is still valid (draft section 11.5).
+func (s *Server) authenticate(ctx context.Context, a *attempt) error {
+	peer, ok := spiffecreds.PeerFromContext(ctx)
+	if !ok {
+		return trat.Errorf(trat.ReasonClientUnauthenticated, "", "no peer identity of package spiffecreds")
+	}
+	a.requester = peer
+	if peer.Expired(a.started) {
+		return trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
+	}
+	if !peer.ID.MemberOf(s.trustDomain) {
+		return trat.Errorf(trat.ReasonIssuanceDenied, "", "the requester is not in the trust domain")
+	}
+	return nil
+}
+
+// admit decides by policy alone whether the requester may present this type of
+// subject token, before the token is looked at (draft section 11.3).
+func (s *Server) admit(a *attempt) error {
+	if a.policy = s.policy(); a.policy == nil {
+		return trat.Errorf(trat.ReasonPolicyUnavailable, "", "")
+	}
+	if err := s.subjects.Supports(a.request.subjectTokenType); err != nil {
+		return fmt.Errorf("subject token type: %w", err)
+	}
+	a.supported = true
+	return a.policy.MayPresent(a.requester.ID, a.request.subjectTokenType)
+}

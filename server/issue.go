@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"time"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// issue prepares the claims, signs exactly what was prepared and returns the token
+// only if it reads back as that.
+func (s *Server) issue(ctx context.Context, a *attempt) (*tratv1.ExchangeResponse, error) {
+	claims, err := s.claims(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseCredentials(a.request.subjectToken, claims); err != nil {
+		return nil, err
+	}
+	prepared, err := trat.Prepare(claims)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := s.keys.Signer()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil { // nobody waits: no token without a holder
+		return nil, err
+	}
+	token, err := signer.Sign(prepared)
+	if err != nil {
+		return nil, err
+	}
+	if err := reread(token, claims, signer.Key()); err != nil {
+		return nil, err
+	}
+	a.token, a.digest, a.claims = token, sha256.Sum256([]byte(token)), claims
+	return &tratv1.ExchangeResponse{
+		AccessToken:     token,
+		IssuedTokenType: trat.TokenType,
+		TokenType:       tokenTypeNotApplicable,
+		ExpiresIn:       int64(claims.Expiry.Sub(a.started) / time.Second),
+		Scope:           claims.Scope.String(),
+	}, nil
+}
+
+// claims are those of draft section 9.2. Every one is chosen here or granted by
+// policy; none is copied from the request.
+func (s *Server) claims(a *attempt) (trat.Claims, error) {
+	iat := a.started.Truncate(time.Second)
+	exp := iat.Add(a.grant.Lifetime)
+	if limit := a.principal.Expiry; !a.grant.AllowOutlive && !limit.IsZero() && limit.Before(exp) {
+		exp = limit.Truncate(time.Second)
+		if exp.Sub(a.started) < time.Second {
+			return trat.Claims{}, trat.Errorf(trat.ReasonSubjectTokenExpired, fieldSubjectToken, "it leaves less than a second")
+		}
+	}
+	return trat.Claims{
+		Issuer:             s.issuer,
+		Subject:            a.principal.Subject,
+		Audience:           s.trustDomain.Name(),
+		TransactionID:      newTransactionID(),
+		Scope:              a.grant.Scope,
+		RequestingWorkload: a.requester.ID.String(),
+		IssuedAt:           iat,
+		Expiry:             exp,
+		TransactionContext: a.grant.TransactionContext,
+		RequestContext:     a.grant.RequestContext,
+	}, nil
+}
+
+// newTransactionID returns 128 random bits in 22 characters (draft section 13.2, RFC
+// 8417 section 2.2: unique).
+func newTransactionID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: it ends the process instead
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// reread is the last look at a token before it leaves: whatever went wrong between
+// the decision and the bytes, a token that says something else stays here.
+func reread(token string, want trat.Claims, key *trat.Key) error {
+	got, err := trat.ParseUnverified(token)
+	if err != nil {
+		return trat.Errorf(trat.ReasonInternal, "", "the signed token does not read back: %v", err)
+	}
+	if !sameClaims(got.Claims(), want) {
+		return trat.Errorf(trat.ReasonInternal, "", "the signed token has other claims than prepared")
+	}
+	if got.KeyID() != key.ID() || got.Algorithm() != key.Algorithm() {
+		return trat.Errorf(trat.ReasonInternal, "", "the signed token names another key")
+	}
+	return nil
+}
+
+// sameClaims compares every field, present and future: times as instants, the rest
+// by ==.
+func sameClaims(a, b trat.Claims) bool {
+	if !a.IssuedAt.Equal(b.IssuedAt) || !a.Expiry.Equal(b.Expiry) {
+		return false
+	}
+	a.IssuedAt, b.IssuedAt = time.Time{}, time.Time{}
+	a.Expiry, b.Expiry = time.Time{}, time.Time{}
+	return a == b
+}

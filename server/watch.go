@@ -1,0 +1,72 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// WatchKeys implements trat.v1.TokenService: the full key set at once, on every change
+// and every KeysInterval, to any member of the trust domain. It ends without an error
+// when the Server is closed, with trat.ReasonPeerSVIDExpired when the caller's SVID ends
+// (the caller reconnects with its next one), and otherwise with the call.
+//
+// Each call costs a goroutine and a timer; beyond Config.MaxWatchers calls are refused
+// with trat.ReasonRateLimited. There is no bound per workload, because all replicas of
+// one share an ID.
+func (s *Server) WatchKeys(_ *tratv1.WatchKeysRequest, stream grpc.ServerStreamingServer[tratv1.WatchKeysResponse]) error {
+	ctx := stream.Context()
+	if err := s.mayWatch(ctx); err != nil {
+		return peerError(err)
+	}
+	defer s.watchers.Add(-1)
+	if s.watchers.Add(1) > s.maxWatchers {
+		return peerError(trat.Errorf(trat.ReasonRateLimited, "", ""))
+	}
+	ticker := time.NewTicker(KeysInterval)
+	defer ticker.Stop()
+	for {
+		changed := s.keys.Changed() // before the snapshot: no change falls in between
+		jwks, version := s.keys.Snapshot()
+		err := stream.Send(&tratv1.WatchKeysResponse{
+			Issuer:  s.issuer,
+			Version: version,
+			Jwks:    string(jwks),
+			MaxAge:  durationpb.New(KeysMaxAge),
+		})
+		if err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ticker.C:
+		case <-s.closed:
+			return nil
+		case <-ctx.Done():
+			return peerError(ctx.Err())
+		}
+		if err := s.mayWatch(ctx); err != nil {
+			return peerError(err)
+		}
+	}
+}
+
+// mayWatch looks at the peer before each message: a stream outlives certificates.
+func (s *Server) mayWatch(ctx context.Context) error {
+	peer, ok := spiffecreds.PeerFromContext(ctx)
+	switch {
+	case !ok:
+		return trat.Errorf(trat.ReasonClientUnauthenticated, "", "")
+	case peer.Expired(s.clock()):
+		return trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
+	case !peer.ID.MemberOf(s.trustDomain):
+		return trat.Errorf(trat.ReasonPeerDenied, "", "")
+	}
+	return nil
+}
