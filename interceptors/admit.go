@@ -1,0 +1,112 @@
+package interceptors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// call is one call as the guard has judged it.
+type call struct {
+	ctx    context.Context // the handler's
+	method *method
+	peer   spiffeid.ID
+	token  *trat.Token
+	raw    string // the received token while it is not verified; for its hash only
+	err    error  // an *trat.Error
+	start  time.Time
+}
+
+// admit makes every check that does not need the request message, in the order that
+// the package documentation draws. Its result has the handler's context: the verified
+// token in, the reserved metadata out.
+func (s *Server) admit(ctx context.Context, fullMethod string) call {
+	c := call{start: s.clock()}
+	var in inbound
+	c.ctx, in = takeInbound(ctx)
+	if c.method = s.lookup(fullMethod); c.method == nil {
+		c.method = s.unregistered
+		c.err = trat.Errorf(trat.ReasonCoverageUnchecked, "", "CheckCoverage has not passed")
+		return c
+	}
+	if c.method.exempt {
+		return c
+	}
+	if c.err = s.admitPeer(&c, fullMethod); c.err != nil {
+		return c
+	}
+	if c.err = s.admitToken(&c, in); c.err != nil {
+		return c
+	}
+	c.ctx = trat.NewContext(c.ctx, c.token)
+	return c
+}
+
+// lookup returns what is required of fullMethod, nil while coverage is unchecked.
+func (s *Server) lookup(fullMethod string) *method {
+	methods := s.methods.Load()
+	if methods == nil {
+		if s.healthIsDefault() && isHealth(fullMethod) {
+			return s.health
+		}
+		return nil
+	}
+	if m, ok := (*methods)[fullMethod]; ok {
+		return m
+	}
+	return s.unregistered
+}
+
+// admitPeer settles who calls and whether it may call this method at all.
+func (s *Server) admitPeer(c *call, fullMethod string) error {
+	peer, ok := spiffecreds.PeerFromContext(c.ctx)
+	if !ok || peer.ID.IsZero() {
+		return trat.Errorf(trat.ReasonClientUnauthenticated, "", "no verified peer on the connection")
+	}
+	c.peer = peer.ID
+	if peer.Expired(c.start) {
+		return trat.Errorf(trat.ReasonPeerSVIDExpired, "", "the peer's certificate is past its NotAfter")
+	}
+	if td := peer.ID.TrustDomain(); td != s.trustDomain && !s.foreign[td] {
+		return trat.Errorf(trat.ReasonPeerDenied, "", "the peer is of trust domain %s", td.Name())
+	}
+	if c.method == s.unregistered {
+		s.logMisconfigured(c.ctx, fullMethod)
+		return trat.Errorf(trat.ReasonPolicyDenied, "", "the method has no rule")
+	}
+	if !c.method.allowsCaller(peer.ID) {
+		return trat.Errorf(trat.ReasonPeerDenied, "", "the rule does not name the peer")
+	}
+	return nil
+}
+
+// admitToken demands one valid token with the scope that the method requires.
+func (s *Server) admitToken(c *call, in inbound) error {
+	raw, err := in.oneToken()
+	if err != nil {
+		return err
+	}
+	c.raw = raw
+	if s.failures.exhausted(c.peer, c.start) {
+		return trat.Errorf(trat.ReasonRateLimited, "", "too many bad tokens from this peer")
+	}
+	token, err := s.verifier.Verify(raw)
+	if err != nil {
+		if errors.Is(err, trat.ReasonTxnTokenInvalid) || errors.Is(err, trat.ReasonTxnTokenMalformed) {
+			s.failures.charge(c.peer, c.start)
+		}
+		return err
+	}
+	c.token = token
+	for _, scope := range c.method.scopes {
+		if !token.Scope().Contains(scope) {
+			return trat.Errorf(trat.ReasonInsufficientScope, "scope", "the method requires %q", scope)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+// Package interceptors puts Transaction Tokens (TraTs) on gRPC calls.
+//
+// Server is the guard: no handler runs before the call's TraT was verified and the
+// method's rule was satisfied. Client is the carrier: it sends the TraT of the
+// context with every outgoing call, byte for byte, to members of the trust domain
+// and to nobody else. Edge is for the one listener of a gateway that outsiders
+// reach. Each is one object for unary calls and streams, safe for concurrent use.
+//
+//	guard, err := interceptors.NewServer(
+//		interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
+//		interceptors.Rules{
+//			"/shop.v1.PaymentsService/Charge": interceptors.Require("order.create").FromCallers(spiffeid.MatchID(orders)),
+//		})
+//	srv := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(creds))...)
+//	shopv1.RegisterPaymentsServiceServer(srv, payments)
+//	if err := guard.CheckCoverage(srv); err != nil { ... }
+//
+// A handler asks trat.FromContext on whose behalf it acts and
+// spiffecreds.PeerFromContext who called. The two are different types, and nothing
+// merges them: a TraT never authenticates a caller.
+//
+// # The order of checks
+//
+// Each layer refuses with one reason (package trat) and nothing further in runs. The
+// layers go from what costs least and tells least to what costs most: who calls is
+// settled before anything is said about methods and tokens, and a workload that may
+// not call a method cannot use it to find out whether a stolen token is still good.
+//
+//	call
+//	 │  exempt method?              → handler; token neither required nor read
+//	 │ ┌ coverage                   COVERAGE_UNCHECKED     UNAVAILABLE
+//	 │ │ ┌ verified peer            CLIENT_UNAUTHENTICATED UNAUTHENTICATED
+//	 │ │ │ ┌ peer's SVID in date    PEER_SVID_EXPIRED      UNAUTHENTICATED
+//	 │ │ │ │ ┌ own trust domain     PEER_DENIED            PERMISSION_DENIED
+//	 │ │ │ │ │ ┌ method has a rule  POLICY_DENIED          PERMISSION_DENIED
+//	 │ │ │ │ │ │ ┌ caller allowed   PEER_DENIED            PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ ┌ one token      TXN_TOKEN_MISSING,     UNAUTHENTICATED
+//	 │ │ │ │ │ │ │ │                TXN_TOKEN_MALFORMED
+//	 │ │ │ │ │ │ │ │ ┌ peer's       RATE_LIMITED           RESOURCE_EXHAUSTED
+//	 │ │ │ │ │ │ │ │ │ failures
+//	 │ │ │ │ │ │ │ │ │ ┌ token      TXN_TOKEN_…            UNAUTHENTICATED
+//	 │ │ │ │ │ │ │ │ │ │ verified   KEYS_UNAVAILABLE       UNAVAILABLE
+//	 │ │ │ │ │ │ │ │ │ │ ┌ scope    INSUFFICIENT_SCOPE     PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ ┌ Check  POLICY_DENIED          PERMISSION_DENIED
+//	 ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼
+//	handler (a stream's messages: CheckMessage, POLICY_DENIED)
+//
+// The peer gets a constant sentence and the reason; the cause goes to the log of this
+// process. Unary calls and all kinds of streams get the same code and reason.
+//
+// # Where the guard goes among other interceptors
+//
+// Outermost first: recovery, request logging, the guard, then rate limiting by
+// request, validation and the application's own. What stands outside the guard sees
+// refused calls too, and sees the raw metadata, so it must not log metadata. What
+// stands inside sees the handler's context: the verified token as a value, and no
+// txn-token and txn-chain metadata. A recovery interceptor belongs outside, because a
+// Check that panics must end the call and not the process. gRPC decodes a unary
+// request before any interceptor runs; grpc.MaxRecvMsgSize bounds that work.
+//
+// OpenTelemetry: use otelgrpc's stats handler. Guard and carrier annotate its spans
+// and make none of their own.
+//
+// # Retries
+//
+// grpc-go retries a call only by an explicit service config. One that retries
+// UNAUTHENTICATED, PERMISSION_DENIED or INVALID_ARGUMENT is a mistake: the same token
+// gets the same answer. UNAVAILABLE may be retried; every attempt is checked anew by
+// the carrier, so an attempt after exp does not leave the process.
+package interceptors

@@ -1,0 +1,167 @@
+package interceptors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Rules says what each method requires. A key is a full method,
+// "/pkg.Service/Method", or all methods of one service, "/pkg.Service/*"; the exact
+// one wins. A method that no key covers is denied, and CheckCoverage reports it. An
+// empty map denies everything but health checks.
+type Rules map[string]Rule
+
+// CheckFunc decides about a call with more than scope and peer. For unary methods req
+// is the request message, for streams one received message; it must not be changed or
+// kept. Nil allows. An error denies with POLICY_DENIED, or with POLICY_UNAVAILABLE
+// (code UNAVAILABLE) when errors.Is finds trat.ReasonPolicyUnavailable in it, for a
+// decision that could not be made. The error's text goes to the log only; keep claim
+// and request values out of it. A CheckFunc is called concurrently.
+type CheckFunc = func(ctx context.Context, token *trat.Token, req any) error
+
+// Rule is what one method requires. It is an immutable value: the methods return a
+// changed copy. The zero Rule is no rule; NewServer refuses it.
+type Rule struct {
+	kind          ruleKind
+	why           string
+	scopes        []string
+	callers       []spiffeid.Matcher
+	checks        []CheckFunc
+	messageChecks []CheckFunc
+	relay         bool
+	problems      []error
+}
+
+type ruleKind uint8
+
+const (
+	ruleUnset ruleKind = iota
+	ruleRequire
+	ruleExempt
+)
+
+// Require demands a valid TraT whose scope holds every one of scopes; with none, any
+// valid TraT. Each must be one scope token (RFC 6749 section 3.3): NewServer refuses
+// others.
+func Require(scopes ...string) Rule {
+	return Rule{kind: ruleRequire, scopes: slices.Clone(scopes)}
+}
+
+// Exempt lets a method be called without a TraT. A TraT that comes anyway is neither
+// read nor passed on. The reason why must not be empty; CheckCoverage logs it. A
+// wildcard key cannot be exempt: a method added later must not be born open.
+func Exempt(why string) Rule {
+	return Rule{kind: ruleExempt, why: why}
+}
+
+// FromCallers allows only mTLS peers that one of the matchers accepts, such as
+// spiffeid.MatchID(id) or spiffeid.MatchOneOf(ids...). Without FromCallers every
+// workload of the trust domain may call. Repeated use adds callers. A nil matcher, or
+// no matcher at all, is refused by NewServer. Match on parsed IDs, never on string
+// prefixes.
+func (r Rule) FromCallers(callers ...spiffeid.Matcher) Rule {
+	if len(callers) == 0 {
+		r.problems = append(slices.Clip(r.problems), errors.New("FromCallers names nobody"))
+	}
+	r.callers = append(slices.Clip(r.callers), callers...)
+	return r
+}
+
+// Check adds a decision on the request of a unary method; repeated use adds further
+// ones, all of which must allow. On a streaming method it is a coverage error.
+func (r Rule) Check(f CheckFunc) Rule {
+	r.checks = append(slices.Clip(r.checks), f)
+	return r
+}
+
+// CheckMessage adds a decision on each message that a stream receives, made before
+// the handler sees the message; repeated use adds further ones, all of which must
+// allow. A refusal ends the stream, whatever the handler returns. On a unary method
+// it is a coverage error. Without it a stream costs nothing per message.
+func (r Rule) CheckMessage(f CheckFunc) Rule {
+	r.messageChecks = append(slices.Clip(r.messageChecks), f)
+	return r
+}
+
+// RelayDownstream lets the handler return a called service's refusal of the token or
+// the chain as its own. Without it such an answer becomes INTERNAL with
+// DOWNSTREAM_REJECTED: the caller must not take the refusal of this service for a
+// refusal of itself. Relay does the same for one error.
+func (r Rule) RelayDownstream() Rule {
+	r.relay = true
+	return r
+}
+
+// CheckOf makes a CheckFunc for one request type. A message of another type is
+// refused.
+func CheckOf[T proto.Message](f func(ctx context.Context, token *trat.Token, req T) error) CheckFunc {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, token *trat.Token, req any) error {
+		message, ok := req.(T)
+		if !ok {
+			return fmt.Errorf("check is for %T, message is %T", message, req)
+		}
+		return f(ctx, token, message)
+	}
+}
+
+// validate returns everything that is wrong with r under the key it stands for.
+func (r Rule) validate(key string) error {
+	service, method, err := splitKey(key)
+	problems := slices.Clone(r.problems)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	switch r.kind {
+	case ruleExempt:
+		if r.why == "" {
+			problems = append(problems, errors.New("an exemption needs its reason"))
+		}
+		if method == wildcard && service != healthService {
+			problems = append(problems, errors.New("a wildcard cannot be exempt"))
+		}
+		if len(r.callers)+len(r.checks)+len(r.messageChecks) > 0 {
+			problems = append(problems, errors.New("an exemption cannot have conditions"))
+		}
+	case ruleRequire:
+		for _, scope := range r.scopes {
+			if err := validScopeToken(scope); err != nil {
+				problems = append(problems, err)
+			}
+		}
+		if slices.ContainsFunc(r.callers, func(m spiffeid.Matcher) bool { return m == nil }) {
+			problems = append(problems, errors.New("FromCallers has a nil matcher"))
+		}
+		isNil := func(f CheckFunc) bool { return f == nil }
+		if slices.ContainsFunc(r.checks, isNil) || slices.ContainsFunc(r.messageChecks, isNil) {
+			problems = append(problems, errors.New("a check is nil"))
+		}
+	default:
+		problems = append(problems, errors.New("zero Rule: use Require or Exempt"))
+	}
+	for i, problem := range problems {
+		problems[i] = fmt.Errorf("rule %q: %w", key, problem)
+	}
+	return errors.Join(problems...)
+}
+
+// validScopeToken reports whether s is exactly one scope token.
+func validScopeToken(s string) error {
+	scope, err := trat.ParseScope(s)
+	if err != nil {
+		return fmt.Errorf("scope %q: %w", s, err)
+	}
+	if !scope.Contains(s) {
+		return fmt.Errorf("scope %q is not one scope token", s)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package interceptors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// ServerConfig holds what the guard's trust rests on. Every field is required.
+type ServerConfig struct {
+	// Verifier decides about tokens and names the trust domain.
+	Verifier *trat.Verifier
+	// SVIDs is this workload's own identity, in the same trust domain. It must be able
+	// to answer when NewServer is called.
+	SVIDs x509svid.Source
+	// Bundles holds the authorities that other workloads' certificates chain to, the
+	// own trust domain's among them when NewServer is called.
+	Bundles x509bundle.Source
+}
+
+// Server is the guard of one gRPC server. It is safe for concurrent use. Until
+// CheckCoverage has passed it denies everything but health checks.
+type Server struct {
+	settings
+	verifier    *trat.Verifier
+	svids       x509svid.Source
+	bundles     x509bundle.Source
+	trustDomain spiffeid.TrustDomain
+	foreign     map[spiffeid.TrustDomain]bool
+	rules       Rules
+	failures    failures
+	telemetry   serverTelemetry
+	misconfig   *rate.Limiter
+
+	// methods is what CheckCoverage compiled: the registered methods by full name. Nil
+	// until it has passed.
+	methods atomic.Pointer[map[string]*method]
+	// health and unregistered stand for the methods that are not in methods.
+	health, unregistered *method
+}
+
+// NewServer makes a guard. rules may be empty, which denies everything, but not nil.
+// All problems of config, rules and options are reported at once.
+func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, error) {
+	s := &Server{
+		settings:  defaultSettings(),
+		verifier:  cfg.Verifier,
+		svids:     cfg.SVIDs,
+		bundles:   cfg.Bundles,
+		foreign:   make(map[spiffeid.TrustDomain]bool),
+		rules:     maps.Clone(rules),
+		misconfig: rate.NewLimiter(rate.Every(time.Minute), 1),
+	}
+	s.failures.init()
+	problems := []error{s.checkConfig()}
+	if rules == nil {
+		problems = append(problems, errors.New("rules are nil; an empty map denies everything"))
+	}
+	for _, key := range sortedKeys(rules) {
+		problems = append(problems, rules[key].validate(key))
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			problems = append(problems, errors.New("nil option"))
+			continue
+		}
+		problems = append(problems, opt.applyServer(s))
+	}
+	problems = append(problems, s.telemetry.init(s.meter()))
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("interceptors: new guard: %w", err)
+	}
+	s.health = newMethod("", Exempt(healthWhy))
+	s.unregistered = newMethod("", Rule{})
+	for td := range s.foreign {
+		s.logger.Warn("TraT guard admits peers of another trust domain", "trust_domain", td.Name())
+	}
+	return s, nil
+}
+
+// checkConfig validates the required inputs and sets the trust domain.
+func (s *Server) checkConfig() error {
+	var problems []error
+	if s.verifier == nil {
+		problems = append(problems, errors.New("no Verifier"))
+	} else {
+		td, err := spiffeid.TrustDomainFromString(s.verifier.TrustDomain())
+		if err != nil {
+			problems = append(problems, fmt.Errorf("the Verifier's trust domain: %w", err))
+		}
+		s.trustDomain = td
+	}
+	problems = append(problems, checkIdentity(s.svids, s.trustDomain))
+	switch {
+	case s.bundles == nil:
+		problems = append(problems, errors.New("no Bundles"))
+	case !s.trustDomain.IsZero():
+		if _, err := s.bundles.GetX509BundleForTrustDomain(s.trustDomain); err != nil {
+			problems = append(problems, fmt.Errorf("bundle of the own trust domain: %w", err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// checkIdentity demands an own SVID in td; a zero td is somebody else's problem.
+func checkIdentity(svids x509svid.Source, td spiffeid.TrustDomain) error {
+	if svids == nil {
+		return errors.New("no SVIDs")
+	}
+	svid, err := svids.GetX509SVID()
+	if err != nil {
+		return fmt.Errorf("own X.509-SVID: %w", err)
+	}
+	if !td.IsZero() && !svid.ID.MemberOf(td) {
+		return fmt.Errorf("own identity %s is not in the trust domain %s", svid.ID, td.Name())
+	}
+	return nil
+}
+
+// ServerOptions returns what grpc.NewServer needs for the guard: both interceptors and
+// the header list limit. It is the intended way to install it. Interceptors that
+// belong outside the guard (see the package documentation) come before it in the
+// option list, those that belong inside after it.
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(s.Unary),
+		grpc.ChainStreamInterceptor(s.Stream),
+		grpc.MaxHeaderListSize(s.maxHeaderList),
+	}
+}
+
+// Unary is the grpc.UnaryServerInterceptor.
+func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	c := s.admit(ctx, info.FullMethod)
+	if c.err == nil {
+		c.err = c.method.judge(c.ctx, unaryCall, c.token, req)
+	}
+	s.report(&c)
+	if c.err != nil {
+		return nil, grpcerr.Error(c.err)
+	}
+	resp, err := handler(c.ctx, req)
+	if err != nil {
+		err = c.method.afterHandler(c.ctx, &s.settings, err)
+	}
+	return resp, err
+}
+
+// Stream is the grpc.StreamServerInterceptor. The token is verified once, before the
+// handler runs.
+func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	c := s.admit(stream.Context(), info.FullMethod)
+	if c.err == nil {
+		c.err = c.method.judge(c.ctx, streamCall, c.token, nil)
+	}
+	s.report(&c)
+	if c.err != nil {
+		return grpcerr.Error(c.err)
+	}
+	guarded := guardedStream{ServerStream: stream, ctx: c.ctx}
+	var err error
+	if len(c.method.messageChecks) == 0 {
+		err = handler(srv, guarded)
+	} else {
+		checked := &checkedStream{guardedStream: guarded, server: s, call: c}
+		err = handler(srv, checked)
+		if denial := checked.denial.Load(); denial != nil {
+			return *denial
+		}
+	}
+	if err != nil {
+		err = c.method.afterHandler(c.ctx, &s.settings, err)
+	}
+	return err
+}
