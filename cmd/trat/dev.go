@@ -10,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/spf13/cobra"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 )
 
 const devHelp = `dev runs a SPIFFE authority for development: it makes a certificate authority in

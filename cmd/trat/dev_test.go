@@ -14,9 +14,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.uber.org/goleak"
+
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/grpc-trat/grpc-trat/client"
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// attacker has what an attacker might come by: some workloads' identities (through
+// their Workload API sockets), a user's access token, and stolen TraTs. It calls
+// with plain gRPC, so nothing on its own side holds it back.
+type attacker struct {
+	shop *shop
+	user *user
+
+	closers []io.Closer
+
+	gateway, orders, scheduler, mallory, rival *spiffecreds.Source
+
+	accessToken string // alice's, with orders:write and orders:read
+	stolen      string // a good TraT for the order of the demo
+	brief       string // a TraT that lives for one second
+}
+
+// newAttacker takes over the workloads' identities.
+func newAttacker(ctx context.Context, s *shop) (*attacker, error) {
+	a := &attacker{shop: s}
+	for _, w := range []struct {
+		source **spiffecreds.Source
+		id     spiffeid.ID
+	}{
+		{&a.gateway, workload("gateway")},
+		{&a.orders, workload("orders")},
+		{&a.scheduler, workload("scheduler")},
+		{&a.mallory, workload("mallory")},
+		{&a.rival, spiffeid.RequireFromSegments(rivalDomain, "shipping")},
+	} {
+		source, err := spiffecreds.NewSource(ctx, spiffecreds.WithAddress(s.sockets[w.id]))
+		if err != nil {
+			return nil, errors.Join(err, a.close())
+		}
+		*w.source = source
+		a.closers = append(a.closers, source)
+	}
+	return a, nil
+}
+
+// close ends everything that the attacker has opened, last first.
+func (a *attacker) close() error {
+	var err error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, a.closers[i].Close())
+	}
+	return err
+}
+
+// dial connects as the workload of source to the service of that name.
+func (a *attacker) dial(source *spiffecreds.Source, name string) (*grpc.ClientConn, error) {
+	creds, err := spiffecreds.NewClient(source, source, spiffeid.MatchID(workload(name)))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(a.shop.addresses[name], grpc.WithTransportCredentials(creds))
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, conn)
+	return conn, nil
+}
+
+// createOrder calls orders directly, as the workload of source, with metadata as
+// key, value, key, value.
+func (a *attacker) createOrder(ctx context.Context, source *spiffecreds.Source, amount int64, kv ...string) error {
+	conn, err := a.dial(source, "orders")
+	if err != nil {
+		return err
+	}
+	_, err = shopv1.NewOrdersServiceClient(conn).CreateOrder(metadata.AppendToOutgoingContext(ctx, kv...),
+		&shopv1.CreateOrderRequest{Sku: sku, Quantity: quantity, AmountCents: amount})
+	return err
+}
+
+// exchange asks the token service for a raw TraT, as the workload of source. It is
+// what client.Client does, less everything that keeps the token from being stolen.
+func (a *attacker) exchange(ctx context.Context, source *spiffecreds.Source, accessToken, scope string, details trat.Object) (string, error) {
+	conn, err := a.dial(source, "tts")
+	if err != nil {
+		return "", err
+	}
+	answer, err := tratv1.NewTokenServiceClient(conn).Exchange(ctx, &tratv1.ExchangeRequest{
+		GrantType:          "urn:ietf:params:oauth:grant-type:token-exchange",
+		Audience:           trustDomain.Name(),
+		Scope:              scope,
+		RequestedTokenType: trat.TokenType,
+		SubjectToken:       accessToken,
+		SubjectTokenType:   string(client.AccessToken),
+		RequestDetails:     details.JSON(),
+	})
+	return answer.GetAccessToken(), err
+}
+
+// orderDetails are the parameters of the demo's order, as the gateway states them.
+func orderDetails() (trat.Object, error) {
+	return trat.NewObject(map[string]any{
+		"action": "order.create", "sku": sku, "quantity": quantity, "amount_cents": amountCents,
+	})
+}
+
+// outlive waits until nobody accepts the token any more.
+func outlive(ctx context.Context, raw string) error {
+	token, err := trat.ParseUnverified(raw)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(time.Until(token.Claims().Expiry.Add(trat.DefaultLeeway)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// accepted is the outcome of a call that was not refused.
+const accepted = "accepted"
+
+// outcome is the one word for how a call ended: the reason of a refusal, here or at
+// the other end, as far as there is one.
+func outcome(err error) string {
+	if err == nil {
+		return accepted
+	}
+	if reason, ok := trat.ReasonOf(err); ok {
+		return string(reason)
+	}
+	if reason, ok := interceptors.ReasonFrom(err); ok {
+		return string(reason)
+	}
+	return fmt.Sprintf("%s (no reason)", status.Code(err))
+}

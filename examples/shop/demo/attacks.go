@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// attack is one thing that must not work.
+type attack struct {
+	name string
+	want string // the reason that it must be refused for
+	try  func(ctx context.Context, a *attacker) error
+}
+
+// attacks in the order in which they are tried. The one that has to wait for a token
+// to expire is the last.
+func attacks() []attack {
+	return append(append(append(tokenAttacks(), callerAttacks()...), exchangeAttacks()...),
+		append(networkAttacks(), expiredToken)...)
+}
+
+// control is the call that the token attacks imitate. If it is not accepted, their
+// refusals prove nothing.
+var control = attack{
+	name: "for comparison: the same call with the real token", want: accepted,
+	try: func(ctx context.Context, a *attacker) error {
+		return a.createOrder(ctx, a.gateway, amountCents, "txn-token", a.stolen)
+	},
+}
+
+func tokenAttacks() []attack {
+	return []attack{
+		control,
+		{"no token", string(trat.ReasonTxnTokenMissing), func(ctx context.Context, a *attacker) error {
+			return a.createOrder(ctx, a.gateway, amountCents)
+		}},
+		{"the token in authorization instead", string(trat.ReasonTxnTokenMissing), func(ctx context.Context, a *attacker) error {
+			return a.createOrder(ctx, a.gateway, amountCents, "authorization", "Bearer "+a.stolen)
+		}},
+		{"two tokens", string(trat.ReasonTxnTokenMalformed), func(ctx context.Context, a *attacker) error {
+			return a.createOrder(ctx, a.gateway, amountCents, "txn-token", a.stolen, "txn-token", a.stolen)
+		}},
+		{"forged token: signed with another key", string(trat.ReasonTxnTokenInvalid), func(ctx context.Context, a *attacker) error {
+			return a.withToken(ctx)(resigned(a.stolen))
+		}},
+		{"forged token: another subject, same signature", string(trat.ReasonTxnTokenInvalid), func(ctx context.Context, a *attacker) error {
+			return a.withToken(ctx)(altered(a.stolen, `alice"`, `admin"`))
+		}},
+		{"forged token: alg none", string(trat.ReasonTxnTokenInvalid), func(ctx context.Context, a *attacker) error {
+			return a.withToken(ctx)(unsigned(a.stolen), nil)
+		}},
+		{"token from another trust domain", string(trat.ReasonTxnTokenAudience), func(ctx context.Context, a *attacker) error {
+			details, err := orderDetails()
+			if err != nil {
+				return err
+			}
+			return a.withToken(ctx)(foreign(time.Now(), "order.create", details))
+		}},
+		{"token for another purpose", string(trat.ReasonInsufficientScope), func(ctx context.Context, a *attacker) error {
+			return a.withToken(ctx)(a.brief, nil)
+		}},
+		{"changed parameter: a lower amount", string(trat.ReasonPolicyDenied), func(ctx context.Context, a *attacker) error {
+			return a.createOrder(ctx, a.gateway, 1, "txn-token", a.stolen)
+		}},
+	}
+}
+
+// expiredToken is tried as the gateway, with a token that has just been accepted as
+// genuine.
+var expiredToken = attack{
+	name: "expired token", want: string(trat.ReasonTxnTokenExpired),
+	try: func(ctx context.Context, a *attacker) error {
+		if err := outlive(ctx, a.brief); err != nil {
+			return err
+		}
+		return a.withToken(ctx)(a.brief, nil)
+	},
+}
+
+// callerAttacks use a good token from the wrong place.
+func callerAttacks() []attack {
+	return []attack{
+		{"stolen token, another workload calls", string(trat.ReasonPeerDenied), func(ctx context.Context, a *attacker) error {
+			return a.createOrder(ctx, a.mallory, amountCents, "txn-token", a.stolen)
+		}},
+		{"stolen token, payments called past orders", string(trat.ReasonPeerDenied), func(ctx context.Context, a *attacker) error {
+			conn, err := a.dial(a.gateway, "payments")
+			if err != nil {
+				return err
+			}
+			return charge(ctx, conn, amountCents, a.stolen)
+		}},
+		{"orders itself charges more than was agreed", string(trat.ReasonPolicyDenied), func(ctx context.Context, a *attacker) error {
+			conn, err := a.dial(a.orders, "payments")
+			if err != nil {
+				return err
+			}
+			return charge(ctx, conn, 100*amountCents, a.stolen)
+		}},
+		{"no token on a stream", string(trat.ReasonTxnTokenMissing), func(ctx context.Context, a *attacker) error {
+			conn, err := a.dial(a.gateway, "orders")
+			if err != nil {
+				return err
+			}
+			stream, err := shopv1.NewOrdersServiceClient(conn).TrackOrder(ctx, &shopv1.TrackOrderRequest{OrderId: "ord-1"})
+			if err != nil {
+				return err
+			}
+			if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+				return err
+			}
+			return nil
+		}},
+		{"a user's own txn-token at the gateway is ignored", accepted, func(ctx context.Context, a *attacker) error {
+			forged, err := resigned(a.stolen)
+			if err != nil {
+				return err
+			}
+			_, err = a.user.placeOrder(ctx, a.accessToken, "txn-token", forged)
+			return err
+		}},
+	}
+}
+
+// charge calls payments.
+func charge(ctx context.Context, conn *grpc.ClientConn, amount int64, token string) error {
+	_, err := shopv1.NewPaymentsServiceClient(conn).Charge(metadata.AppendToOutgoingContext(ctx, "txn-token", token),
+		&shopv1.ChargeRequest{OrderId: "ord-1", AmountCents: amount})
+	return err
+}
+
+// withToken returns the rest of an attack that calls orders as the gateway, with the
+// token that some forger has made.
+func (a *attacker) withToken(ctx context.Context) func(raw string, err error) error {
+	return func(raw string, err error) error {
+		if err != nil {
+			return fmt.Errorf("forge: %w", err)
+		}
+		return a.createOrder(ctx, a.gateway, amountCents, "txn-token", raw)
+	}
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const module = "github.com/grpc-trat/grpc-trat"
+
+// programs are the processes of the demo, each with its package below the module.
+var programs = []string{
+	"cmd/trat", "cmd/tratd",
+	"examples/shop/issuer", "examples/shop/gateway", "examples/shop/orders",
+	"examples/shop/stocks", "examples/shop/payments",
+}
+
+// build compiles the programs into dir, and returns the shop's source directory.
+func build(ctx context.Context, dir string) (shopDir string, err error) {
+	list, err := goTool(ctx, "list", "-m", "-f", "{{.Dir}}", module)
+	if err != nil {
+		return "", err
+	}
+	root := strings.TrimSpace(list)
+	args := []string{"build", "-o", dir + string(os.PathSeparator)}
+	for _, p := range programs {
+		args = append(args, module+"/"+p)
+	}
+	if _, err := goTool(ctx, args...); err != nil {
+		return "", err
+	}
+	return filepath.Join(root, "examples", "shop"), nil
+}
+
+// goTool runs the go command and returns what it prints.
+func goTool(ctx context.Context, args ...string) (string, error) {
+	var stderr strings.Builder
+	//nolint:gosec // fixed arguments
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", args[0], err, stderr.String())
+	}
+	return string(out), nil
+}

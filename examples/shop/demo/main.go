@@ -1,0 +1,127 @@
+// Command demo shows the whole of it on one machine: it builds and starts the shop
+// as separate processes, places an order as a user, prints the transaction from the
+// spans that the services exported, and then attacks it.
+//
+//	go run ./examples/shop/demo
+//
+// The exit status is 0 only if the order went through and every attack was refused
+// for the expected reason. Nothing is left behind, also after Ctrl-C.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+const (
+	// buildTimeout bounds the builds, which are long when nothing is cached.
+	buildTimeout = 10 * time.Minute
+	// demoTimeout bounds everything after the builds.
+	demoTimeout = time.Minute
+	// parentInterval is how often the demo looks whether its parent is still there.
+	parentInterval = 250 * time.Millisecond
+)
+
+// The order of the demo.
+const (
+	sku         = "teapot"
+	quantity    = int64(2)
+	amountCents = int64(4990)
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, cancel := context.WithCancelCause(ctx)
+	go watchParent(ctx, cancel)
+	err := run(ctx, os.Stdout)
+	cancel(nil)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "\ndemo failed:", err)
+		os.Exit(1)
+	}
+}
+
+// watchParent ends the demo when the process that started it is gone: killing
+// `go run` does not reach its child.
+func watchParent(ctx context.Context, cancel context.CancelCauseFunc) {
+	parent := os.Getppid()
+	ticker := time.NewTicker(parentInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if os.Getppid() != parent {
+				cancel(errors.New("the process that started the demo is gone"))
+				return
+			}
+		}
+	}
+}
+
+// run is the demo; whatever it made is gone when it returns.
+func run(ctx context.Context, w io.Writer) (err error) {
+	scratch, remove, err := newScratch()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+
+	fmt.Fprint(w, "grpc-trat: one order as a transaction, and what it has to withstand\n\n")
+	s := &shop{programs: scratch, scratch: scratch}
+	if err := phase(w, "build", func() (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, buildTimeout)
+		defer cancel()
+		s.source, err = build(ctx, scratch)
+		return fmt.Sprintf("%d programs", len(programs)), err
+	}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	return s.show(ctx, w)
+}
+
+// show opens the shop, has an order placed and attacks it.
+func (s *shop) show(ctx context.Context, w io.Writer) (err error) {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := phase(w, "start", func() (string, error) {
+		return s.open(ctx)
+	}); err != nil {
+		return err
+	}
+	a, err := newAttacker(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	if err := s.order(ctx, w, a); err != nil {
+		return err
+	}
+	if err := a.attackAll(ctx, w); err != nil {
+		return err
+	}
+	return s.noTokenLeaked(w)
+}
+
+// phase prints what a step did and how long it took.
+func phase(w io.Writer, name string, step func() (string, error)) error {
+	began := time.Now()
+	what, err := step()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "  %-8s %-66s %7.1f s\n", name, what, time.Since(began).Seconds())
+	return nil
+}

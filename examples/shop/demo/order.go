@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// spansTimeout bounds the wait for the services' spans.
+const spansTimeout = 10 * time.Second
+
+var rootCall = call{"gateway", "StorefrontService/PlaceOrder"}
+
+// expectedCalls are the hops below rootCall. The tree is printed when all are there.
+var expectedCalls = []call{
+	{"tratd", "TokenService/Exchange"},
+	{"orders", "OrdersService/CreateOrder"},
+	{"stocks", "StocksService/Reserve"},
+	{"payments", "PaymentsService/Charge"},
+	{"orders", "OrdersService/TrackOrder"},
+	{"stocks", "StocksService/WatchReservation"},
+}
+
+// order places the order of the demo as alice, and prints its transaction.
+func (s *shop) order(ctx context.Context, w io.Writer, a *attacker) error {
+	resp, err := a.user.placeOrder(ctx, a.accessToken)
+	if err != nil {
+		return errors.Join(fmt.Errorf("the order was refused: %w", err), s.failed())
+	}
+	fmt.Fprintf(w, "\nThe order\n  %s orders %d x %s for %d.%02d: %s\n\n", a.user.name, quantity, sku,
+		amountCents/100, amountCents%100, strings.Join(resp.GetProgress(), ", "))
+
+	waiting, cancel := context.WithTimeoutCause(ctx, spansTimeout, errors.New("no more came in time"))
+	defer cancel()
+	spans, err := s.spans.wait(waiting, func(spans []span) bool { return complete(spans, rootCall, expectedCalls) })
+	root, found := findRoot(spans, rootCall)
+	if !found {
+		return errors.Join(errors.New("no span of the order"), err)
+	}
+	tree := newTree(spans, root)
+	tree.print(w)
+	return errors.Join(err, tree.check())
+}
+
+// check demands that every call was judged, for one and the same transaction and
+// token.
+func (h *hop) check() error {
+	var problems []error
+	h.walk("", "", func(_ string, c *hop) {
+		if c != h && c.result != "ok" {
+			problems = append(problems, fmt.Errorf("%s %s: verdict %q", c.service, c.method, c.result))
+		}
+		if c.txn != h.txn || c.token != h.token || c.txn == "" || c.token == "" {
+			problems = append(problems, fmt.Errorf("%s %s: another transaction or token than the first call's", c.service, c.method))
+		}
+	})
+	return errors.Join(problems...)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// attackTimeout bounds one attack. The last one waits for a token to expire.
+const attackTimeout = 15 * time.Second
+
+// prepare collects what the attacker comes by: the user's access token, and a TraT
+// that is given time to expire.
+func (a *attacker) prepare(ctx context.Context) error {
+	var err error
+	a.user, err = newUser("alice", a.shop.addresses["issuer"], a.shop.addresses["gateway"], a.gateway)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.user.conn)
+	if a.accessToken, err = a.user.accessToken(ctx, "orders:write orders:read"); err != nil {
+		return err
+	}
+	details, err := orderDetails()
+	if err != nil {
+		return err
+	}
+	a.brief, err = a.exchange(ctx, a.gateway, a.accessToken, "order.quote", details)
+	return err
+}
+
+// attackAll tries every attack and prints a line for each.
+func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
+	details, err := orderDetails()
+	if err != nil {
+		return err
+	}
+	if a.stolen, err = a.exchange(ctx, a.gateway, a.accessToken, "order.create", details); err != nil {
+		return err
+	}
+	const row = "  %-52s %-25s %s\n"
+	fmt.Fprintf(w, "\nThe attacks\n"+row, "what is tried", "must be", "was")
+	failed, all := 0, attacks()
+	for _, attack := range all {
+		got := a.attempt(ctx, attack)
+		mark := ""
+		if got != attack.want {
+			mark = "   <-- NOT AS EXPECTED"
+			failed++
+		}
+		fmt.Fprintf(w, row, attack.name, attack.want, got+mark)
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if failed > 0 {
+		return errors.Join(fmt.Errorf("%d of %d attacks did not end as expected", failed, len(all)), a.shop.failed())
+	}
+	fmt.Fprintf(w, "\n  %d of %d as expected\n", len(all), len(all))
+	return nil
+}
+
+func (a *attacker) attempt(ctx context.Context, attack attack) string {
+	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
+	defer cancel()
+	return outcome(attack.try(ctx, a))
+}
+
+// noTokenLeaked searches what the processes wrote and what they exported for
+// complete tokens.
+func (s *shop) noTokenLeaked(w io.Writer) error {
+	var problems []error
+	for _, p := range s.processes {
+		if n := p.out.tokensLogged(); n > 0 {
+			problems = append(problems, fmt.Errorf("%s logged %d lines with a complete token", p.name, n))
+		}
+	}
+	attrs, leaks := s.spans.tokensSeen()
+	if leaks > 0 {
+		problems = append(problems, fmt.Errorf("%d span attributes hold a complete token", leaks))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "  no complete token in %d logs and %d span attributes\n", len(s.processes), attrs)
+	return nil
+}

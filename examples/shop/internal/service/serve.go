@@ -1,0 +1,111 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+)
+
+const (
+	// maxConnectionAge is well below the lifetime of an X.509-SVID, so that peers
+	// prove themselves again with a fresh one.
+	maxConnectionAge = 10 * time.Minute
+	// drainTimeout bounds a graceful stop.
+	drainTimeout = 5 * time.Second
+	// readyInterval is how often the health service looks at Ready.
+	readyInterval = time.Second
+)
+
+// Serve runs the services that register adds, behind the guard: each of their
+// methods needs a rule, and no handler runs before its rule has passed. It returns
+// when ctx is done.
+func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register func(grpc.ServiceRegistrar)) error {
+	guard, err := interceptors.NewServer(interceptors.ServerConfig{
+		Verifier: w.Tokens.Verifier(),
+		SVIDs:    w.Source,
+		Bundles:  w.Source,
+	}, rules)
+	if err != nil {
+		return err
+	}
+	creds, err := spiffecreds.NewServer(w.Source, w.Source, spiffeid.MatchMemberOf(w.cfg.TrustDomain))
+	if err != nil {
+		return err
+	}
+	server := NewServer(nil, append(guard.ServerOptions(), grpc.Creds(creds))...)
+	register(server)
+	return w.Run(ctx, server, guard.CheckCoverage)
+}
+
+// NewServer is grpc.NewServer with what every server of the shop has: spans,
+// recovery from panics, a limit on the age of connections. opts come after these: a
+// guard among them stands inside the recovery.
+func NewServer(spans []otelgrpc.Option, opts ...grpc.ServerOption) *grpc.Server {
+	spans = append(spans, otelgrpc.WithFilter(filters.Not(filters.HealthCheck())))
+	return grpc.NewServer(append([]grpc.ServerOption{
+		grpc.StatsHandler(otelgrpc.NewServerHandler(spans...)),
+		grpc.ChainUnaryInterceptor(recovery.UnaryServerInterceptor()),
+		grpc.ChainStreamInterceptor(recovery.StreamServerInterceptor()),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnectionAge}),
+	}, opts...)...)
+}
+
+// Run adds the health service, makes the last checks and serves until ctx is done;
+// then it lets the calls that are under way end.
+func (w *Workload) Run(ctx context.Context, server *grpc.Server, checks ...func(interceptors.ServiceInfoProvider) error) error {
+	status := health.NewServer()
+	healthpb.RegisterHealthServer(server, status)
+	for _, check := range checks {
+		if err := check(server); err != nil {
+			return err
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", w.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	go w.reportHealth(ctx, status)
+	stopped := context.AfterFunc(ctx, func() { drain(server, status) })
+	defer stopped()
+	slog.Info("serving", "address", listener.Addr().String())
+	return server.Serve(listener)
+}
+
+// reportHealth keeps the health service's answer equal to Ready.
+func (w *Workload) reportHealth(ctx context.Context, status *health.Server) {
+	ticker := time.NewTicker(readyInterval)
+	defer ticker.Stop()
+	for {
+		state := healthpb.HealthCheckResponse_SERVING
+		if err := w.Ready(); err != nil {
+			slog.Warn("not ready", "error", err)
+			state = healthpb.HealthCheckResponse_NOT_SERVING
+		}
+		status.SetServingStatus("", state)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func drain(server *grpc.Server, status *health.Server) {
+	status.Shutdown()
+	timer := time.AfterFunc(drainTimeout, server.Stop)
+	defer timer.Stop()
+	server.GracefulStop()
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// rules say what each method of StocksService requires.
+func rules(td spiffeid.TrustDomain) interceptors.Rules {
+	orders := spiffeid.MatchID(spiffeid.RequireFromPath(td, "/orders"))
+	return interceptors.Rules{
+		shopv1.StocksService_Reserve_FullMethodName: interceptors.Require("order.create").
+			FromCallers(orders).Check(interceptors.CheckOf(reservesWhatWasOrdered)),
+		shopv1.StocksService_WatchReservation_FullMethodName: interceptors.Require("order.create").
+			FromCallers(orders),
+	}
+}
+
+var errNotOrdered = errors.New("goods differ from the transaction's")
+
+// reservesWhatWasOrdered compares the request with what the user asked the gateway
+// for, which the token service signed.
+func reservesWhatWasOrdered(_ context.Context, token *trat.Token, req *shopv1.ReserveRequest) error {
+	sku, hasSKU := token.TransactionContext().Text("sku")
+	quantity, hasQuantity := token.TransactionContext().Int64("quantity")
+	if !hasSKU || !hasQuantity || req.GetSku() != sku || req.GetQuantity() != quantity {
+		return errNotOrdered
+	}
+	return nil
+}
