@@ -1,0 +1,158 @@
+package subject
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/replay"
+)
+
+// SelfSignedJWTType is the JWS typ of self-signed subject tokens. The draft names
+// none; this one keeps them apart from every other JWT that a workload signs with
+// its SVID (RFC 8725 section 3.11).
+const SelfSignedJWTType = "trat-subject+jwt"
+
+const (
+	// selfSignedWindow is how far "iat" may be from now.
+	selfSignedWindow = 60 * time.Second
+	// selfSignedLifetime is the longest time from "iat" to "exp".
+	selfSignedLifetime = 5 * time.Minute
+	// replayMargin is how much longer than its token a jti is remembered, for the
+	// time between judging the token and marking its jti.
+	replayMargin = 5 * time.Second
+
+	maxJTI      = 128
+	maxSPIFFEID = 2048 // SPIFFE-ID section 2.3
+)
+
+var _ Verifier = (*SelfSigned)(nil)
+
+// SelfSigned verifies JWTs that the requester itself has signed (draft section
+// 11.2.1), by these rules:
+//
+//   - typ is SelfSignedJWTType; alg is the one of the key: ES256, EdDSA, RS256 or
+//     PS256. A kid is not looked at.
+//   - iss is the requester's SPIFFE ID, and the key that of its X.509-SVID on this
+//     connection. So a token is of no use to another workload.
+//   - aud is the token service alone.
+//   - iat is within 60 s of now; exp at most 5 minutes after iat, and has not
+//     passed by more than DefaultSkew.
+//   - jti, at most 128 bytes, was never seen before.
+//
+// The scope of a principal is never known.
+type SelfSigned struct {
+	audience string
+	seen     replay.Store
+}
+
+// NewSelfSigned returns a verifier for tokens whose aud is audience, the token
+// service's own identifier. Both arguments are required. Each accepted jti is
+// marked in seen: with a store that replicas do not share, a token can be used
+// once at each of them.
+func NewSelfSigned(audience string, seen replay.Store) (*SelfSigned, error) {
+	var problems []error
+	if audience == "" {
+		problems = append(problems, errors.New("subject: self-signed tokens need an audience"))
+	}
+	if seen == nil {
+		problems = append(problems, errors.New("subject: self-signed tokens need a replay store"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return &SelfSigned{audience: audience, seen: seen}, nil
+}
+
+// Type returns TypeSelfSigned.
+func (v *SelfSigned) Type() string { return TypeSelfSigned }
+
+// Verify implements Verifier. Its reasons include SUBJECT_TOKEN_REPLAYED, and
+// DEPENDENCY_UNAVAILABLE when the replay store fails or is full.
+func (v *SelfSigned) Verify(ctx context.Context, in Input) (*Principal, error) {
+	if err := checkLeaf(in); err != nil {
+		return nil, err
+	}
+	j, err := parseJWS(in.Token)
+	if err != nil {
+		return nil, err
+	}
+	if !j.hasType(SelfSignedJWTType) {
+		return nil, invalid("typ", "is not that of a self-signed subject token")
+	}
+	if !slices.Contains(algorithmsOf(in.RequesterLeaf.PublicKey), j.alg) {
+		return nil, invalid("alg", "is not that of the requester's key")
+	}
+	r := claimReader{claims: j.claims}
+	v.checkIssuer(&r, in)
+	sub := r.text("sub", maxSub)
+	jti := r.text("jti", maxJTI)
+	exp, iat := r.lifetime(in.Now, DefaultSkew, selfSignedWindow)
+	switch {
+	case iat.Before(in.Now.Add(-selfSignedWindow)):
+		r.fail("iat", "is too long ago")
+	case exp.Sub(iat) > selfSignedLifetime:
+		r.fail("exp", "is more than %s after iat", selfSignedLifetime)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	subject, err := qualify(workloadNamespace(namespaceSelfSigned, in.Requester), sub)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.verify(in.RequesterLeaf.PublicKey); err != nil {
+		return nil, err
+	}
+	// Last of all: only an entirely good token uses up its jti.
+	if err := v.markSeen(ctx, in, jti, exp, iat); err != nil {
+		return nil, err
+	}
+	return &Principal{Issuer: in.Requester.String(), Subject: subject, Expiry: exp, Claims: j.claims}, nil
+}
+
+// checkLeaf guards against a caller that mixes up its workloads.
+func checkLeaf(in Input) error {
+	if in.RequesterLeaf == nil {
+		return trat.Errorf(trat.ReasonInternal, "", "subject: no certificate of the requester")
+	}
+	if id, err := x509svid.IDFromCert(in.RequesterLeaf); err != nil || id != in.Requester {
+		return trat.Errorf(trat.ReasonInternal, "", "subject: the certificate is not the requester's")
+	}
+	return nil
+}
+
+func (v *SelfSigned) checkIssuer(r *claimReader, in Input) {
+	iss := r.text("iss", maxSPIFFEID)
+	audience := r.audience()
+	switch {
+	case r.err != nil:
+	case iss != in.Requester.String():
+		r.fail("iss", "is not the requester")
+	case len(audience) != 1 || audience[0] != v.audience:
+		r.fail("aud", "is not the token service alone")
+	}
+}
+
+func (v *SelfSigned) markSeen(ctx context.Context, in Input, jti string, exp, iat time.Time) error {
+	// The token is good until the earlier of these, so no longer is its jti needed.
+	until := iat.Add(selfSignedWindow)
+	if end := exp.Add(DefaultSkew); end.Before(until) {
+		until = end
+	}
+	key := sha256.Sum256([]byte(TypeSelfSigned + "\x00" + in.Requester.String() + "\x00" + jti))
+	fresh, err := v.seen.Mark(ctx, base64.RawURLEncoding.EncodeToString(key[:]), until.Add(replayMargin))
+	switch {
+	case err != nil:
+		return trat.Errorf(trat.ReasonDependencyUnavailable, "", "replay store: %w", err)
+	case !fresh:
+		return trat.Errorf(trat.ReasonSubjectTokenReplayed, "jti", "was used before")
+	}
+	return nil
+}
