@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,9 +142,7 @@ func TestRunFailsOnWhatIsWrong(t *testing.T) {
 				"docs/conformance.csv": someRequirements,
 				"p/verify_test.go":     someTests,
 			}
-			for name, content := range tt.files {
-				files[name] = content
-			}
+			maps.Copy(files, tt.files)
 			var out strings.Builder
 			err := run(&out, writeFiles(t, files), false)
 			if err == nil {
