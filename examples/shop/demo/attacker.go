@@ -31,9 +31,10 @@ type attacker struct {
 
 	gateway, orders, scheduler, mallory, rival *spiffecreds.Source
 
-	accessToken string // alice's, with orders:write and orders:read
-	stolen      string // a good TraT for the order of the demo
-	brief       string // a TraT that lives for one second
+	accessToken string    // alice's, with orders:write and orders:read
+	stolen      string    // a good TraT for the order of the demo
+	brief       string    // a TraT that lives for one second
+	briefEnds   time.Time // when nobody accepts that any more
 }
 
 // newAttacker takes over the workloads' identities.
@@ -96,12 +97,12 @@ func (a *attacker) createOrder(ctx context.Context, source *spiffecreds.Source, 
 
 // exchange asks the token service for a raw TraT, as the workload of source. It is
 // what client.Client does, less everything that keeps the token from being stolen.
-func (a *attacker) exchange(ctx context.Context, source *spiffecreds.Source, accessToken, scope string, details trat.Object) (string, error) {
+func (a *attacker) exchange(ctx context.Context, source *spiffecreds.Source, accessToken, scope string, details trat.Object) (*tratv1.ExchangeResponse, error) {
 	conn, err := a.dial(source, "tts")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	answer, err := tratv1.NewTokenServiceClient(conn).Exchange(ctx, &tratv1.ExchangeRequest{
+	return tratv1.NewTokenServiceClient(conn).Exchange(ctx, &tratv1.ExchangeRequest{
 		GrantType:          "urn:ietf:params:oauth:grant-type:token-exchange",
 		Audience:           trustDomain.Name(),
 		Scope:              scope,
@@ -110,7 +111,6 @@ func (a *attacker) exchange(ctx context.Context, source *spiffecreds.Source, acc
 		SubjectTokenType:   string(client.AccessToken),
 		RequestDetails:     details.JSON(),
 	})
-	return answer.GetAccessToken(), err
 }
 
 // orderDetails are the parameters of the demo's order, as the gateway states them.
@@ -120,13 +120,9 @@ func orderDetails() (trat.Object, error) {
 	})
 }
 
-// outlive waits until nobody accepts the token any more.
-func outlive(ctx context.Context, raw string) error {
-	token, err := trat.ParseUnverified(raw)
-	if err != nil {
-		return err
-	}
-	timer := time.NewTimer(time.Until(token.Claims().Expiry.Add(trat.DefaultLeeway)))
+// sleep waits until t, for an attack that needs a token to have expired.
+func sleep(ctx context.Context, t time.Time) error {
+	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -79,7 +79,7 @@ func tokenAttacks() []attack {
 var expiredToken = attack{
 	name: "expired token", want: string(trat.ReasonTxnTokenExpired),
 	try: func(ctx context.Context, a *attacker) error {
-		if err := outlive(ctx, a.brief); err != nil {
+		if err := sleep(ctx, a.briefEnds); err != nil {
 			return err
 		}
 		return a.withToken(ctx)(a.brief, nil)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // attackTimeout bounds one attack. The last one waits for a token to expire.
@@ -27,8 +29,13 @@ func (a *attacker) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.brief, err = a.exchange(ctx, a.gateway, a.accessToken, "order.quote", details)
-	return err
+	answer, err := a.exchange(ctx, a.gateway, a.accessToken, "order.quote", details)
+	if err != nil {
+		return err
+	}
+	a.brief = answer.GetAccessToken()
+	a.briefEnds = time.Now().Add(time.Duration(answer.GetExpiresIn())*time.Second + trat.DefaultLeeway)
+	return nil
 }
 
 // attackAll tries every attack and prints a line for each.
@@ -37,9 +44,11 @@ func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if a.stolen, err = a.exchange(ctx, a.gateway, a.accessToken, "order.create", details); err != nil {
+	answer, err := a.exchange(ctx, a.gateway, a.accessToken, "order.create", details)
+	if err != nil {
 		return err
 	}
+	a.stolen = answer.GetAccessToken()
 	const row = "  %-52s %-25s %s\n"
 	fmt.Fprintf(w, "\nThe attacks\n"+row, "what is tried", "must be", "was")
 	failed, all := 0, attacks()
