@@ -24,6 +24,9 @@ var (
 	ErrSVIDExpired = errors.New("own X.509-SVID has expired")
 	// ErrSVIDNotYetValid: this workload's own SVID is before its NotBefore.
 	ErrSVIDNotYetValid = errors.New("own X.509-SVID is not yet valid")
+	// ErrEmptyBundle: the bundle of this workload's own trust domain has no authority, so
+	// no peer of it can be verified.
+	ErrEmptyBundle = errors.New("own trust domain has an empty X.509 bundle")
 )
 
 // Source keeps this workload's X.509-SVID and the X.509 bundles of the trust domains
@@ -168,14 +171,20 @@ func (s *Source) ID() (spiffeid.ID, error) {
 }
 
 // Ready returns nil only while there is something to work with: an SVID within its
-// validity period, and the bundle of its trust domain.
+// validity period, and a bundle of its trust domain that is not empty.
 func (s *Source) Ready() error {
 	svid, err := s.GetX509SVID()
 	if err != nil {
 		return err
 	}
-	_, err = s.GetX509BundleForTrustDomain(svid.ID.TrustDomain())
-	return err
+	bundle, err := s.GetX509BundleForTrustDomain(svid.ID.TrustDomain())
+	if err != nil {
+		return err
+	}
+	if bundle.Empty() {
+		return fmt.Errorf("spiffecreds: %w", ErrEmptyBundle)
+	}
+	return nil
 }
 
 // Updated returns a channel that is closed at the next update of SVID or bundles, or

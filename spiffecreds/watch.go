@@ -68,11 +68,10 @@ func (w *watch) OnX509ContextUpdate(c *workloadapi.X509Context) {
 	w.last = nil
 	w.mu.Unlock()
 	w.source.set(svid, c.Bundles)
-	log := w.logger.Debug
 	if failed {
-		log = w.logger.Info
+		w.logger.Info("Workload API works again")
 	}
-	log("X.509-SVID received", "spiffe_id", svid.ID.String(), "not_after", svid.Certificates[0].NotAfter)
+	w.logger.Debug("X.509-SVID received", "spiffe_id", svid.ID.String(), "not_after", svid.Certificates[0].NotAfter)
 }
 
 // OnX509ContextWatchError implements workloadapi.X509ContextWatcher. An outage is

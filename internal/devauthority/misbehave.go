@@ -105,6 +105,8 @@ const (
 	Cancel
 	// Garbage: answers that no client can parse.
 	Garbage
+	// NoBundle: X.509-SVIDs whose bundle has no authority in it.
+	NoBundle
 )
 
 // SetConduct sets how the endpoints treat calls from now on, also those that are

@@ -58,7 +58,7 @@ func serve[R any, M interface {
 				return err
 			}
 		case Silence:
-		case Answer:
+		case Answer, NoBundle:
 			answer, fresh, err := get()
 			if err != nil {
 				return status.Error(codes.Unavailable, err.Error())
@@ -112,12 +112,16 @@ func (w *workloadAPI) x509SVIDs() (*workload.X509SVIDResponse, time.Duration, er
 	if err != nil {
 		return nil, 0, fmt.Errorf("devauthority: %w", err)
 	}
+	var bundle []byte
+	if a.conduct != NoBundle {
+		bundle = concat(a.bundle)
+	}
 	answer := &workload.X509SVIDResponse{
 		Svids: []*workload.X509SVID{{
 			SpiffeId:    svid.ID.String(),
 			X509Svid:    certs,
 			X509SvidKey: key,
-			Bundle:      concat(a.bundle),
+			Bundle:      bundle,
 		}},
 		FederatedBundles: make(map[string][]byte, len(a.federated)),
 	}

@@ -1,0 +1,348 @@
+package spiffecreds_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/grpc-trat/grpc-trat/internal/devauthority"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+)
+
+// socketDir is short enough for a socket path, which t.TempDir may not be.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir := must[string](t)(os.MkdirTemp("", "wl"))
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// clock is moved by hand.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// logged is a slog.Handler that passes on messages.
+type logged chan string
+
+func (l logged) Enabled(context.Context, slog.Level) bool { return true }
+func (l logged) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l logged) WithGroup(string) slog.Handler            { return l }
+func (l logged) Handle(_ context.Context, r slog.Record) error {
+	select {
+	case l <- r.Level.String() + " " + r.Message:
+	default:
+	}
+	return nil
+}
+
+func (l logged) wait(t *testing.T, message string) {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		select {
+		case got := <-l:
+			if got == message {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatalf("%q was not logged", message)
+		}
+	}
+}
+
+func newSource(t *testing.T, addr string, opts ...spiffecreds.SourceOption) *spiffecreds.Source {
+	t.Helper()
+	s := must[*spiffecreds.Source](t)(spiffecreds.NewSource(testContext(t), append(opts, spiffecreds.WithAddress(addr))...))
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+func serve(t *testing.T, a *devauthority.Authority) (dir, addr string) {
+	t.Helper()
+	dir = socketDir(t)
+	return dir, must[string](t)(a.Listen(dir, "orders", orders))
+}
+
+func waitUpdated(t *testing.T, updated <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-updated:
+	case <-testContext(t).Done():
+		t.Fatal("no update")
+	}
+}
+
+func TestSourceFollowsTheWorkloadAPI(t *testing.T) {
+	a := newAuthority(t)
+	partner := newAuthorityFor(t, spiffeid.RequireTrustDomainFromString("partner.test"))
+	if err := a.Federate(partner.Bundle()); err != nil {
+		t.Fatal(err)
+	}
+	_, addr := serve(t, a)
+	t.Setenv("SPIFFE_ENDPOINT_SOCKET", addr)
+	s := must[*spiffecreds.Source](t)(spiffecreds.NewSource(testContext(t)))
+	defer s.Close()
+
+	if id, err := s.ID(); err != nil || id != orders {
+		t.Errorf("ID = %v, %v", id, err)
+	}
+	if err := s.Ready(); err != nil {
+		t.Error(err)
+	}
+	for _, td := range []spiffeid.TrustDomain{domain, partner.TrustDomain()} {
+		if b, err := s.GetX509BundleForTrustDomain(td); err != nil || b.TrustDomain() != td {
+			t.Errorf("bundle of %v: %v", td, err)
+		}
+	}
+	if _, err := s.GetX509BundleForTrustDomain(spiffeid.RequireTrustDomainFromString("stranger.test")); err == nil {
+		t.Error("bundle of a stranger")
+	}
+	one, two := s.Updated(), s.Updated()
+	a.Rotate()
+	waitUpdated(t, one)
+	waitUpdated(t, two)
+	got := must[*x509svid.SVID](t)(s.GetX509SVID())
+	if want := must[*x509svid.SVID](t)(a.X509SVID(orders)); !got.Certificates[0].Equal(want.Certificates[0]) {
+		t.Error("not the rotated SVID")
+	}
+}
+
+func TestSourceAddressErrors(t *testing.T) {
+	t.Setenv("SPIFFE_ENDPOINT_SOCKET", "")
+	_, err := spiffecreds.NewSource(t.Context())
+	if !errors.Is(err, spiffecreds.ErrNoWorkloadAPI) || !strings.Contains(err.Error(), "SPIFFE_ENDPOINT_SOCKET") {
+		t.Errorf("no address: %v", err)
+	}
+	_, err = spiffecreds.NewSource(t.Context(), spiffecreds.WithAddress("/run/agent.sock"), spiffecreds.WithClock(nil),
+		spiffecreds.WithLogger(nil), spiffecreds.WithStartTimeout(-1))
+	if err == nil {
+		t.Fatal("NewSource succeeded")
+	}
+	for _, want := range []string{"/run/agent.sock", "WithClock", "WithLogger", "WithStartTimeout"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not name %s: %v", want, err)
+		}
+	}
+	if _, err := spiffecreds.NewSource(t.Context(), spiffecreds.WithAddress("")); err == nil || errors.Is(err, spiffecreds.ErrNoWorkloadAPI) {
+		t.Errorf("empty address: %v", err)
+	}
+}
+
+func TestSourceStartIsBounded(t *testing.T) {
+	a := newAuthority(t)
+	dir, addr := serve(t, a)
+	nobody := "unix://" + filepath.Join(dir, "nobody.sock")
+	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	canceled, cancelNow := context.WithCancel(t.Context())
+	cancelNow()
+	timeout := spiffecreds.WithStartTimeout(200 * time.Millisecond)
+	tests := []struct {
+		name    string
+		ctx     context.Context
+		opts    []spiffecreds.SourceOption
+		conduct devauthority.Conduct
+		want    error
+		cause   string
+	}{
+		{"nobody listens", t.Context(), []spiffecreds.SourceOption{spiffecreds.WithAddress(nobody), timeout}, devauthority.Answer, context.DeadlineExceeded, "nobody.sock"},
+		{"no answer", t.Context(), []spiffecreds.SourceOption{timeout}, devauthority.Silence, context.DeadlineExceeded, addr},
+		{"no answer by the context's deadline", soon, nil, devauthority.Silence, context.DeadlineExceeded, addr},
+		{"no identity", t.Context(), []spiffecreds.SourceOption{timeout}, devauthority.NoIdentity, context.DeadlineExceeded, "no identity issued"},
+		{"garbage", t.Context(), []spiffecreds.SourceOption{timeout}, devauthority.Garbage, context.DeadlineExceeded, "cannot parse"},
+		{"context ended", canceled, nil, devauthority.Silence, context.Canceled, addr},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a.SetConduct(tt.conduct)
+			s, err := spiffecreds.NewSource(tt.ctx, append([]spiffecreds.SourceOption{spiffecreds.WithAddress(addr)}, tt.opts...)...)
+			if s != nil || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.cause) {
+				t.Errorf("error %v, want %v with %q", err, tt.want, tt.cause)
+			}
+		})
+	}
+}
+
+// Covers KEY-07.
+func TestSourceRecoversWithinTwoSecondsOfTheAgentsReturn(t *testing.T) {
+	a := newAuthority(t)
+	dir, addr := serve(t, a)
+	log := make(logged, 64)
+	s := newSource(t, addr, spiffecreds.WithLogger(slog.New(log)))
+	before := must[*x509svid.SVID](t)(s.GetX509SVID())
+
+	if err := a.Stop(addr); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "WARN Workload API failed, trying again")
+	outlastBackoff(t, strings.TrimPrefix(addr, "unix://"))
+	if got, err := s.GetX509SVID(); err != nil || got != before {
+		t.Errorf("during the outage: %v, want the last SVID", err)
+	}
+	updated := s.Updated()
+	a.Rotate()
+	must[string](t)(a.Listen(dir, "orders", orders))
+	back := time.Now()
+	waitUpdated(t, updated)
+	if took := time.Since(back); took > 2*time.Second {
+		t.Errorf("recovered after %v", took)
+	}
+	if got, err := s.GetX509SVID(); err != nil || got.Certificates[0].Equal(before.Certificates[0]) {
+		t.Errorf("after the outage: %v, want a new SVID", err)
+	}
+	log.wait(t, "INFO Workload API works again")
+}
+
+// outlastBackoff turns away so many connections that the waits in between have grown to
+// their maximum.
+func outlastBackoff(t *testing.T, path string) {
+	t.Helper()
+	lis := must[net.Listener](t)(net.Listen("unix", path))
+	defer lis.Close()
+	for range 7 {
+		conn := must[net.Conn](t)(lis.Accept())
+		conn.Close()
+	}
+}
+
+// go-spiffe's watch ends for good at these answers.
+func TestSourceOutlivesAnAgentThatCancels(t *testing.T) {
+	a := newAuthority(t)
+	_, addr := serve(t, a)
+	log := make(logged, 64)
+	s := newSource(t, addr, spiffecreds.WithLogger(slog.New(log)))
+	for _, conduct := range []devauthority.Conduct{devauthority.Cancel, devauthority.NoIdentity, devauthority.Garbage} {
+		updated := s.Updated()
+		a.SetConduct(conduct)
+		log.wait(t, "WARN Workload API failed, trying again")
+		if err := s.Ready(); err != nil {
+			t.Errorf("conduct %v: %v", conduct, err)
+		}
+		a.Rotate() // unseen for now, so that one update follows
+		a.SetConduct(devauthority.Answer)
+		waitUpdated(t, updated)
+	}
+}
+
+func TestSourceKeepsTheLastSVIDWhenSentABadOne(t *testing.T) {
+	a := newAuthority(t)
+	_, addr := serve(t, a)
+	log := make(logged, 64)
+	s := newSource(t, addr, spiffecreds.WithLogger(slog.New(log)))
+	before := must[*x509svid.SVID](t)(s.GetX509SVID())
+	for name, flaw := range map[string]devauthority.Flaw{
+		"CA":           devauthority.CA(),
+		"root path":    devauthority.Claiming(domain.ID()),
+		"two URI SANs": devauthority.URISANs(orders.String(), gateway.String()),
+		"no URI SAN":   devauthority.URISANs(),
+		"key usage":    devauthority.KeyUsage(0),
+		"no SPIFFE ID": devauthority.URISANs("https://shop.test/orders"),
+	} {
+		a.Misissue(orders, flaw)
+		log.wait(t, "WARN Workload API failed, trying again")
+		if got, err := s.GetX509SVID(); err != nil || got != before {
+			t.Errorf("%s: %v, want the last SVID", name, err)
+		}
+		updated := s.Updated()
+		a.Misissue(orders)
+		waitUpdated(t, updated)
+		before = must[*x509svid.SVID](t)(s.GetX509SVID())
+	}
+}
+
+func TestSourceNeverReturnsAnSVIDOutOfItsTime(t *testing.T) {
+	a := newAuthority(t, devauthority.WithSVIDLifetime(time.Hour))
+	_, addr := serve(t, a)
+	var c clock
+	s := newSource(t, addr, spiffecreds.WithClock(c.Now))
+	for _, tt := range []struct {
+		move time.Duration
+		want error
+	}{
+		{0, nil},
+		{2 * time.Hour, spiffecreds.ErrSVIDExpired},
+		{-4 * time.Hour, spiffecreds.ErrSVIDNotYetValid},
+		{2 * time.Hour, nil},
+	} {
+		c.Advance(tt.move)
+		svid, err := s.GetX509SVID()
+		if !errors.Is(err, tt.want) || (svid == nil) != (tt.want != nil) {
+			t.Errorf("GetX509SVID = %v, %v, want error %v", svid, err, tt.want)
+		}
+		if err := s.Ready(); !errors.Is(err, tt.want) {
+			t.Errorf("Ready = %v, want %v", err, tt.want)
+		}
+		if id, err := s.ID(); err != nil || id != orders {
+			t.Errorf("ID = %v, %v", id, err)
+		}
+	}
+}
+
+func TestSourceStartsWithAnExpiredSVIDUnready(t *testing.T) {
+	a := newAuthority(t)
+	past := time.Now().Add(-time.Minute)
+	a.Misissue(orders, devauthority.Valid(past.Add(-time.Hour), past))
+	_, addr := serve(t, a)
+	s := newSource(t, addr)
+	if err := s.Ready(); !errors.Is(err, spiffecreds.ErrSVIDExpired) {
+		t.Errorf("Ready = %v", err)
+	}
+	updated := s.Updated()
+	a.Misissue(orders)
+	waitUpdated(t, updated)
+	if err := s.Ready(); err != nil {
+		t.Errorf("Ready = %v", err)
+	}
+}
+
+func TestSourceIsUnreadyWithoutItsOwnBundle(t *testing.T) {
+	a := newAuthority(t)
+	a.SetConduct(devauthority.NoBundle)
+	_, addr := serve(t, a)
+	s := newSource(t, addr)
+	if err := s.Ready(); !errors.Is(err, spiffecreds.ErrEmptyBundle) {
+		t.Errorf("Ready = %v, want %v", err, spiffecreds.ErrEmptyBundle)
+	}
+	updated := s.Updated()
+	a.SetConduct(devauthority.Answer)
+	waitUpdated(t, updated)
+	if err := s.Ready(); err != nil {
+		t.Errorf("Ready = %v", err)
+	}
+}
+
+func TestClosedSource(t *testing.T) {
+	a := newAuthority(t)
+	_, addr := serve(t, a)
+	s := newSource(t, addr)
+	updated := s.Updated()
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	waitUpdated(t, updated)
+	waitUpdated(t, s.Updated())
+	_, errSVID := s.GetX509SVID()
+	_, errBundle := s.GetX509BundleForTrustDomain(domain)
+	_, errID := s.ID()
+	for _, err := range []error{errSVID, errBundle, errID, s.Ready()} {
+		if !errors.Is(err, spiffecreds.ErrSourceClosed) {
+			t.Errorf("error %v, want %v", err, spiffecreds.ErrSourceClosed)
+		}
+	}
+}
