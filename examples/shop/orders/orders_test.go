@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/trattest"
+)
+
+// ordered are the parameters of the transaction in these tests.
+const ordered = `{"action":"order.create","sku":"teapot","quantity":2,"amount_cents":4990}`
+
+func teapots(quantity, amount int64) *shopv1.CreateOrderRequest {
+	return &shopv1.CreateOrderRequest{Sku: "teapot", Quantity: quantity, AmountCents: amount}
+}
+
+// fakeStocks and fakePayments grant everything.
+type fakeStocks struct{ shopv1.StocksServiceClient }
+
+func (fakeStocks) Reserve(context.Context, *shopv1.ReserveRequest, ...grpc.CallOption) (*shopv1.ReserveResponse, error) {
+	return &shopv1.ReserveResponse{ReservationId: "res-1"}, nil
+}
+
+func (fakeStocks) WatchReservation(context.Context, *shopv1.WatchReservationRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[shopv1.WatchReservationResponse], error) {
+	return &fakeWatch{}, nil
+}
+
+type fakeWatch struct {
+	grpc.ClientStream
+	sent bool
+}
+
+func (w *fakeWatch) Recv() (*shopv1.WatchReservationResponse, error) {
+	if w.sent {
+		return nil, io.EOF
+	}
+	w.sent = true
+	return &shopv1.WatchReservationResponse{State: "packed"}, nil
+}
+
+type fakePayments struct{ shopv1.PaymentsServiceClient }
+
+func (fakePayments) Charge(context.Context, *shopv1.ChargeRequest, ...grpc.CallOption) (*shopv1.ChargeResponse, error) {
+	return &shopv1.ChargeResponse{}, nil
+}
+
+// serveOrders runs the service behind its guard, as main does, and returns a way to
+// call it as any workload of the trust domain.
+func serveOrders(t *testing.T, d *trattest.Domain) (as func(workload string) shopv1.OrdersServiceClient) {
+	t.Helper()
+	guard, err := interceptors.NewServer(interceptors.ServerConfig{
+		Verifier: d.Verifier(), SVIDs: d.Source("orders"), Bundles: d.Source("orders"),
+	}, rules(d.TrustDomain()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
+	shopv1.RegisterOrdersServiceServer(server, newOrders(fakeStocks{}, fakePayments{}))
+	if err := guard.CheckCoverage(server); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	return func(workload string) shopv1.OrdersServiceClient {
+		conn, err := grpc.NewClient(listener.Addr().String(),
+			grpc.WithTransportCredentials(d.ClientCredentials(workload, d.Only("orders"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return shopv1.NewOrdersServiceClient(conn)
+	}
+}
+
+func TestCreateOrderTakesOnlyTheGatewaysCallsForWhatWasOrdered(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	as := serveOrders(t, d)
+	good := d.Raw(trattest.Scope("order.create"), trattest.Details(ordered))
+	for name, tt := range map[string]struct {
+		caller, token string
+		req           *shopv1.CreateOrderRequest
+		want          trat.Reason
+	}{
+		"as ordered":            {"gateway", good, teapots(2, 4990), ""},
+		"another caller":        {"payments", good, teapots(2, 4990), trat.ReasonPeerDenied},
+		"another scope":         {"gateway", d.Raw(trattest.Scope("order.quote"), trattest.Details(ordered)), teapots(2, 4990), trat.ReasonInsufficientScope},
+		"no parameters":         {"gateway", d.Raw(trattest.Scope("order.create")), teapots(2, 4990), trat.ReasonPolicyDenied},
+		"another quantity":      {"gateway", good, teapots(3, 4990), trat.ReasonPolicyDenied},
+		"another amount":        {"gateway", good, teapots(2, 1), trat.ReasonPolicyDenied},
+		"another article":       {"gateway", good, &shopv1.CreateOrderRequest{Sku: "samovar", Quantity: 2, AmountCents: 4990}, trat.ReasonPolicyDenied},
+		"another domain's user": {"gateway", d.Broken(trattest.WrongAudience), teapots(2, 4990), trat.ReasonTxnTokenAudience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "txn-token", tt.token)
+			_, err := as(tt.caller).CreateOrder(ctx, tt.req)
+			if got, _ := interceptors.ReasonFrom(err); got != tt.want || (err == nil) != (tt.want == "") {
+				t.Errorf("error %v with reason %q, want reason %q", err, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTrackOrderShowsAnOrderToItsOwnerOnly(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	orders := serveOrders(t, d)("gateway")
+	of := func(subject string) context.Context {
+		return metadata.AppendToOutgoingContext(t.Context(), "txn-token",
+			d.Raw(trattest.Scope("order.create"), trattest.Details(ordered), trattest.Subject(subject)))
+	}
+	created, err := orders.CreateOrder(of("alice"), teapots(2, 4990))
+	if err != nil {
+		t.Fatal(err)
+	}
+	track := func(ctx context.Context) (states []string, err error) {
+		stream, err := orders.TrackOrder(ctx, &shopv1.TrackOrderRequest{OrderId: created.GetOrderId()})
+		if err != nil {
+			return nil, err
+		}
+		for {
+			progress, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return states, nil
+			}
+			if err != nil {
+				return states, err
+			}
+			states = append(states, progress.GetState())
+		}
+	}
+	states, err := track(of("alice"))
+	if diff := cmp.Diff([]string{"paid", "packed"}, states); diff != "" || err != nil {
+		t.Errorf("alice sees %v (-want +got):\n%s", err, diff)
+	}
+	if states, err := track(of("bob")); err == nil || len(states) > 0 {
+		t.Errorf("bob sees %q, %v", states, err)
+	}
+}
