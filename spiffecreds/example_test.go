@@ -3,7 +3,6 @@ package spiffecreds_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"net"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -16,23 +15,21 @@ import (
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
-// exampleSources stands for two workloads, each with a spiffecreds.Source of its own.
-func exampleSources() (gatewaySource, ordersSource *devauthority.Source) {
-	authority, err := devauthority.New(domain)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return authority.Source(gateway), authority.Source(orders)
-}
-
 // A server that any workload of its trust domain may connect to, and a client that
 // talks to that one server only.
 func Example() {
-	gatewaySource, ordersSource := exampleSources()
+	// These two stand for a spiffecreds.Source in each of two workloads.
+	authority, err := devauthority.New(domain)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	gatewaySource, ordersSource := authority.Source(gateway), authority.Source(orders)
 
 	serverCreds, err := spiffecreds.NewServer(ordersSource, ordersSource, spiffeid.MatchMemberOf(domain))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	server := grpc.NewServer(
 		grpc.Creds(serverCreds),
@@ -45,24 +42,28 @@ func Example() {
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
-	go server.Serve(lis)
+	go server.Serve(lis) //nolint:errcheck // it ends with Stop
 	defer server.Stop()
 
 	clientCreds, err := spiffecreds.NewClient(gatewaySource, gatewaySource, spiffeid.MatchID(orders))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(clientCreds))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer conn.Close()
 	var p peer.Peer
 	_, err = grpc_health_v1.NewHealthClient(conn).Check(context.Background(), &grpc_health_v1.HealthCheckRequest{}, grpc.Peer(&p))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	callee, _ := spiffecreds.PeerFromAuthInfo(p.AuthInfo)
 	fmt.Println("answered by", callee.ID)
@@ -75,15 +76,17 @@ func Example() {
 func ExampleNewServer() {
 	source, err := spiffecreds.NewSource(context.Background()) // SPIFFE_ENDPOINT_SOCKET
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer source.Close()
 	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(domain))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	server := grpc.NewServer(grpc.Creds(creds))
-	defer server.Stop()
+	server.Stop()
 }
 
 // A client names its server: with any other, the handshake ends before a byte of the
@@ -91,25 +94,29 @@ func ExampleNewServer() {
 func ExampleNewClient() {
 	source, err := spiffecreds.NewSource(context.Background()) // SPIFFE_ENDPOINT_SOCKET
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer source.Close()
 	creds, err := spiffecreds.NewClient(source, source, spiffeid.MatchID(spiffeid.RequireFromPath(domain, "/tts")))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	conn, err := grpc.NewClient("dns:///tts.internal:8443", grpc.WithTransportCredentials(creds))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
-	defer conn.Close()
+	conn.Close()
 }
 
 // "*" stands for one whole segment.
 func ExampleMatchPattern() {
 	match, err := spiffecreds.MatchPattern("spiffe://shop.test/ns/*/orders")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(match(spiffeid.RequireFromString("spiffe://shop.test/ns/east/orders")))
 	fmt.Println(match(spiffeid.RequireFromString("spiffe://shop.test/ns/east/orders-evil")))

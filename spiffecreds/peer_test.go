@@ -1,7 +1,6 @@
 package spiffecreds_test
 
 import (
-	"context"
 	"net/url"
 	"testing"
 
@@ -44,7 +43,7 @@ func TestOnlyOwnAuthInfoIsTrusted(t *testing.T) {
 			t.Errorf("%s: peer %v from context", name, p.ID)
 		}
 	}
-	if p, ok := spiffecreds.PeerFromContext(context.Background()); ok {
+	if p, ok := spiffecreds.PeerFromContext(t.Context()); ok {
 		t.Errorf("peer %v from an empty context", p.ID)
 	}
 	if p, ok := spiffecreds.PeerFromContext(peer.NewContext(t.Context(), &peer.Peer{AuthInfo: own})); !ok || p.ID != orders {

@@ -104,7 +104,7 @@ func wantVerdict(t *testing.T, info credentials.AuthInfo, err error, id spiffeid
 		return
 	}
 	var refusal *spiffecreds.PeerError
-	if !errors.As(err, &refusal) || refusal.Check != want || !errors.Is(err, want) {
+	if !errors.As(err, &refusal) || !errors.Is(refusal.Check, want) || !errors.Is(err, want) {
 		t.Errorf("error %v, want %v", err, want)
 	}
 	if info != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
+// What keeps a Source, or the credentials that use one, from working. Each is found with
+// errors.Is.
 var (
 	// ErrNoWorkloadAPI: NewSource was given no address and SPIFFE_ENDPOINT_SOCKET is not
 	// set.
@@ -77,7 +79,7 @@ func NewSource(ctx context.Context, opts ...SourceOption) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spiffecreds: NewSource: %w", err)
 	}
-	watchCtx, cancel := context.WithCancel(context.Background())
+	watchCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Source{
 		now:     cfg.now,
 		cancel:  cancel,

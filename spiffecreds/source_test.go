@@ -22,7 +22,7 @@ import (
 // socketDir is short enough for a socket path, which t.TempDir may not be.
 func socketDir(t *testing.T) string {
 	t.Helper()
-	dir := must[string](t)(os.MkdirTemp("", "wl"))
+	dir := must[string](t)(os.MkdirTemp("", "wl")) //nolint:usetesting // see above
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
@@ -148,30 +148,37 @@ func TestSourceStartIsBounded(t *testing.T) {
 	a := newAuthority(t)
 	dir, addr := serve(t, a)
 	nobody := "unix://" + filepath.Join(dir, "nobody.sock")
-	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	canceled, cancelNow := context.WithCancel(t.Context())
-	cancelNow()
+	unbounded := func(ctx context.Context) (context.Context, context.CancelFunc) { return ctx, func() {} }
+	soon := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, 200*time.Millisecond)
+	}
+	ended := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return ctx, cancel
+	}
 	timeout := spiffecreds.WithStartTimeout(200 * time.Millisecond)
 	tests := []struct {
 		name    string
-		ctx     context.Context
+		ctx     func(context.Context) (context.Context, context.CancelFunc)
 		opts    []spiffecreds.SourceOption
 		conduct devauthority.Conduct
 		want    error
 		cause   string
 	}{
-		{"nobody listens", t.Context(), []spiffecreds.SourceOption{spiffecreds.WithAddress(nobody), timeout}, devauthority.Answer, context.DeadlineExceeded, "nobody.sock"},
-		{"no answer", t.Context(), []spiffecreds.SourceOption{timeout}, devauthority.Silence, context.DeadlineExceeded, addr},
+		{"nobody listens", unbounded, []spiffecreds.SourceOption{spiffecreds.WithAddress(nobody), timeout}, devauthority.Answer, context.DeadlineExceeded, "nobody.sock"},
+		{"no answer", unbounded, []spiffecreds.SourceOption{timeout}, devauthority.Silence, context.DeadlineExceeded, addr},
 		{"no answer by the context's deadline", soon, nil, devauthority.Silence, context.DeadlineExceeded, addr},
-		{"no identity", t.Context(), []spiffecreds.SourceOption{timeout}, devauthority.NoIdentity, context.DeadlineExceeded, "no identity issued"},
-		{"garbage", t.Context(), []spiffecreds.SourceOption{timeout}, devauthority.Garbage, context.DeadlineExceeded, "cannot parse"},
-		{"context ended", canceled, nil, devauthority.Silence, context.Canceled, addr},
+		{"no identity", unbounded, []spiffecreds.SourceOption{timeout}, devauthority.NoIdentity, context.DeadlineExceeded, "no identity issued"},
+		{"garbage", unbounded, []spiffecreds.SourceOption{timeout}, devauthority.Garbage, context.DeadlineExceeded, "cannot parse"},
+		{"context ended", ended, nil, devauthority.Silence, context.Canceled, addr},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a.SetConduct(tt.conduct)
-			s, err := spiffecreds.NewSource(tt.ctx, append([]spiffecreds.SourceOption{spiffecreds.WithAddress(addr)}, tt.opts...)...)
+			ctx, cancel := tt.ctx(t.Context())
+			defer cancel()
+			s, err := spiffecreds.NewSource(ctx, append([]spiffecreds.SourceOption{spiffecreds.WithAddress(addr)}, tt.opts...)...)
 			if s != nil || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.cause) {
 				t.Errorf("error %v, want %v with %q", err, tt.want, tt.cause)
 			}

@@ -107,8 +107,8 @@ func (v verifier) certificates(chain []*x509.Certificate) (Peer, error) {
 	if err != nil {
 		return Peer{}, &PeerError{Check: ErrSPIFFEID, Err: err}
 	}
-	if check, err := leafShape(id, leaf); check != nil {
-		return Peer{}, &PeerError{ID: id, Check: check, Err: err}
+	if misshapen := leafShape(id, leaf); misshapen != nil {
+		return Peer{}, misshapen
 	}
 	// Verify asks the source for the bundle of the leaf's own trust domain only, so a
 	// federated authority cannot vouch for IDs of another trust domain.
@@ -121,19 +121,19 @@ func (v verifier) certificates(chain []*x509.Certificate) (Peer, error) {
 	return Peer{ID: id, Leaf: leaf}, nil
 }
 
-// leafShape returns the check that the leaf fails, and which part of it.
-func leafShape(id spiffeid.ID, leaf *x509.Certificate) (check, cause error) {
+// leafShape returns what is wrong with a leaf, whoever signed it; nil if nothing is.
+func leafShape(id spiffeid.ID, leaf *x509.Certificate) *PeerError {
 	switch {
 	case id.Path() == "":
-		return ErrRootPath, nil
+		return &PeerError{ID: id, Check: ErrRootPath}
 	case leaf.IsCA:
-		return ErrCA, nil
+		return &PeerError{ID: id, Check: ErrCA}
 	case leaf.KeyUsage&x509.KeyUsageCertSign != 0:
-		return ErrKeyUsage, errors.New("keyCertSign is set")
+		return &PeerError{ID: id, Check: ErrKeyUsage, Err: errors.New("keyCertSign is set")}
 	case leaf.KeyUsage&x509.KeyUsageCRLSign != 0:
-		return ErrKeyUsage, errors.New("cRLSign is set")
+		return &PeerError{ID: id, Check: ErrKeyUsage, Err: errors.New("cRLSign is set")}
 	case leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
-		return ErrKeyUsage, errors.New("digitalSignature is not set")
+		return &PeerError{ID: id, Check: ErrKeyUsage, Err: errors.New("digitalSignature is not set")}
 	}
-	return nil, nil
+	return nil
 }

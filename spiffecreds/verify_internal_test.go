@@ -14,7 +14,7 @@ func TestConnectionStatesThatCannotBe(t *testing.T) {
 		ErrNoCertificate: {NegotiatedProtocol: alpnHTTP2},
 	} {
 		var refusal *PeerError
-		if _, err := (verifier{}).connection(state); !errors.As(err, &refusal) || refusal.Check != want {
+		if _, err := (verifier{}).connection(state); !errors.As(err, &refusal) || !errors.Is(refusal.Check, want) {
 			t.Errorf("error %v, want %v", err, want)
 		}
 	}

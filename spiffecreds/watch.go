@@ -111,7 +111,7 @@ type retry struct{ next time.Duration }
 func (r *retry) Next() time.Duration {
 	d := r.next
 	r.next = min(2*d, retryMax)
-	return d - rand.N(d/5)
+	return d - rand.N(d/5) //nolint:gosec // not a secret
 }
 
 // Reset implements workloadapi.Backoff.

@@ -114,20 +114,21 @@ func privateDir(dir string) error {
 
 // listenUnix takes over a socket file left by a process that is gone.
 func listenUnix(path string) (net.Listener, error) {
+	addr := &net.UnixAddr{Name: path, Net: "unix"}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return net.Listen("unix", path)
+		return net.ListenUnix(addr.Net, addr)
 	case err != nil:
 		return nil, err
 	case info.Mode().Type() != fs.ModeSocket:
 		return nil, fmt.Errorf("%s is not a socket", path)
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
+	if conn, err := net.DialUnix(addr.Net, nil, addr); err == nil {
 		return nil, errors.Join(fmt.Errorf("%s is in use", path), conn.Close())
 	}
 	if err := os.Remove(path); err != nil {
 		return nil, err
 	}
-	return net.Listen("unix", path)
+	return net.ListenUnix(addr.Net, addr)
 }

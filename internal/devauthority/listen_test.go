@@ -1,6 +1,7 @@
 package devauthority_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -26,7 +27,7 @@ import (
 // socketDir is short enough for a socket path, which t.TempDir may not be.
 func socketDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "wl")
+	dir, err := os.MkdirTemp("", "wl") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func socketDir(t *testing.T) string {
 
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -168,12 +169,12 @@ func TestWorkloadAPIPushesRotation(t *testing.T) {
 	<-ft.armed
 	ft.Advance(30 * time.Second)
 	second := recv()
-	if string(first.GetX509Svid()) == string(second.GetX509Svid()) {
+	if bytes.Equal(first.GetX509Svid(), second.GetX509Svid()) {
 		t.Error("the same SVID was sent again at half life")
 	}
 	a.Rotate()
 	third := recv()
-	if string(second.GetX509Svid()) == string(third.GetX509Svid()) {
+	if bytes.Equal(second.GetX509Svid(), third.GetX509Svid()) {
 		t.Error("the same SVID was sent again after Rotate")
 	}
 	if err := a.RotateCA(); err != nil {
