@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -16,6 +18,7 @@ var (
 	testFunc    = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9_]+)\(`)
 	makeTarget  = regexp.MustCompile("`make ([a-z-]+)")
 	target      = regexp.MustCompile(`(?m)^([a-z-]+):`)
+	telemetry   = regexp.MustCompile(`\btxn_(?:token|chain)\.[a-z_.]*[a-z]\b`)
 	goBlock     = regexp.MustCompile("(?s)\n```go\n(.*?)\n```")
 )
 
@@ -88,6 +91,21 @@ func TestDocumentsNameMakeTargetsThatExist(t *testing.T) {
 	}
 }
 
+// Names of attributes, instruments and events are an interface: dashboards depend on them.
+func TestTelemetryDocumentNamesWhatThereIs(t *testing.T) {
+	var named strings.Builder
+	for _, name := range trackedFiles(t) {
+		if path.Dir(name) == "internal/semconv" && !strings.HasSuffix(name, "_test.go") {
+			named.WriteString(readFile(t, name))
+		}
+	}
+	want := uniqueSorted(telemetry.FindAllString(named.String(), -1))
+	got := uniqueSorted(telemetry.FindAllString(readFile(t, "docs/telemetry.md"), -1))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names in docs/telemetry.md (-want, of internal/semconv +got):\n%s", diff)
+	}
+}
+
 // The README's Go code is cut from files that compile: a reader who copies it gets something
 // that works.
 func TestReadmeCodeIsCutFromCompiledFiles(t *testing.T) {
@@ -115,6 +133,11 @@ func documents(tb testing.TB) map[string]string {
 		}
 	}
 	return texts
+}
+
+func uniqueSorted(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // unindented returns text with each line's surrounding white space removed.
