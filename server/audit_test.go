@@ -1,0 +1,149 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Covers TTS-42, PRIV-02, PRIV-03.
+func TestIssuedTokenLeavesOneRecord(t *testing.T) {
+	f := newFixture(t)
+	ctx := f.as(t, gateway)
+	response, err := f.server.Exchange(ctx, goodRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := f.verify(t, response.GetAccessToken())
+	list := f.records.take()
+	if len(list) != 1 {
+		t.Fatalf("%d records, want 1", len(list))
+	}
+	got := list[0]
+	pseudonym := got.SubjectPseudonym
+	got.SubjectPseudonym = ""
+	want := server.Record{
+		Time:             f.clock.Now(),
+		Requester:        "spiffe://shop.test/gateway",
+		SubjectTokenType: "urn:ietf:params:oauth:token-type:access_token",
+		SubjectIssuer:    "https://login.test",
+		TransactionID:    token.TransactionID(),
+		Fingerprint:      token.Fingerprint(),
+		Scope:            "order.create",
+		IssuedAt:         f.clock.Now(),
+		Expiry:           f.clock.Now().Add(15 * time.Second),
+		Rule:             "gateway-orders",
+		PolicyVersion:    f.policy.Version(),
+		RequestID:        "req-1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	if len(pseudonym) != 22 || contains(pseudonym, "alice") {
+		t.Errorf("pseudonym %q", pseudonym)
+	}
+
+	if _, err := f.server.Exchange(ctx, goodRequest()); err != nil {
+		t.Fatal(err)
+	}
+	if again := f.records.take()[0].SubjectPseudonym; again != pseudonym {
+		t.Errorf("pseudonym %q, before %q", again, pseudonym)
+	}
+	other := newFixture(t)
+	if _, err := other.server.Exchange(other.as(t, gateway), goodRequest()); err != nil {
+		t.Fatal(err)
+	}
+	if elsewhere := other.records.take()[0].SubjectPseudonym; elsewhere == pseudonym {
+		t.Error("two processes use one pseudonym key")
+	}
+}
+
+// Covers TTS-42.
+func TestFailingAuditorIsCountedAndTheRequestServed(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("disk full") },
+		"panic": func() error { panic("disk full") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.records.fail = fail
+			if _, err := f.server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.counter(t, "txn_token.audit.failures"); got != 1 {
+				t.Errorf("%d failures counted, want 1", got)
+			}
+			if !contains(f.logs.String(), "audit record not written") {
+				t.Error("the log does not say so")
+			}
+		})
+	}
+}
+
+func TestLogAuditorWritesOneLine(t *testing.T) {
+	tests := map[string]struct {
+		record server.Record
+		want   map[string]any
+	}{
+		"issued": {
+			record: server.Record{
+				Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Requester: "spiffe://shop.test/gateway",
+				TransactionID: "txn", Fingerprint: "hash", SubjectPseudonym: "pseudonym", SubjectIssuer: "https://login.test",
+				SubjectTokenType: "urn:t", Scope: "order.create", Rule: "gateway", PolicyVersion: "v", RequestID: "r",
+				IssuedAt: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Expiry: time.Date(2026, 11, 22, 12, 0, 15, 0, time.UTC),
+				OutlivesSubject: true,
+			},
+			want: map[string]any{
+				"time": "2026-11-22T12:00:00Z", "level": "INFO", "msg": "Transaction Token issued",
+				"event.name": "txn_token.issued", "txn_token.req_wl": "spiffe://shop.test/gateway",
+				"txn_token.txn": "txn", "txn_token.fingerprint": "hash", "enduser.pseudo.id": "pseudonym",
+				"txn_token.subject_issuer": "https://login.test", "txn_token.subject_token_type": "urn:t",
+				"txn_token.scope": "order.create", "txn_token.policy_rule": "gateway", "txn_token.policy_version": "v",
+				"txn_token.request_id": "r", "txn_token.issued_at": "2026-11-22T12:00:00Z",
+				"txn_token.expiry": "2026-11-22T12:00:15Z", "txn_token.outlives_subject": true,
+			},
+		},
+		"refused": {
+			record: server.Record{
+				Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Requester: "spiffe://shop.test/gateway",
+				Reason: trat.ReasonIssuanceDenied, PolicyVersion: "v",
+			},
+			want: map[string]any{
+				"time": "2026-11-22T12:00:00Z", "level": "WARN", "msg": "Transaction Token refused",
+				"event.name": "txn_token.issuance.denied", "error.type": "ISSUANCE_DENIED",
+				"txn_token.req_wl": "spiffe://shop.test/gateway", "txn_token.policy_version": "v",
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			var sink buffer
+			auditor := server.NewLogAuditor(slog.New(slog.NewJSONHandler(&sink, nil)))
+			if err := auditor.Record(context.Background(), tc.record); err != nil {
+				t.Fatal(err)
+			}
+			var got map[string]any
+			if err := json.Unmarshal([]byte(sink.String()), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("line (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLogAuditorReportsALevelThatIsDropped(t *testing.T) {
+	auditor := server.NewLogAuditor(slog.New(slog.NewJSONHandler(&buffer{}, &slog.HandlerOptions{Level: slog.LevelError})))
+	if err := auditor.Record(context.Background(), server.Record{}); err == nil {
+		t.Error("no error")
+	}
+}

@@ -1,0 +1,142 @@
+package server_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// collect returns the metrics by name.
+func (f *fixture) collect(t *testing.T) map[string]metricdata.Aggregation {
+	t.Helper()
+	var data metricdata.ResourceMetrics
+	if err := f.metrics.Collect(t.Context(), &data); err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]metricdata.Aggregation)
+	for _, scope := range data.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			found[m.Name] = m.Data
+		}
+	}
+	return found
+}
+
+// counter returns the sum over all attribute sets.
+func (f *fixture) counter(t *testing.T, name string) (sum int64) {
+	t.Helper()
+	data, ok := f.collect(t)[name].(metricdata.Sum[int64])
+	if !ok {
+		t.Fatalf("no counter %s", name)
+	}
+	for _, point := range data.DataPoints {
+		sum += point.Value
+	}
+	return sum
+}
+
+func flat(set []attribute.KeyValue) map[string]string {
+	m := make(map[string]string, len(set))
+	for _, kv := range set {
+		m[string(kv.Key)] = kv.Value.String()
+	}
+	return m
+}
+
+func TestMetricsOfADecision(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
+		t.Fatal(err)
+	}
+	foreign := goodRequest()
+	foreign.SubjectTokenType = "urn:x:chosen-by-the-caller"
+	for range 2 {
+		if _, err := f.server.Exchange(f.as(t, gateway), foreign); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	metrics := f.collect(t)
+	got := make(map[string]int64)
+	for _, point := range metrics["txn_token.issuances"].(metricdata.Sum[int64]).DataPoints {
+		text, err := json.Marshal(flat(point.Attributes.ToSlice()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[string(text)] = point.Value
+	}
+	want := map[string]int64{
+		`{"txn_token.result":"ok","txn_token.subject_token_type":"urn:ietf:params:oauth:token-type:access_token"}`:            1,
+		`{"error.type":"SUBJECT_TOKEN_TYPE_UNSUPPORTED","txn_token.result":"denied","txn_token.subject_token_type":"_OTHER"}`: 2,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("txn_token.issuances (-want +got):\n%s", diff)
+	}
+	for name, count := range map[string]uint64{"txn_token.issuance.duration": 3, "txn_token.lifetime": 1} {
+		var sum uint64
+		for _, point := range metrics[name].(metricdata.Histogram[float64]).DataPoints {
+			sum += point.Count
+		}
+		if sum != count {
+			t.Errorf("%s has %d values, want %d", name, sum, count)
+		}
+	}
+	if size := metrics["txn_token.token.size"].(metricdata.Histogram[int64]).DataPoints[0]; size.Count != 1 || size.Sum < 300 || size.Sum > 700 {
+		t.Errorf("txn_token.token.size: %d values, sum %d", size.Count, size.Sum)
+	}
+}
+
+// Covers PRIV-01, PRIV-02, PRIV-03.
+func TestSpanTellsTheDecisionAndNoSecret(t *testing.T) {
+	f := newFixture(t)
+	client := f.dial(t, f.serve(t), gateway)
+	response, err := client.Exchange(t.Context(), goodRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	denied := goodRequest()
+	denied.Scope = "order.delete"
+	if _, err := client.Exchange(t.Context(), denied); err == nil {
+		t.Fatal("no error")
+	}
+	token := f.verify(t, response.GetAccessToken())
+
+	spans := f.spans.GetSpans()
+	if len(spans) != 2 {
+		t.Fatalf("%d spans, want the two of the calls", len(spans))
+	}
+	got := flat(spans[0].Attributes)
+	for key, want := range map[string]string{
+		"txn_token.result":             "ok",
+		"txn_token.txn":                token.TransactionID(),
+		"txn_token.req_wl":             gateway.String(),
+		"txn_token.subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+		"txn_token.remaining_lifetime": "15",
+	} {
+		if got[key] != want {
+			t.Errorf("%s = %q, want %q", key, got[key], want)
+		}
+	}
+	if len(got["txn_token.hash"]) != 16 || got["txn_token.size"] == "" {
+		t.Errorf("attributes %v", got)
+	}
+	if got := flat(spans[1].Attributes); got["txn_token.result"] != "denied" || got["error.type"] != "SCOPE_EXCEEDED" {
+		t.Errorf("attributes of the refusal: %v", got)
+	}
+	for _, span := range spans {
+		text, err := json.Marshal(span)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"eyJ", "alice", "192.0.2.1", "9007199254740993"} {
+			if contains(string(text), secret) {
+				t.Errorf("%q is in span %s", secret, text)
+			}
+		}
+		if len(span.Events) != 0 {
+			t.Errorf("span has events: %v", span.Events)
+		}
+	}
+}
