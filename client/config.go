@@ -1,0 +1,71 @@
+package client
+
+import (
+	"errors"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Config names the token service and the workload. Every field is required: a
+// field left out is an error of New, never a check left out.
+type Config struct {
+	// Target is the gRPC target of the token service, such as
+	// "dns:///tts.prod.svc:8443". It says where, ServerID says who: whatever
+	// answers there must prove ServerID.
+	Target string
+
+	// Issuer is the "iss" of the tokens: the https URL of the token service,
+	// without query and fragment. It is compared, never fetched. It is also the
+	// audience of self-signed subject tokens.
+	Issuer string
+
+	// ServerID is the exact SPIFFE ID of the token service. It must be in
+	// TrustDomain and have a path.
+	ServerID spiffeid.ID
+
+	// TrustDomain is the trust domain that tokens are requested and verified for:
+	// their "aud".
+	TrustDomain spiffeid.TrustDomain
+
+	// SVIDs is where the workload's own X.509-SVID comes from. It is asked again
+	// for each connection and each self-signed token, so rotation needs no restart.
+	SVIDs x509svid.Source
+
+	// Bundles is where the certificate authorities of TrustDomain come from.
+	Bundles x509bundle.Source
+}
+
+// validate reports every problem of c at once, but for those of Issuer and
+// TrustDomain, which trat.NewVerifier reports.
+func (c Config) validate() error {
+	var problems []error
+	missing := func(field string) {
+		problems = append(problems, trat.Errorf(trat.ReasonParameterMissing, "Config."+field, "required"))
+	}
+	invalid := func(field, why string) {
+		problems = append(problems, trat.Errorf(trat.ReasonParameterInvalid, "Config."+field, "%s", why))
+	}
+
+	if c.Target == "" {
+		missing("Target")
+	}
+	switch {
+	case c.ServerID.IsZero():
+		missing("ServerID")
+	case c.ServerID.Path() == "":
+		invalid("ServerID", "names a trust domain, not a workload")
+	case !c.TrustDomain.IsZero() && !c.ServerID.MemberOf(c.TrustDomain):
+		invalid("ServerID", "not in Config.TrustDomain")
+	}
+	if c.SVIDs == nil {
+		missing("SVIDs")
+	}
+	if c.Bundles == nil {
+		missing("Bundles")
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,86 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// exchangeError carries both views of a failure: the gRPC status, as received or as
+// made here, and the error tree with its Reason.
+type exchangeError struct {
+	status *status.Status
+	err    error
+}
+
+func (e *exchangeError) Error() string { return "client: exchange: " + e.err.Error() }
+
+// Unwrap makes errors.Is and trat.ReasonOf look into the tree.
+func (e *exchangeError) Unwrap() error { return e.err }
+
+// GRPCStatus makes status.FromError return the status as it is.
+func (e *exchangeError) GRPCStatus() *status.Status { return e.status }
+
+// localError is a failure that was found here: its Reason decides the status.
+func localError(err error) error {
+	return &exchangeError{status: grpcerr.Status(err), err: err}
+}
+
+// answerError is a refusal of the token service's answer. Toward the caller it is a
+// fault of the service, whatever is wrong with its token.
+func answerError(field string, err error) error {
+	return localError(&trat.Error{Reason: trat.ReasonInternal, Field: field, Err: err})
+}
+
+// contextError is a wait that ctx ended.
+func contextError(ctx context.Context, err error) error {
+	cause := ctx.Err()
+	return &exchangeError{status: status.FromContextError(cause), err: fmt.Errorf("%w: %w", err, cause)}
+}
+
+// rpcError is a failure of the call itself. The status stays as received; where the
+// service gave no Reason one is derived from the code. The text of a status with a
+// Reason is constant and is not repeated.
+func rpcError(err error) error {
+	st := status.Convert(err)
+	reason, ok := grpcerr.ReasonFrom(err)
+	if ok {
+		cause := fmt.Errorf("the token service answered %s", st.Code())
+		return &exchangeError{status: st, err: &trat.Error{Reason: reason, Field: violatedField(st), Err: cause}}
+	}
+
+	cause := fmt.Errorf("%s: %s", st.Code(), st.Message())
+	switch st.Code() {
+	case codes.Canceled:
+		return &exchangeError{status: st, err: fmt.Errorf("%w: %w", cause, context.Canceled)}
+	case codes.DeadlineExceeded:
+		reason, cause = trat.ReasonDependencyUnavailable, fmt.Errorf("%w: %w", cause, context.DeadlineExceeded)
+	case codes.Unavailable:
+		reason = trat.ReasonDependencyUnavailable
+	default:
+		reason = trat.ReasonInternal
+	}
+	return &exchangeError{status: st, err: &trat.Error{Reason: reason, Err: cause}}
+}
+
+// violatedField names the first parameter that the service blames, if it is one.
+func violatedField(st *status.Status) string {
+	for _, detail := range st.Details() {
+		bad, ok := detail.(*errdetails.BadRequest)
+		if !ok {
+			continue
+		}
+		for _, violation := range bad.GetFieldViolations() {
+			if isParameter(violation.GetField()) {
+				return violation.GetField()
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,203 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const (
+	grantType = "urn:ietf:params:oauth:grant-type:token-exchange"
+	// notAccessToken is the token_type of a TraT (draft section 11.4).
+	notAccessToken = "N_A"
+
+	// maxKeyWait is how long an answer may wait for a key that the watch has not
+	// brought yet. A new key is published two seconds before it signs.
+	maxKeyWait = 5 * time.Second
+)
+
+// Request is one token exchange. The grant type, the audience (Config.TrustDomain)
+// and the requested token type are filled in by Exchange; the requester is who the
+// connection says (draft section 11.1).
+type Request struct {
+	// SubjectToken is the credential that the subject of the transaction is
+	// derived from. Required.
+	SubjectToken string
+	// SubjectTokenType says what SubjectToken is. Required.
+	SubjectTokenType SubjectTokenType
+	// Scope is the purpose of the transaction: space-separated, case-sensitive
+	// scope tokens. Required. The token service may grant less.
+	Scope string
+	// Context is the environment of the request: the caller's address, how the user
+	// authenticated. The token service decides what of it becomes rctx. Optional.
+	Context trat.Object
+	// Details are the parameters of the request. The token service decides what of
+	// them becomes tctx. Optional.
+	Details trat.Object
+	// RequestID names the request in both sides' logs: up to 64 letters, digits and
+	// "._~-". Optional.
+	RequestID string
+}
+
+// LogValue keeps everything but the subject token's type and the request id out of
+// logs.
+func (r Request) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("subject_token_type", string(r.SubjectTokenType)),
+		slog.String("request_id", r.RequestID),
+	)
+}
+
+// Format does the same for every fmt verb.
+func (r Request) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "exchange{subject_token_type: %q, request_id: %q}", string(r.SubjectTokenType), r.RequestID)
+}
+
+// validate reports every parameter that is missing, and a malformed scope.
+func (r Request) validate() (trat.Scope, error) {
+	var problems []error
+	for _, p := range []struct{ name, value string }{
+		{"subject_token", r.SubjectToken},
+		{"subject_token_type", string(r.SubjectTokenType)},
+		{"scope", r.Scope},
+	} {
+		if p.value == "" {
+			problems = append(problems, trat.Errorf(trat.ReasonParameterMissing, p.name, ""))
+		}
+	}
+	scope, err := trat.ParseScope(r.Scope)
+	if err != nil && r.Scope != "" {
+		problems = append(problems, &trat.Error{Reason: trat.ReasonScopeMalformed, Field: "scope", Err: err})
+	}
+	return scope, errors.Join(problems...)
+}
+
+func (r Request) message(audience string) *tratv1.ExchangeRequest {
+	m := &tratv1.ExchangeRequest{
+		GrantType:          grantType,
+		Audience:           audience,
+		Scope:              r.Scope,
+		RequestedTokenType: trat.TokenType,
+		SubjectToken:       r.SubjectToken,
+		SubjectTokenType:   string(r.SubjectTokenType),
+		RequestId:          r.RequestID,
+	}
+	if !r.Context.IsZero() {
+		m.RequestContext = r.Context.JSON()
+	}
+	if !r.Details.IsZero() {
+		m.RequestDetails = r.Details.JSON()
+	}
+	return m
+}
+
+// isParameter reports whether name is a parameter of the exchange.
+func isParameter(name string) bool {
+	return (*tratv1.ExchangeRequest)(nil).ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name)) != nil
+}
+
+// Exchange asks the token service for a TraT and returns it verified: signed by a
+// watched key, for this trust domain, requested by this very workload, and with no
+// more scope than r asks for. When the token's key has not been heard yet, Exchange
+// waits up to five seconds for it.
+//
+// An empty required field or a malformed scope is found before anything is sent
+// (PARAMETER_MISSING, SCOPE_MALFORMED). A refusal has the Reason and the status of
+// the token service: ISSUANCE_DENIED, SCOPE_EXCEEDED, SUBJECT_TOKEN_EXPIRED and so
+// on. A service that cannot be reached, or does not prove the pinned SPIFFE ID, is
+// DEPENDENCY_UNAVAILABLE with code UNAVAILABLE; a missing or stale key set
+// KEYS_UNAVAILABLE; an answer that is not what was asked for INTERNAL, wrapping
+// what is wrong with it. There is no retry and no other way to a token.
+//
+// The status is about this workload's call. A service that starts a transaction for
+// a user decides itself what the user is told.
+//
+// Without a deadline in ctx an exchange ends after ten seconds. Outgoing metadata in
+// ctx is not sent. The caller's span, if there is one in ctx, is marked with the new
+// transaction.
+func (c *Client) Exchange(ctx context.Context, r Request) (*trat.Token, error) {
+	scope, err := r.validate()
+	if err != nil {
+		return nil, localError(err)
+	}
+	// What the application put into ctx for other calls is not for the token service.
+	rpc := metadata.NewOutgoingContext(ctx, nil)
+	answer, err := c.rpc.Exchange(rpc, r.message(c.cfg.TrustDomain.Name()))
+	if err != nil {
+		return nil, rpcError(err)
+	}
+	token, err := c.accept(ctx, answer, scope)
+	if err != nil {
+		reason, _ := trat.ReasonOf(err)
+		event(ctx, c.log, slog.LevelWarn, semconv.EventVerificationFailed, "the token service's answer was refused",
+			slog.String(string(semconv.ErrorType), string(reason)), slog.String("error", err.Error()))
+		return nil, err
+	}
+	markSpan(ctx, token)
+	return token, nil
+}
+
+// accept checks everything about an answer.
+func (c *Client) accept(ctx context.Context, answer *tratv1.ExchangeResponse, asked trat.Scope) (*trat.Token, error) {
+	switch {
+	case answer.GetIssuedTokenType() != trat.TokenType:
+		return nil, answerError("issued_token_type", errors.New("not a transaction token"))
+	case answer.GetTokenType() != notAccessToken:
+		return nil, answerError("token_type", errors.New("not N_A"))
+	case answer.GetAccessToken() == "":
+		return nil, answerError("access_token", errors.New("empty"))
+	}
+	token, err := c.verify(ctx, answer.GetAccessToken())
+	if err != nil {
+		return nil, err
+	}
+	own, err := c.cfg.SVIDs.GetX509SVID()
+	if err != nil {
+		return nil, localError(&trat.Error{Reason: trat.ReasonDependencyUnavailable, Err: err})
+	}
+	granted, err := trat.ParseScope(answer.GetScope())
+	switch {
+	case !asked.Covers(token.Scope()):
+		return nil, answerError("scope", errors.New("more than was asked for"))
+	case err != nil || !granted.Covers(token.Scope()) || !token.Scope().Covers(granted):
+		return nil, answerError("scope", errors.New("not that of the token"))
+	case token.RequestingWorkload() != own.ID.String():
+		return nil, answerError("req_wl", errors.New("another workload"))
+	}
+	return token, nil
+}
+
+// verify verifies raw, and waits for its key where only that is missing.
+func (c *Client) verify(ctx context.Context, raw string) (*trat.Token, error) {
+	limit := time.NewTimer(c.keyWait)
+	defer limit.Stop()
+	for {
+		next := c.keys.next()
+		token, err := c.verifier.Verify(raw)
+		if err == nil {
+			return token, nil
+		}
+		if !errors.Is(err, errNoKey) && !errors.Is(err, trat.ReasonKeysUnavailable) {
+			return nil, answerError("access_token", err)
+		}
+		missing := &trat.Error{Reason: trat.ReasonKeysUnavailable, Err: c.watcher.explain(err)}
+		select {
+		case <-next:
+		case <-limit.C:
+			return nil, localError(missing)
+		case <-ctx.Done():
+			return nil, contextError(ctx, missing)
+		case <-c.closed:
+			return nil, localError(fmt.Errorf("%w: %w", missing, errClosed))
+		}
+	}
+}

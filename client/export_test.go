@@ -1,0 +1,19 @@
+package client
+
+import "time"
+
+// WithKeyWait shortens how long an answer waits for its key.
+func WithKeyWait(d time.Duration) Option {
+	return optionFunc(func(o *options) error {
+		o.keyWait = d
+		return nil
+	})
+}
+
+// WithSilence shortens how long a watch may be silent.
+func WithSilence(d time.Duration) Option {
+	return optionFunc(func(o *options) error {
+		o.silence = d
+		return nil
+	})
+}
