@@ -37,15 +37,12 @@ func run(out io.Writer, root string, rows bool) error {
 	if err != nil {
 		return err
 	}
-	tests, err := findCovers(root)
-	if err != nil {
-		return err
-	}
-	coverage, err := match(requirements, tests)
+	tests, errTests := findCovers(root)
+	coverage, errMatch := match(requirements, tests)
 	if rows {
 		writeRows(out, requirements, coverage)
 	}
 	writeSections(out, requirements, coverage)
 	writeMilestones(out, requirements, milestones, coverage)
-	return errors.Join(err, missing(requirements, milestones, coverage))
+	return errors.Join(errTests, errMatch, missing(requirements, milestones, coverage))
 }
