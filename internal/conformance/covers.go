@@ -98,17 +98,14 @@ func fileCovers(root, path string) ([]test, error) {
 	return tests, errors.Join(errs...)
 }
 
-// commentCovers returns the ids that a comment's Covers line names, or none when it has no
-// such line, and the line's number in the comment, from 0. A list that is too long for one
-// line goes on in the next, up to the full stop.
+// commentCovers returns the ids that a comment's Covers lines name, or none when it has no
+// such line, and the number of the last one in the comment, from 0. A list that is too long
+// for one line goes on in the next, up to the full stop, or in another Covers line.
 func commentCovers(comment *ast.CommentGroup) (ids []string, line int, err error) {
 	lines := commentLines(comment)
 	for i, text := range lines {
 		if !strings.HasPrefix(text, "Covers ") {
 			continue
-		}
-		if ids != nil {
-			return nil, i, errors.New("a second Covers line")
 		}
 		for next := i + 1; !strings.HasSuffix(text, ".") && next < len(lines); next++ {
 			text += " " + lines[next]
@@ -117,7 +114,7 @@ func commentCovers(comment *ast.CommentGroup) (ids []string, line int, err error
 		if found == nil {
 			return nil, i, errors.New("want the form: Covers VER-03, VER-04")
 		}
-		ids, line = strings.Split(found[1], ", "), i
+		ids, line = append(ids, strings.Split(found[1], ", ")...), i
 	}
 	return ids, line, nil
 }

@@ -33,6 +33,7 @@ func TestReportCountsWhatTestsCover(t *testing.T) {
 		"p/fuzz_test.go": "package p\n" +
 			"// Covers VER-01,\n" +
 			"// B-T1.\n" +
+			"// Covers VER-02.\n" +
 			"func FuzzVerify(f *testing.F) {}\n",
 	})
 	var out strings.Builder
@@ -40,16 +41,16 @@ func TestReportCountsWhatTestsCover(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "VER-01   first       p.FuzzVerify, p.TestVerify\n" +
-		"VER-02   second      -\n" +
+		"VER-02   second      p.FuzzVerify\n" +
 		"B-T1     first       p.FuzzVerify, p.TestVerify\n" +
 		"\n" +
 		"section     covered  of\n" +
-		"VER               1   2\n" +
+		"VER               2   2\n" +
 		"B                 1   1\n" +
 		"\n" +
 		"milestone   covered  of  status\n" +
 		"first             2   2  closed\n" +
-		"second            0   1  open\n"
+		"second            1   1  open\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -93,9 +94,9 @@ func TestRunFailsOnWhatIsWrong(t *testing.T) {
 			files: map[string]string{"p/a_test.go": p + "// Covers VER-01\nfunc TestA(t *testing.T) {}\n"},
 			want:  []string{"want the form"},
 		},
-		"two Covers lines": {
-			files: map[string]string{"p/a_test.go": p + "// Covers VER-01.\n// Covers VER-02.\nfunc TestA(t *testing.T) {}\n"},
-			want:  []string{"a_test.go:3: a second Covers line"},
+		"a second Covers line that is wrong": {
+			files: map[string]string{"p/a_test.go": p + "// Covers VER-01.\n// Covers more.\nfunc TestA(t *testing.T) {}\n"},
+			want:  []string{"a_test.go:3: want the form"},
 		},
 		"tests that the module's test run leaves out": {
 			files: map[string]string{
