@@ -53,6 +53,9 @@ func (r *reader) file(text []byte) []*rule {
 			r.add(m.key, m.key.Value, "unknown key")
 		}
 	}
+	if top.Kind != yaml.MappingNode {
+		return nil // which has been said
+	}
 	if version == nil {
 		r.add(top, "version", "is missing")
 	} else if version.ShortTag() != "!!int" || version.Value != formatVersion {

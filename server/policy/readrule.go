@@ -35,16 +35,11 @@ var ruleName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // readRule reads the rule n, the position-th of the file.
 func (r *reader) readRule(n *yaml.Node, position int) *rule {
-	r.rule = "#" + strconv.Itoa(position)
+	r.rule = ruleLabel(n, position)
 	defer func() { r.rule = "" }()
 
 	rule := &rule{line: n.Line, lifetime: trat.DefaultLifetime}
 	members := r.mapping(n, "")
-	if i := slices.IndexFunc(members, func(m member) bool { return m.key.Value == "name" }); i >= 0 {
-		if rule.name = r.text(members[i].value, "name"); rule.name != "" {
-			r.rule = strconv.Quote(rule.name)
-		}
-	}
 	present := make(map[string]*yaml.Node, len(members))
 	for _, m := range members {
 		present[m.key.Value] = m.value
@@ -56,12 +51,25 @@ func (r *reader) readRule(n *yaml.Node, position int) *rule {
 	return rule
 }
 
+// ruleLabel says which rule a problem is in: its name, if that can be had, or its
+// position.
+func ruleLabel(n *yaml.Node, position int) string {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if value := n.Content[i+1]; n.Content[i].Value == "name" && value.ShortTag() == "!!str" && value.Value != "" {
+				return strconv.Quote(value.Value)
+			}
+		}
+	}
+	return "#" + strconv.Itoa(position)
+}
+
 // readKey reads one key of a rule.
 func (r *reader) readKey(rule *rule, m member) {
 	n, field := m.value, m.key.Value
 	switch field {
 	case "name":
-		if rule.name != "" && !ruleName.MatchString(rule.name) {
+		if rule.name = r.text(n, field); rule.name != "" && !ruleName.MatchString(rule.name) {
 			r.add(n, field, "want 1 to 64 letters, digits, '.', '_' and '-'")
 		}
 	case "requester":
