@@ -15,6 +15,7 @@ var (
 	errTooLong    = errors.New("too long")
 	errCharacter  = errors.New("character not allowed")
 	errNotAllowed = errors.New("not allowed")
+	errKeyID      = errors.New("not 1 to 64 visible ASCII characters")
 	errRange      = errors.New("out of range")
 	errFuture     = errors.New("in the future")
 	errIssuer     = errors.New("not an https URL without query and fragment")
@@ -79,8 +80,8 @@ func (h *header) set(name string, v jsonValue) error {
 	case "alg":
 		h.alg = Algorithm(v.text)
 	case "kid":
-		if len(v.text) > maxKeyIDSize {
-			return malformed(name, errTooLong)
+		if !validKeyID(v.text) {
+			return malformed(name, errKeyID)
 		}
 		h.kid = v.text
 	}

@@ -349,8 +349,11 @@ func appendEscape(b *strings.Builder, src string) (int, error) {
 	}
 	if src[1] == 'u' {
 		r, n, err := unicodeEscape(src)
+		if err != nil {
+			return 0, err
+		}
 		b.WriteRune(r)
-		return n, err
+		return n, nil
 	}
 	const from, to = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
 	i := strings.IndexByte(from, src[1])

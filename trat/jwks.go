@@ -24,7 +24,6 @@ var (
 	errJWKUse      = errors.New("not for verifying signatures")
 	errJWKType     = errors.New("unsupported key type or curve")
 	errJWKEncoding = errors.New("not canonical base64url of the right length")
-	errJWKKeyID    = errors.New("kid is not 1 to 64 visible ASCII characters")
 	errJWKShape    = errors.New("not a JWK Set")
 )
 
@@ -112,7 +111,7 @@ func parseJWK(text Object) (*Key, error) {
 		}
 	}
 	if !validKeyID(j.ID) {
-		return nil, errJWKKeyID
+		return nil, fmt.Errorf("kid: %w", errKeyID)
 	}
 	public, alg, err := j.public()
 	if err != nil {
@@ -156,18 +155,6 @@ func (j *jwk) set(name string, v jsonValue) error {
 }
 
 func isVerify(op jsonValue) bool { return op.kind == jsonString && op.text == "verify" }
-
-func validKeyID(kid string) bool {
-	if kid == "" || len(kid) > maxKeyIDSize {
-		return false
-	}
-	for i := range len(kid) {
-		if kid[i] <= ' ' || kid[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
 
 // public returns the key and the algorithm that its type implies, if any.
 func (j jwk) public() (crypto.PublicKey, Algorithm, error) {

@@ -17,6 +17,19 @@ type KeySet interface {
 
 var errUnknownKey = &Error{Reason: ReasonTxnTokenInvalid, Field: "kid", Err: errNotAllowed}
 
+// validKeyID bounds what may reach a KeySet as a kid, or be one.
+func validKeyID(kid string) bool {
+	if kid == "" || len(kid) > maxKeyIDSize {
+		return false
+	}
+	for i := range len(kid) {
+		if kid[i] <= ' ' || kid[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // StaticKeySet is a fixed set of keys. An empty one, as the zero value is, rejects
 // every token.
 type StaticKeySet struct {

@@ -43,7 +43,8 @@ func Prepare(c Claims) (*Unsigned, error) {
 		{"txn", checkIssuedText(c.TransactionID, maxTxnSize)},
 		{"req_wl", checkIssuedText(c.RequestingWorkload, maxWorkloadSize)},
 		{"req_wl", checkWorkload(c.RequestingWorkload)},
-		{"iat", outside(time.Duration(c.IssuedAt.Unix()), 0, maxNumericDate)},
+		{"iat", outside(c.IssuedAt.Unix(), 0, maxNumericDate)},
+		{"exp", outside(c.Expiry.Unix(), 0, maxNumericDate)},
 		{"exp", outside(c.Expiry.Sub(c.IssuedAt), time.Second, MaxLifetime)},
 	} {
 		if check.err != nil {

@@ -47,6 +47,9 @@ func scopeChar(c byte) bool {
 // String returns the tokens with one space between them, "" for the zero Scope.
 func (s Scope) String() string { return s.text }
 
+// MarshalText returns what String returns, so that a Scope is a JSON string.
+func (s Scope) MarshalText() ([]byte, error) { return []byte(s.text), nil }
+
 // Equal reports whether s and other are the same text.
 func (s Scope) Equal(other Scope) bool { return s == other }
 

@@ -18,20 +18,35 @@ const ecdsaSize = 64
 
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 
+var errSignature = &Error{Reason: ReasonTxnTokenInvalid, Field: "signature"}
+
+// fits reports whether sig has a length that signatures of a can have.
+func (a Algorithm) fits(sig []byte) bool {
+	switch a {
+	case ES256:
+		return len(sig) == ecdsaSize
+	case EdDSA:
+		return len(sig) == ed25519.SignatureSize
+	case PS256, RS256:
+		return len(sig) >= minRSABits/8 && len(sig) <= maxRSABits/8
+	}
+	return false
+}
+
 // verify reports whether sig is k's signature of input.
 func (k *Key) verify(input string, sig []byte) bool {
+	if !k.alg.fits(sig) {
+		return false
+	}
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:
-		if len(sig) != ecdsaSize {
-			return false
-		}
-		digest := sha256.Sum256([]byte(input))
+		digest := sum256(input)
 		var der [maxDERSize]byte
 		return ecdsa.VerifyASN1(public, digest[:], appendDER(der[:0], sig))
 	case ed25519.PublicKey:
 		return ed25519.Verify(public, []byte(input), sig)
 	case *rsa.PublicKey:
-		digest := sha256.Sum256([]byte(input))
+		digest := sum256(input)
 		if k.alg == PS256 {
 			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], sig, pssOptions) == nil
 		}
@@ -64,6 +79,16 @@ func appendDERInteger(dst, n []byte) []byte {
 		dst = append(dst, 0)
 	}
 	return append(dst, n...)
+}
+
+// sum256 is the SHA-256 of text. The usual token is hashed on the stack: converting
+// it to a slice would copy it to the heap.
+func sum256(text string) [digestSize]byte {
+	var usual [1024]byte
+	if len(text) <= len(usual) {
+		return sha256.Sum256(usual[:copy(usual[:], text)])
+	}
+	return sha256.Sum256([]byte(text))
 }
 
 // sign returns the JWS signature of input by key, whose public half is bound to

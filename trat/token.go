@@ -13,13 +13,11 @@ import (
 // returns zero values.
 //
 // It prints as its Fingerprint through every fmt verb, log/slog and encoding/json.
-type Token struct{ state *tokenState }
-
-// tokenState is behind a pointer, where fmt does not look when it meets a Token in
-// an unexported field and cannot call its methods.
-type tokenState struct {
-	raw string
-	*verified
+type Token struct {
+	// open returns the compact form and the rest. They are behind a func because
+	// neither fmt, which prints unexported fields and cannot call their methods, nor any
+	// other printer that works by reflection looks inside one.
+	open func() (raw string, v *verified)
 }
 
 // verified is what a verification found out: all that the cache keeps, and no
@@ -30,16 +28,21 @@ type verified struct {
 	digest [digestSize]byte // SHA-256 of the compact form
 }
 
-// zeroState makes accessors of zero Tokens return zero values.
-var zeroState = &tokenState{verified: &verified{key: &Key{}}}
+func newToken(raw string, v *verified) *Token {
+	return &Token{open: func() (string, *verified) { return raw, v }}
+}
 
-func (t *Token) verified() bool { return t != nil && t.state != nil }
+func (t *Token) verified() bool { return t != nil && t.open != nil }
 
-func (t *Token) get() *tokenState {
+// noToken is what zero Tokens hold.
+var noToken = &verified{key: &Key{}}
+
+func (t *Token) get() *verified {
 	if !t.verified() {
-		return zeroState
+		return noToken
 	}
-	return t.state
+	_, v := t.open()
+	return v
 }
 
 // Claims returns the claims.
@@ -80,7 +83,7 @@ func (t *Token) RequestContext() Object { return t.get().claims.RequestContext }
 func (t *Token) KeyID() string { return t.get().key.id }
 
 // Size returns the length of the compact form in bytes.
-func (t *Token) Size() int { return len(t.get().raw) }
+func (t *Token) Size() int { return len(t.UnsafeRaw()) }
 
 // Fingerprint returns the SHA-256 of the compact form in base64url, 43 characters:
 // what may be logged in the token's place (draft section 15.2). It identifies
@@ -90,12 +93,18 @@ func (t *Token) Fingerprint() string {
 	if !t.verified() {
 		return ""
 	}
-	return encoding.EncodeToString(t.state.digest[:])
+	return encoding.EncodeToString(t.get().digest[:])
 }
 
 // UnsafeRaw returns the compact form, a bearer credential, for the transports that
 // propagate it. It must not reach a log, an error or a store.
-func (t *Token) UnsafeRaw() string { return t.get().raw }
+func (t *Token) UnsafeRaw() string {
+	if !t.verified() {
+		return ""
+	}
+	raw, _ := t.open()
+	return raw
+}
 
 // The methods below have value receivers, so that a Token that was copied out of
 // its pointer does not print either.

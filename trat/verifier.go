@@ -1,7 +1,6 @@
 package trat
 
 import (
-	"crypto/sha256"
 	"slices"
 	"time"
 )
@@ -51,7 +50,7 @@ func (v *Verifier) Verify(raw string) (*Token, error) {
 	if v.cache == nil {
 		return v.verifyFresh(raw, segments, now)
 	}
-	digest := sha256.Sum256([]byte(raw))
+	digest := sum256(raw)
 	e := v.cache.get(&digest)
 	if e == nil {
 		return v.verifyFresh(raw, segments, now)
@@ -66,7 +65,7 @@ func (v *Verifier) Verify(raw string) (*Token, error) {
 	if !key.same(e.key) { // another key goes by this kid now
 		return v.verifyFresh(raw, segments, now)
 	}
-	return &Token{state: &tokenState{raw: raw, verified: e}}, nil
+	return newToken(raw, e), nil
 }
 
 // verifyFresh makes every check.
@@ -86,6 +85,9 @@ func (v *Verifier) verifyFresh(raw string, segments compact, now time.Time) (*To
 	if !slices.Contains(v.algorithms, h.alg) {
 		return nil, invalid("alg", errNotAllowed)
 	}
+	if !h.alg.fits(d.signature) {
+		return nil, errSignature
+	}
 	p, err := parsePayload(d.payload)
 	if err != nil {
 		return nil, err
@@ -98,13 +100,13 @@ func (v *Verifier) verifyFresh(raw string, segments compact, now time.Time) (*To
 		return nil, err
 	}
 	if !key.verify(d.signingInput, d.signature) {
-		return nil, &Error{Reason: ReasonTxnTokenInvalid, Field: "signature"}
+		return nil, errSignature
 	}
-	e := &verified{payload: *p, key: key, digest: sha256.Sum256([]byte(raw))}
+	e := &verified{payload: *p, key: key, digest: sum256(raw)}
 	if v.cache != nil {
 		v.cache.put(e)
 	}
-	return &Token{state: &tokenState{raw: raw, verified: e}}, nil
+	return newToken(raw, e), nil
 }
 
 // checkClaims checks aud, iss and times.
@@ -138,6 +140,9 @@ func (v *Verifier) checkTimes(p *payload, now time.Time) error {
 
 // key finds the key and holds the token's algorithm to it.
 func (v *Verifier) key(kid string, alg Algorithm) (*Key, error) {
+	if kid == "" {
+		return nil, invalid("kid", errAbsent)
+	}
 	key, err := v.keys.Key(kid)
 	switch {
 	case err != nil:
@@ -145,7 +150,7 @@ func (v *Verifier) key(kid string, alg Algorithm) (*Key, error) {
 			err = &Error{Reason: ReasonKeysUnavailable, Err: err}
 		}
 		return nil, err
-	case key == nil || key.public == nil || kid == "":
+	case key == nil || key.public == nil:
 		return nil, errUnknownKey
 	case key.alg != alg:
 		return nil, invalid("alg", errKeyMismatch)

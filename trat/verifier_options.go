@@ -118,7 +118,7 @@ func UnsafeAllowMissingIssuer() VerifierOption {
 	})
 }
 
-func outside[T int | time.Duration](n, low, high T) error {
+func outside[T int | int64 | time.Duration](n, low, high T) error {
 	if n < low || n > high {
 		return errRange
 	}
