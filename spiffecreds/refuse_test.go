@@ -82,6 +82,21 @@ func TestPeerCertificateChecks(t *testing.T) {
 	}
 }
 
+func TestPeerIsJudgedByTheInjectedClock(t *testing.T) {
+	a := newAuthority(t)
+	now := time.Now()
+	source := a.Source(orders)
+	lasting := flawed(t, a, orders, devauthority.Valid(now.Add(-time.Hour), now.Add(2*time.Hour)))
+	brief := flawed(t, a, gateway, devauthority.Valid(now.Add(-time.Hour), now.Add(time.Minute)))
+	for ahead, want := range map[time.Duration]error{0: nil, time.Hour: spiffecreds.ErrChain} {
+		server := must[transportCredentials](t)(spiffecreds.NewServer(lasting, source, members,
+			spiffecreds.WithClock(func() time.Time { return now.Add(ahead) })))
+		client := must[transportCredentials](t)(spiffecreds.NewClient(brief, source, members))
+		_, info, _, err := handshake(t, client, server)
+		wantVerdict(t, info, err, gateway, want)
+	}
+}
+
 // rawConfig presents svid, whatever it is, and accepts anybody.
 func rawConfig(svid *x509svid.SVID) *tls.Config {
 	cert := tls.Certificate{Certificate: [][]byte{svid.Certificates[0].Raw}, PrivateKey: svid.PrivateKey}

@@ -1,9 +1,11 @@
 package spiffecreds
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"testing"
+	"time"
 )
 
 // What crypto/tls, set up as it is here, does not let happen is refused all the same.
@@ -17,5 +19,15 @@ func TestConnectionStatesThatCannotBe(t *testing.T) {
 		if _, err := (verifier{}).connection(state); !errors.As(err, &refusal) || !errors.Is(refusal.Check, want) {
 			t.Errorf("error %v, want %v", err, want)
 		}
+	}
+}
+
+func TestStartHasADeadlineByDefault(t *testing.T) {
+	begin := time.Now()
+	ctx, cancel := sourceConfig{}.startContext(context.WithoutCancel(t.Context()))
+	defer cancel()
+	deadline, ok := ctx.Deadline()
+	if wait := deadline.Sub(begin); !ok || wait < DefaultStartTimeout || wait > 2*DefaultStartTimeout {
+		t.Errorf("deadline after %v, %v, want %v", wait, ok, DefaultStartTimeout)
 	}
 }
