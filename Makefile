@@ -61,8 +61,8 @@ check-generate: ## Fail when gen/ is not what proto/ generates
 .PHONY: lint
 lint: lint-go lint-proto lint-shell ## Run every linter
 
-# go vet runs on its own too: golangci-lint's copy leaves out some analyzers, and the
-# benchmarks are a module that it does not enter from here.
+# go vet runs on its own too: its analyzers are those of the toolchain, the linter's are those
+# it was built with. The benchmarks are a module that neither enters from here.
 .PHONY: lint-go
 lint-go: ## Lint the Go code (golangci-lint, go vet)
 	$(GO) tool -modfile=$(LINT_MOD) golangci-lint run ./...

@@ -47,6 +47,7 @@ var layers = map[string][]string{
 
 	"internal/httptoken": {"server", "gen/...", "internal/grpcerr"},
 	"internal/telemetry": {"internal/semconv"},
+	"internal/config":    {"trat", "server/subject"},
 
 	// Programs and tools of the repository.
 	"cmd/...":              {"..."},
