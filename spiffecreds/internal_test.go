@@ -31,3 +31,24 @@ func TestStartHasADeadlineByDefault(t *testing.T) {
 		t.Errorf("deadline after %v, %v, want %v", wait, ok, DefaultStartTimeout)
 	}
 }
+
+// Covers KEY-07.
+func TestWaitsAddUpToLessThanTwoSeconds(t *testing.T) {
+	watch := retryStrategy{}.NewBackoff()
+	var longest time.Duration
+	for range 1000 {
+		d := watch.Next()
+		if d <= 0 {
+			t.Fatalf("wait of %v", d)
+		}
+		longest = max(longest, d)
+	}
+	channel := time.Duration((1 + retryJitter) * float64(retryMax))
+	if total := longest + channel; total > time.Second {
+		t.Errorf("waits of %v and %v leave too little of two seconds", longest, channel)
+	}
+	watch.Reset()
+	if d := watch.Next(); d > retryBase {
+		t.Errorf("wait of %v after success, want %v at most", d, retryBase)
+	}
+}

@@ -18,7 +18,9 @@ import (
 // other end is a local socket, so asking often costs nothing.
 const (
 	retryBase = 100 * time.Millisecond
-	retryMax  = 500 * time.Millisecond
+	retryMax  = 250 * time.Millisecond
+	// retryJitter is the part of a gRPC channel's wait that it may be longer or shorter by.
+	retryJitter = 0.2
 )
 
 func newWorkloadClient(ctx context.Context, address string) (*workloadapi.Client, error) {
@@ -26,7 +28,7 @@ func newWorkloadClient(ctx context.Context, address string) (*workloadapi.Client
 		workloadapi.WithAddr(address),
 		workloadapi.WithBackoffStrategy(retryStrategy{}),
 		workloadapi.WithDialOptions(grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: retryBase, Multiplier: 1.6, Jitter: 0.2, MaxDelay: retryMax},
+			Backoff:           backoff.Config{BaseDelay: retryBase, Multiplier: 1.6, Jitter: retryJitter, MaxDelay: retryMax},
 			MinConnectTimeout: 2 * time.Second,
 		})),
 	)
