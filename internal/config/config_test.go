@@ -1,0 +1,246 @@
+package config_test
+
+import (
+	"errors"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/internal/config"
+	"github.com/grpc-trat/grpc-trat/server/subject"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const minimal = `
+version: 1
+listen: 127.0.0.1:0
+trust_domain: shop.test
+issuer: https://tts.shop.test
+spiffe_id: spiffe://shop.test/tts
+policy: policy.yaml
+`
+
+var ids = []cmp.Option{
+	cmp.Comparer(func(a, b spiffeid.ID) bool { return a == b }),
+	cmp.Comparer(func(a, b spiffeid.TrustDomain) bool { return a == b }),
+}
+
+func minimalConfig() *config.Config {
+	return &config.Config{
+		Listen:      "127.0.0.1:0",
+		TrustDomain: spiffeid.RequireTrustDomainFromString("shop.test"),
+		Issuer:      "https://tts.shop.test",
+		ID:          spiffeid.RequireFromString("spiffe://shop.test/tts"),
+		Policy:      "policy.yaml",
+		Limits:      config.Limits{MaxStreams: 256, MaxWatchers: 4096, ShutdownTimeout: 10 * time.Second},
+		Log:         config.Log{Level: slog.LevelInfo, JSON: true},
+	}
+}
+
+func TestMinimalConfigurationAcceptsNoSubjectTokens(t *testing.T) {
+	got, err := config.Parse([]byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(minimalConfig(), got, ids...); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	if got.AcceptsAccessTokens() || got.AcceptsIDTokens() {
+		t.Error("tokens of no issuer are accepted")
+	}
+}
+
+// documented returns the example of the package documentation.
+func documented(t testing.TB) []byte {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for line := range strings.Lines(file.Doc.Text()) {
+		if text, ok := strings.CutPrefix(line, "\t"); ok {
+			b.WriteString(text)
+		}
+	}
+	return []byte(b.String())
+}
+
+func TestDocumentedConfigurationIsEveryKey(t *testing.T) {
+	got, err := config.Parse(documented(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := minimalConfig()
+	want.Listen = "127.0.0.1:8443"
+	want.Issuers = []subject.IssuerConfig{{
+		Issuer: "https://login.shop.test", Prefix: "login", Audience: "https://shop.test", ClientID: "shop-web",
+		Algorithms: []trat.Algorithm{trat.ES256, trat.RS256}, Skew: 30 * time.Second,
+	}}
+	want.SelfSigned = &config.SelfSigned{ReplayLimit: 100_000}
+	if diff := cmp.Diff(want, got, ids...); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	if !got.AcceptsAccessTokens() || !got.AcceptsIDTokens() {
+		t.Error("the issuer's tokens are not accepted")
+	}
+}
+
+func TestEveryProblemNamesLineAndKey(t *testing.T) {
+	tests := map[string]struct {
+		text string
+		want []string
+	}{
+		"empty":         {"", []string{"the file is empty"}},
+		"only comments": {"# nothing\n", []string{"the file is empty"}},
+		"not YAML":      {"a: [", []string{"line 1: did not find expected node content"}},
+		"a list":        {"- a", []string{"line 1: want keys and values, not a list"}},
+		"two documents": {minimal + "---\nversion: 1\n", []string{"more than one document"}},
+		"too long":      {minimal + "#" + strings.Repeat("x", config.MaxSize), []string{"longer than 65536 bytes"}},
+		"everything is missing": {"log: {level: info}", []string{
+			"version: want 1", "listen: is required", "policy: is required", "trust_domain: is required",
+			"issuer: is required", "spiffe_id: is required",
+		}},
+		"unknown and repeated keys": {minimal + "listener: x\nlog: {levl: info}\nlisten: x:1\n", []string{
+			"line 8: listener: no such key", "line 9: log.levl: no such key", "line 10: listen: is there twice",
+		}},
+		"wrong types": {strings.Replace(minimal, "listen: 127.0.0.1:0", "listen: 8443", 1) + `
+subject_tokens: {issuers: {}, unsigned_json: "yes"}
+limits: {max_streams: many, max_watchers: 1.5, shutdown_timeout: 10}
+log:
+`, []string{
+			"line 3: listen: want text, not a number",
+			"line 9: subject_tokens.issuers: want a list, not keys and values",
+			"line 9: subject_tokens.unsigned_json: want true or false, not text",
+			"line 10: limits.max_streams: want a whole number, not text",
+			"line 10: limits.max_watchers: want a whole number, not a number",
+			"line 10: limits.shutdown_timeout: want a duration such as 30s, not a number",
+			"line 11: log: want keys and values, not nothing",
+			"line 9: subject_tokens.issuers: is empty",
+		}},
+		"values out of range": {minimal + `
+limits: {max_streams: 0, max_watchers: 1e3, shutdown_timeout: 2 h}
+log: {level: loud, format: xml}
+`, []string{
+			"line 9: limits.max_watchers: want a whole number, not a number",
+			"line 9: limits.shutdown_timeout: want a duration such as 30s",
+			"line 9: limits.max_streams: want 1 to 1000000",
+			"line 10: log.level: want debug, info, warn or error",
+			"line 10: log.format: want json or text",
+		}},
+		"names that cannot be": {`
+version: 2
+listen: nowhere
+trust_domain: spiffe://shop.test
+issuer: http://tts.shop.test
+spiffe_id: tts
+policy: ""
+`, []string{
+			"line 7: policy: is empty",
+			"line 2: version: want 1",
+			"line 3: listen: is not host:port",
+			"line 4: trust_domain: is not the name of a trust domain",
+			"line 5: issuer: want an https URL without user, query and fragment",
+			"line 6: spiffe_id: is not a SPIFFE ID",
+		}},
+		"port":            {strings.Replace(minimal, ":0", ":http", 1), []string{`line 3: listen: "http" is not a port`}},
+		"ID without path": {strings.Replace(minimal, "/tts\n", "\n", 1), []string{"line 6: spiffe_id: has no path"}},
+		"ID of another":   {strings.Replace(minimal, "//shop.test/tts\n", "//other.test/tts\n", 1), []string{"line 6: spiffe_id: is not in trust_domain"}},
+		"anchors":         {minimal + "log: &l {level: info}\n", []string{"line 8: log: anchors and aliases are not allowed"}},
+		"no replay store": {minimal + "subject_tokens: {self_signed: {}}", []string{"subject_tokens.self_signed.replay_store: is required"}},
+		"no such store":   {minimal + "subject_tokens: {self_signed: {replay_store: redis, replay_limit: 0}}", []string{"line 8: subject_tokens.self_signed.replay_store: want memory, the only one there is", "line 8: subject_tokens.self_signed.replay_limit: want 1 to 10000000"}},
+		"issuer's own rules": {minimal + `
+subject_tokens:
+  issuers:
+    - issuer: http://login.test
+      prefix: Login
+      client_id: c
+      algorithms: [none]
+      skew: 2h
+`, []string{
+			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Issuer: is not https`,
+			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Prefix: want 1 to 32 of a-z, 0-9 and '-'`,
+			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Algorithms: "none" is not one of [ES256 EdDSA PS256 RS256]`,
+			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Skew: want 0 to 1m0s`,
+		}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, err := config.Parse([]byte(tc.text))
+			if err == nil || c != nil {
+				t.Fatalf("got %v, %v", c, err)
+			}
+			want := "config: " + strings.Join(tc.want, "\nconfig: ")
+			if diff := cmp.Diff(want, err.Error()); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if _, ok := errors.AsType[*config.Problem](err); !ok {
+				t.Error("the error is not a Problem")
+			}
+		})
+	}
+}
+
+func TestPolicyIsRelativeToTheFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "tratd.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(minimal)
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Policy != filepath.Join(dir, "policy.yaml") {
+		t.Errorf("policy %q", c.Policy)
+	}
+	write(strings.Replace(minimal, "policy.yaml", "/etc/tratd/policy.yaml", 1))
+	if c, err = config.Load(path); err != nil || c.Policy != "/etc/tratd/policy.yaml" {
+		t.Errorf("policy %v, %v", c, err)
+	}
+	write("x: 1")
+	if _, err = config.Load(path); err == nil {
+		t.Error("no error for a bad file")
+	}
+	if _, err = config.Load(filepath.Join(dir, "absent.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("absent file: %v", err)
+	}
+	if _, err = config.Load(dir); err == nil {
+		t.Error("no error for a directory")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add(documented(f))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("? {a: b}\n: c"))
+	f.Add([]byte("!!binary x: !!timestamp 2001-01-01\n<<: {version: 1}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := config.Parse(text)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("configuration %v with error %v", c, err)
+		}
+		if err != nil {
+			if _, ok := errors.AsType[*config.Problem](err); !ok {
+				t.Fatalf("%v is not a Problem", err)
+			}
+			return
+		}
+		if c.TrustDomain.IsZero() || !c.ID.MemberOf(c.TrustDomain) || c.Listen == "" || c.Issuer == "" || c.Policy == "" {
+			t.Fatalf("incomplete: %+v", c)
+		}
+	})
+}
