@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
-	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -30,8 +29,8 @@ const (
 	keepaliveTimeout = 10 * time.Second
 )
 
-// serviceConfig bounds an Exchange whose caller set no deadline, and forbids
-// retries: a subject token may be good for one use only.
+// serviceConfig bounds an Exchange whose caller set no deadline. It has no retry
+// policy, because a subject token may be good for one use only.
 const serviceConfig = `{"methodConfig":[{
 	"name":[{"service":"trat.v1.TokenService","method":"Exchange"}],
 	"timeout":"10s"
@@ -40,16 +39,17 @@ const serviceConfig = `{"methodConfig":[{
 // Client is a workload's connection to its token service. It is safe for
 // concurrent use. Close it when the workload ends.
 type Client struct {
-	cfg      Config
-	clock    trat.Clock
-	log      *slog.Logger
-	conn     *grpc.ClientConn
-	rpc      tratv1.TokenServiceClient
-	keys     *keySet
-	verifier *trat.Verifier
-	metrics  *keyMetrics
-	watcher  *watcher
-	keyWait  time.Duration
+	cfg       Config
+	clock     trat.Clock
+	log       *slog.Logger
+	conn      *grpc.ClientConn
+	transport *transport
+	rpc       tratv1.TokenServiceClient
+	keys      *keySet
+	verifier  *trat.Verifier
+	metrics   *keyMetrics
+	watcher   *watcher
+	keyWait   time.Duration
 
 	stop   context.CancelFunc
 	closed chan struct{} // closed when the watch has ended
@@ -69,7 +69,11 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	conn, err := dial(cfg, o)
+	transport, err := newTransport(cfg, o.clock)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	conn, err := dial(cfg, transport, o)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
@@ -81,14 +85,15 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	rpc := tratv1.NewTokenServiceClient(conn)
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Client{
-		cfg:      cfg,
-		clock:    o.clock,
-		log:      o.log,
-		conn:     conn,
-		rpc:      rpc,
-		keys:     keys,
-		verifier: verifier,
-		metrics:  metrics,
+		cfg:       cfg,
+		clock:     o.clock,
+		log:       o.log,
+		conn:      conn,
+		transport: transport,
+		rpc:       rpc,
+		keys:      keys,
+		verifier:  verifier,
+		metrics:   metrics,
 		watcher: &watcher{
 			rpc: rpc, conn: conn, keys: keys, log: o.log, metrics: metrics, silence: o.silence,
 		},
@@ -105,13 +110,8 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 }
 
 // dial makes the connection; it connects with the first call.
-func dial(cfg Config, o *options) (*grpc.ClientConn, error) {
-	transport, err := spiffecreds.NewClient(cfg.SVIDs, cfg.Bundles, spiffeid.MatchID(cfg.ServerID),
-		spiffecreds.WithClock(o.clock))
-	if err != nil {
-		return nil, err
-	}
-	opts := append(o.dial[:len(o.dial):len(o.dial)],
+func dial(cfg Config, transport *transport, o *options) (*grpc.ClientConn, error) {
+	opts := slices.Concat(o.dial, []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithPerRPCCredentials(pin{server: cfg.ServerID, clock: o.clock}),
 		// A resolver must not reconfigure this client (SEC-04).
@@ -130,7 +130,7 @@ func dial(cfg Config, o *options) (*grpc.ClientConn, error) {
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.WithStatsHandler(rpcTelemetry(o)),
-	)
+	})
 	return grpc.NewClient(cfg.Target, opts...)
 }
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/grpc-trat/grpc-trat/client"
@@ -217,7 +218,7 @@ func TestExchangeRefusesAnswersThatWereNotAskedFor(t *testing.T) {
 		field  string
 		is     trat.Reason
 	}{
-		"empty":             {func(r *tratv1.ExchangeResponse) { *r = tratv1.ExchangeResponse{} }, "issued_token_type", ""}, //nolint:govet // reset for the test
+		"empty":             {func(r *tratv1.ExchangeResponse) { proto.Reset(r) }, "issued_token_type", ""},
 		"another type":      {func(r *tratv1.ExchangeResponse) { r.IssuedTokenType = string(client.AccessToken) }, "issued_token_type", ""},
 		"bearer token":      {func(r *tratv1.ExchangeResponse) { r.TokenType = "Bearer" }, "token_type", ""},
 		"lower case n_a":    {func(r *tratv1.ExchangeResponse) { r.TokenType = "n_a" }, "token_type", ""},
@@ -228,7 +229,7 @@ func TestExchangeRefusesAnswersThatWereNotAskedFor(t *testing.T) {
 		"another issuer":    {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.WrongIssuer) }, "access_token", trat.ReasonTxnTokenInvalid},
 		"another audience":  {func(r *tratv1.ExchangeResponse) { r.AccessToken = other.Raw() }, "access_token", trat.ReasonTxnTokenAudience},
 		"more scope": {func(r *tratv1.ExchangeResponse) {
-			*r = *respond(d.Raw(trattest.Scope("order.create admin")), "order.create admin") //nolint:govet // as above
+			r.AccessToken, r.Scope = d.Raw(trattest.Scope("order.create admin")), "order.create admin"
 		}, "scope", ""},
 		"scope unlike the token's": {func(r *tratv1.ExchangeResponse) { r.Scope = "order.read" }, "scope", ""},
 		"no scope":                 {func(r *tratv1.ExchangeResponse) { r.Scope = "" }, "scope", ""},
@@ -308,20 +309,13 @@ func TestExchangeGivesUpOnKeyThatNeverComes(t *testing.T) {
 func TestExchangeEndsWithItsContext(t *testing.T) {
 	f := startTTS(t, trattest.New(t, "shop.test"))
 	c, _ := f.ready(t)
-	f.domain.RotateKeys() // an answer will wait for its key
-	waiting := make(chan struct{})
-	f.answer(func(ctx context.Context, r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
-		defer close(waiting)
-		return f.issue(ctx, r)
-	})
-	ctx, cancel := context.WithCancel(timeout(t))
-	go func() {
-		<-waiting
-		cancel()
-	}()
+
+	f.domain.RotateKeys() // the answer waits for its key
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
 	_, err := c.Exchange(ctx, request())
-	if !errors.Is(err, context.Canceled) || status.Code(err) != codes.Canceled {
-		t.Errorf("error = %v", err)
+	if !errors.Is(err, context.DeadlineExceeded) || status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("waiting for the key: error = %v", err)
 	}
 
 	blocked := make(chan struct{})
@@ -335,7 +329,29 @@ func TestExchangeEndsWithItsContext(t *testing.T) {
 	_, err = c.Exchange(ctx, request())
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, trat.ReasonDependencyUnavailable) ||
 		status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("error = %v", err)
+		t.Errorf("waiting for the answer: error = %v", err)
+	}
+
+	ctx, cancel = context.WithCancel(t.Context())
+	cancel()
+	_, err = c.Exchange(ctx, request())
+	if !errors.Is(err, context.Canceled) || status.Code(err) != codes.Canceled {
+		t.Errorf("canceled before: error = %v", err)
+	}
+}
+
+func TestExchangeHasADeadlineOfItsOwn(t *testing.T) {
+	f := startTTS(t, trattest.New(t, "shop.test"))
+	c, _ := f.ready(t)
+	f.answer(func(ctx context.Context, r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
+		deadline, ok := ctx.Deadline()
+		if d := time.Until(deadline); !ok || d > 10*time.Second {
+			t.Errorf("deadline in %s, %v", d, ok)
+		}
+		return f.issue(ctx, r)
+	})
+	if _, err := c.Exchange(context.Background(), request()); err != nil { //nolint:usetesting // no deadline is the point
+		t.Error(err)
 	}
 }
 

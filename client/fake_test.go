@@ -30,7 +30,7 @@ const secret = "eyJzdWJqZWN0LXRva2VuIn0"
 // test. It can be stopped and started again at the same address.
 type fakeTTS struct {
 	tratv1.UnimplementedTokenServiceServer
-	t      *testing.T
+	t      testing.TB
 	domain *trattest.Domain
 	creds  credentials.TransportCredentials
 	addr   string
@@ -49,13 +49,13 @@ type fakeTTS struct {
 type exchangeFunc func(context.Context, *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error)
 
 // startTTS starts the token service of d with version 1 of its keys.
-func startTTS(t *testing.T, d *trattest.Domain) *fakeTTS {
+func startTTS(t testing.TB, d *trattest.Domain) *fakeTTS {
 	t.Helper()
 	return startTTSAs(t, d, d.ServerCredentials("tts", d.Members()))
 }
 
 // startTTSAs starts one that proves itself with creds, whatever they prove.
-func startTTSAs(t *testing.T, d *trattest.Domain, creds credentials.TransportCredentials) *fakeTTS {
+func startTTSAs(t testing.TB, d *trattest.Domain, creds credentials.TransportCredentials) *fakeTTS {
 	t.Helper()
 	f := &fakeTTS{
 		t: t, domain: d, creds: creds, addr: "127.0.0.1:0",

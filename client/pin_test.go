@@ -144,3 +144,17 @@ func TestExchangeFailsClosedWithoutTokenService(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The server of this test does not bound the age of connections.
+func TestConnectionEndsWithTheCertificateItWasMadeWith(t *testing.T) {
+	f := startTTS(t, trattest.New(t, "shop.test"))
+	end := f.domain.SVID("tts").Certificates[0].NotAfter
+	if own := f.domain.SVID("gateway").Certificates[0].NotAfter; own.Before(end) {
+		end = own
+	}
+	offset := time.Until(end) - 500*time.Millisecond
+	_, log := f.connect(t, client.WithClock(func() time.Time { return time.Now().Add(offset) }))
+	log.wait(1, "txn_token.keys.refreshed")
+	log.wait(1, "interrupted")
+	eventually(t, "nobody watches", func() bool { return f.watching() == 0 })
+}

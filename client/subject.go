@@ -12,6 +12,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"google.golang.org/grpc/connectivity"
 
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -85,9 +86,10 @@ func (s Subject) validate() error {
 
 // SignSubject makes a self-signed subject token (draft section 11.2.1) for one
 // Exchange of type SelfSigned: the workload itself vouches for the subject, where
-// no inbound credential names one. It is signed with the key of the workload's
-// current X.509-SVID, is made for this Client's token service, and has an id of its
-// own, since it is good for a single use. Keys on P-256, Ed25519 and RSA keys can sign
+// no inbound credential names one. It is made for this Client's token service, has
+// an id of its own, since it is good for a single use, and is signed with the key
+// of the X.509-SVID that the workload has shown to the token service, by which that
+// knows it for the workload's own. Keys on P-256, Ed25519 and RSA keys can sign
 // (ES256, EdDSA, PS256).
 //
 // A problem of s is PARAMETER_MISSING or PARAMETER_INVALID, an SVID that cannot be
@@ -96,8 +98,7 @@ func (c *Client) SignSubject(s Subject) (string, error) {
 	if err := s.validate(); err != nil {
 		return "", fmt.Errorf("client: self-signed subject: %w", err)
 	}
-	// One call: the key and the ID are of the same SVID, whatever rotates meanwhile.
-	svid, err := c.cfg.SVIDs.GetX509SVID()
+	svid, err := c.shownSVID()
 	if err == nil {
 		var token string
 		if token, err = signSubject(svid, c.cfg.Issuer, s, c.clock()); err == nil {
@@ -105,6 +106,16 @@ func (c *Client) SignSubject(s Subject) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("client: self-signed subject: %w", &trat.Error{Reason: trat.ReasonDependencyUnavailable, Err: err})
+}
+
+// shownSVID is the SVID of the connection, which the source may have rotated away
+// since; without a connection the one that the next will be made with. The ID and the
+// key are taken together.
+func (c *Client) shownSVID() (*x509svid.SVID, error) {
+	if svid := c.transport.own.last.Load(); svid != nil && c.conn.GetState() == connectivity.Ready {
+		return svid, nil
+	}
+	return c.cfg.SVIDs.GetX509SVID()
 }
 
 func signSubject(svid *x509svid.SVID, audience string, s Subject, now time.Time) (string, error) {

@@ -64,6 +64,9 @@ func TestClientIsReadyOnceItHasHeardTheKeys(t *testing.T) {
 		t.Error(err)
 	}
 	wantVerify(t, c, raw, "")
+	if key, err := c.KeySet().Key(f.domain.Token().KeyID()); err != nil || key == nil {
+		t.Errorf("Key = %v, %v", key, err)
+	}
 }
 
 func TestWaitReadySaysWhatIsWrong(t *testing.T) {
@@ -83,7 +86,7 @@ func TestCloseEndsWaitReady(t *testing.T) {
 	f.stop()
 	c, _ := f.connect(t)
 	failed := make(chan error, 1)
-	go func() { failed <- c.WaitReady(context.Background()) }()
+	go func() { failed <- c.WaitReady(t.Context()) }()
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}

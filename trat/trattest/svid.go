@@ -104,7 +104,7 @@ func handshake(ctx context.Context, client, server credentials.TransportCredenti
 	if err != nil {
 		clientEnd.Close()
 	}
-	if err = errors.Join(err, <-clientDone); err != nil {
+	if err := errors.Join(err, <-clientDone); err != nil {
 		return nil, err
 	}
 	return info, nil
