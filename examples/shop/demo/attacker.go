@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -136,7 +135,7 @@ func sleep(ctx context.Context, t time.Time) error {
 const accepted = "accepted"
 
 // outcome is the one word for how a call ended: the reason of a refusal, here or at
-// the other end, as far as there is one.
+// the other end, or the gRPC code where none is told.
 func outcome(err error) string {
 	if err == nil {
 		return accepted
@@ -147,5 +146,5 @@ func outcome(err error) string {
 	if reason, ok := interceptors.ReasonFrom(err); ok {
 		return string(reason)
 	}
-	return fmt.Sprintf("%s (no reason)", status.Code(err))
+	return status.Code(err).String()
 }

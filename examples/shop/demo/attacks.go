@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
@@ -31,7 +32,7 @@ func attacks() []attack {
 // control is the call that the token attacks imitate. If it is not accepted, their
 // refusals prove nothing.
 var control = attack{
-	name: "for comparison: the same call with the real token", want: accepted,
+	name: "for comparison: the same call, the real token", want: accepted,
 	try: func(ctx context.Context, a *attacker) error {
 		return a.createOrder(ctx, a.gateway, amountCents, "txn-token", a.stolen)
 	},
@@ -55,7 +56,7 @@ func tokenAttacks() []attack {
 		{"forged token: another subject, same signature", string(trat.ReasonTxnTokenInvalid), func(ctx context.Context, a *attacker) error {
 			return a.withToken(ctx)(altered(a.stolen, `alice"`, `admin"`))
 		}},
-		{"forged token: alg none", string(trat.ReasonTxnTokenInvalid), func(ctx context.Context, a *attacker) error {
+		{"forged token: alg none, no signature", string(trat.ReasonTxnTokenMalformed), func(ctx context.Context, a *attacker) error {
 			return a.withToken(ctx)(unsigned(a.stolen), nil)
 		}},
 		{"token from another trust domain", string(trat.ReasonTxnTokenAudience), func(ctx context.Context, a *attacker) error {
@@ -120,12 +121,22 @@ func callerAttacks() []attack {
 			}
 			return nil
 		}},
-		{"a user's own txn-token at the gateway is ignored", accepted, func(ctx context.Context, a *attacker) error {
+		// Any use of the forged token would be refused, by a guard or by the carrier.
+		{"a user's own txn-token at the gateway: ignored", accepted, func(ctx context.Context, a *attacker) error {
 			forged, err := resigned(a.stolen)
 			if err != nil {
 				return err
 			}
 			_, err = a.user.placeOrder(ctx, a.accessToken, "txn-token", forged)
+			return err
+		}},
+		// Outsiders are told a code and no reason.
+		{"a user's access token without the scope", codes.PermissionDenied.String(), func(ctx context.Context, a *attacker) error {
+			readOnly, err := a.user.accessToken(ctx, "orders:read")
+			if err != nil {
+				return err
+			}
+			_, err = a.user.placeOrder(ctx, readOnly)
 			return err
 		}},
 	}

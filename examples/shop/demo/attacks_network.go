@@ -31,10 +31,10 @@ func networkAttacks() []attack {
 		{"TLS without a client certificate", string(noCertificate), func(ctx context.Context, a *attacker) error {
 			return a.anonymous(ctx)
 		}},
-		{"a token service with a valid SVID, but the wrong ID", string(trat.ReasonDependencyUnavailable), func(ctx context.Context, a *attacker) error {
+		{"token service with another workload's SVID", string(trat.ReasonDependencyUnavailable), func(ctx context.Context, a *attacker) error {
 			return a.rogueTokenService(ctx)
 		}},
-		{"the token sent to a workload of another trust domain", string(trat.ReasonEgressBlocked), func(ctx context.Context, a *attacker) error {
+		{"token sent to another trust domain", string(trat.ReasonEgressBlocked), func(ctx context.Context, a *attacker) error {
 			return a.egress(ctx)
 		}},
 	}

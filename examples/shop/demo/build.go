@@ -41,7 +41,13 @@ func goTool(ctx context.Context, args ...string) (string, error) {
 	//nolint:gosec // fixed arguments
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Stderr = &stderr
+	// An interrupt lets the go command remove its own temporary files.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = stopTimeout
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
 	if err != nil {
 		return "", fmt.Errorf("go %s: %w\n%s", args[0], err, stderr.String())
 	}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,7 +24,7 @@ const (
 	// buildTimeout bounds the builds, which are long when nothing is cached.
 	buildTimeout = 10 * time.Minute
 	// demoTimeout bounds everything after the builds.
-	demoTimeout = time.Minute
+	demoTimeout = 2 * time.Minute
 	// parentInterval is how often the demo looks whether its parent is still there.
 	parentInterval = 250 * time.Millisecond
 )
@@ -36,16 +37,24 @@ const (
 )
 
 func main() {
+	// Refusals by the attacker's own carrier are expected, and printed as verdicts.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(ctx)
 	go watchParent(ctx, cancel)
 	err := run(ctx, os.Stdout)
+	interrupted := context.Cause(ctx)
 	cancel(nil)
 	stop()
-	if err != nil {
+	switch {
+	case err == nil:
+		return
+	case interrupted != nil:
+		fmt.Fprintln(os.Stderr, "\ndemo stopped:", interrupted)
+	default:
 		fmt.Fprintln(os.Stderr, "\ndemo failed:", err)
-		os.Exit(1)
 	}
+	os.Exit(1)
 }
 
 // watchParent ends the demo when the process that started it is gone: killing
@@ -85,7 +94,7 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not done after %s", demoTimeout))
 	defer cancel()
 	return s.show(ctx, w)
 }

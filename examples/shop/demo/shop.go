@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
@@ -64,7 +65,11 @@ func (s *shop) open(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d processes, %d identities, all on loopback", len(s.processes), len(s.sockets)), nil
+	names := make([]string, len(s.processes))
+	for i, p := range s.processes {
+		names[i] = p.name
+	}
+	return strings.Join(names, ", "), nil
 }
 
 // close stops the processes; it is an error if one of them had failed.
@@ -78,7 +83,18 @@ func (s *shop) close() error {
 
 // tokenService runs tratd.
 func (s *shop) tokenService(ctx context.Context) error {
-	return errors.New("not yet")
+	line, err := s.start(ctx, "tratd", s.environ("tts"), isJSON("address"), "tratd", "-iss", s.addresses["issuer"], "-policy", filepath.Join(s.source, "policy.yaml"))
+	if err != nil {
+		return err
+	}
+	var record struct {
+		Address string `json:"address"`
+	}
+	if err := json.Unmarshal([]byte(line), &record); err != nil {
+		return err
+	}
+	s.addresses["tts"] = record.Address
+	return nil
 }
 
 // authority runs `trat dev` for one trust domain.
@@ -87,7 +103,7 @@ func (s *shop) authority(ctx context.Context, td spiffeid.TrustDomain, names ...
 	for _, name := range names {
 		args = append(args, "--identity", name)
 	}
-	line, err := s.start(ctx, "trat dev "+td.Name(), nil, isJSON("trust_domain"), "trat", args...)
+	line, err := s.start(ctx, "trat dev", nil, isJSON("trust_domain"), "trat", args...)
 	if err != nil {
 		return err
 	}
