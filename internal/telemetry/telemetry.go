@@ -1,0 +1,153 @@
+// Package telemetry sets up what a program of this module exports: OpenTelemetry's SDK
+// with OTLP over gRPC, configured by OpenTelemetry's own environment variables, and
+// structured logs. Libraries do not use it: they take the API's providers.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// Service names the program in what it exports, unless OTEL_SERVICE_NAME and
+// OTEL_RESOURCE_ATTRIBUTES say otherwise.
+type Service struct {
+	Name    string
+	Version string
+}
+
+// Providers are what instrumentation is made with. A signal that is not exported has a
+// no-op provider, so that it costs nothing.
+type Providers struct {
+	Tracer trace.TracerProvider
+	Meter  metric.MeterProvider
+	// Propagators are W3C trace context and baggage, and no other format.
+	Propagators propagation.TextMapPropagator
+
+	shutdown []func(context.Context) error
+}
+
+// Setup reads the environment: a signal is exported when
+// OTEL_EXPORTER_OTLP_ENDPOINT or its own OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT is set, and neither OTEL_SDK_DISABLED is true nor
+// OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER is none. Headers, TLS, intervals and
+// samplers are OpenTelemetry's variables too. Only the protocol grpc is supported: another one is
+// an error, and so is everything else that would make a configured export silently not
+// happen. It does not wait for the collector.
+func Setup(ctx context.Context, service Service) (*Providers, error) {
+	p := &Providers{
+		Tracer:      tracenoop.NewTracerProvider(),
+		Meter:       metricnoop.NewMeterProvider(),
+		Propagators: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+	}
+	traces, tracesErr := exported("TRACES")
+	metrics, metricsErr := exported("METRICS")
+	if err := errors.Join(tracesErr, metricsErr); err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	if !traces && !metrics {
+		return p, nil
+	}
+	res, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithAttributes(
+			attribute.String("service.name", service.Name),
+			attribute.String("service.version", service.Version),
+		),
+		resource.WithFromEnv(), // last: it has the final say
+	)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: resource: %w", err)
+	}
+	if traces {
+		err = p.exportTraces(ctx, res)
+	}
+	if metrics && err == nil {
+		err = p.exportMetrics(ctx, res)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", errors.Join(err, p.Shutdown(ctx)))
+	}
+	return p, nil
+}
+
+func (p *Providers) exportTraces(ctx context.Context, res *resource.Resource) error {
+	exporter, err := otlptracegrpc.New(ctx)
+	if err != nil {
+		return fmt.Errorf("trace exporter: %w", err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
+	p.Tracer = provider
+	p.shutdown = append(p.shutdown, provider.Shutdown)
+	return nil
+}
+
+func (p *Providers) exportMetrics(ctx context.Context, res *resource.Resource) error {
+	exporter, err := otlpmetricgrpc.New(ctx)
+	if err != nil {
+		return fmt.Errorf("metric exporter: %w", err)
+	}
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)), sdkmetric.WithResource(res))
+	p.Meter = provider
+	p.shutdown = append(p.shutdown, provider.Shutdown)
+	return nil
+}
+
+// Shutdown sends what is pending, until ctx is done, and ends the export.
+func (p *Providers) Shutdown(ctx context.Context) error {
+	var problems []error
+	for _, shutdown := range p.shutdown {
+		problems = append(problems, shutdown(ctx))
+	}
+	return errors.Join(problems...)
+}
+
+// exported reports whether the environment asks for a signal, TRACES or METRICS.
+func exported(signal string) (bool, error) {
+	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
+		return false, nil
+	}
+	switch exporter := os.Getenv("OTEL_" + signal + "_EXPORTER"); exporter {
+	case "none":
+		return false, nil
+	case "", "otlp":
+	default:
+		return false, fmt.Errorf("OTEL_%s_EXPORTER: only otlp and none are supported", signal)
+	}
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") == "" {
+		return false, nil
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_" + signal + "_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		switch os.Getenv(name) {
+		case "":
+		case "grpc":
+			return true, nil
+		default:
+			return false, fmt.Errorf("%s: only grpc is supported", name)
+		}
+	}
+	return true, nil
+}
+
+// LogErrors sends the errors of OpenTelemetry's background work, such as a collector
+// that does not answer, to logger. It is global to the process.
+func LogErrors(logger *slog.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		logger.Warn("telemetry is not exported", "error", err)
+	}))
+}
