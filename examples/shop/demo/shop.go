@@ -81,19 +81,23 @@ func (s *shop) close() error {
 	return err
 }
 
-// tokenService runs tratd.
+// tokenService runs tratd with the shop's policy, and with its configuration but for
+// the ports.
 func (s *shop) tokenService(ctx context.Context) error {
-	line, err := s.start(ctx, "tratd", s.environ("tts"), isJSON("address"), "tratd", "-iss", s.addresses["issuer"], "-policy", filepath.Join(s.source, "policy.yaml"))
-	if err != nil {
+	for _, name := range []string{"tratd.yaml", "policy.yaml"} {
+		text, err := os.ReadFile(filepath.Join(s.source, name))
+		if err != nil {
+			return err
+		}
+		ports := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0")
+		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(ports.Replace(string(text))), 0o600); err != nil {
+			return err
+		}
+	}
+	if err := s.run(ctx, "tratd", s.environ("tts"), "--config", filepath.Join(s.scratch, "tratd.yaml")); err != nil {
 		return err
 	}
-	var record struct {
-		Address string `json:"address"`
-	}
-	if err := json.Unmarshal([]byte(line), &record); err != nil {
-		return err
-	}
-	s.addresses["tts"] = record.Address
+	s.addresses["tts"] = s.addresses["tratd"]
 	return nil
 }
 
