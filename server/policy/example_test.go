@@ -44,3 +44,20 @@ rules:
 	// gateway-orders order.create 15s {"order_id":7} <nil>
 	// SCOPE_EXCEEDED
 }
+
+func ExampleParse_problems() {
+	_, err := policy.Parse([]byte(`
+version: 1
+rules:
+  - name: gateway-orders
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scope: {orders:write: [order.create]}
+    lifetime: 1h
+`))
+	fmt.Println(err)
+	// Output:
+	// policy: line 7: rule "gateway-orders": scope: unknown key
+	// policy: line 8: rule "gateway-orders": lifetime: is above 5m0s, the most that any TraT lives
+	// policy: line 4: rule "gateway-orders": scopes: neither scopes nor grants: the rule grants nothing
+}

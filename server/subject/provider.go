@@ -79,8 +79,8 @@ func (p *provider) accepts(alg trat.Algorithm) bool { return slices.Contains(p.a
 
 // key returns the key that verifies a token. It waits for a fetch when the key is
 // not there and a fetch is allowed or under way. Its errors are
-// SUBJECT_TOKEN_INVALID, and DEPENDENCY_UNAVAILABLE when there are no keys, or only
-// stale ones.
+// SUBJECT_TOKEN_INVALID, and DEPENDENCY_UNAVAILABLE when there are no keys or only
+// stale ones, or ctx ends.
 func (p *provider) key(ctx context.Context, kid string, alg trat.Algorithm) (crypto.PublicKey, error) {
 	keys, err := p.usable()
 	if err == nil {
@@ -90,6 +90,9 @@ func (p *provider) key(ctx context.Context, kid string, alg trat.Algorithm) (cry
 		}
 	}
 	p.refetch(ctx, keys)
+	if err := ctx.Err(); err != nil {
+		return nil, trat.Errorf(trat.ReasonDependencyUnavailable, "", "waiting for the keys of issuer %q: %w", p.issuer.Issuer, err)
+	}
 	if keys, err = p.usable(); err != nil {
 		return nil, err
 	}
