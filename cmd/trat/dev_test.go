@@ -112,7 +112,7 @@ func TestDevReportsEveryWrongFlagAtOnce(t *testing.T) {
 
 func TestDevRefusesADirectoryThatOthersCanEnter(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the mode under test
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -62,8 +63,8 @@ func newAttacker(ctx context.Context, s *shop) (*attacker, error) {
 // close ends everything that the attacker has opened, last first.
 func (a *attacker) close() error {
 	var err error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, a.closers[i].Close())
+	for _, c := range slices.Backward(a.closers) {
+		err = errors.Join(err, c.Close())
 	}
 	return err
 }

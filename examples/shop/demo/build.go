@@ -38,7 +38,6 @@ func build(ctx context.Context, dir string) (shopDir string, err error) {
 // goTool runs the go command and returns what it prints.
 func goTool(ctx context.Context, args ...string) (string, error) {
 	var stderr strings.Builder
-	//nolint:gosec // fixed arguments
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Stderr = &stderr
 	// An interrupt lets the go command remove its own temporary files.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,8 +41,8 @@ type ready func(line string) (answer string, found bool)
 // Whether or not it fails, a returned process has to be stopped.
 func start(ctx context.Context, name string, env []string, isReady ready, program string, args ...string) (*process, string, error) {
 	out := &output{isReady: isReady, answer: make(chan string, 1)}
-	//nolint:gosec // the programs are the ones that this driver has just built
-	cmd := exec.Command(program, args...)
+	// Not to be killed with ctx: stop ends it, in order.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
 	cmd.Env = append(cleanEnviron(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = childAttributes()
@@ -56,16 +57,18 @@ func start(ctx context.Context, name string, env []string, isReady ready, progra
 
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
+	var err error
 	select {
 	case answer := <-out.answer:
 		return p, answer, nil
 	case <-p.done:
-		return p, "", p.failure(fmt.Sprintf("ended before it served: %v", p.err))
+		err = p.failure(fmt.Sprintf("ended before it served: %v", p.err))
 	case <-timer.C:
-		return p, "", p.failure(fmt.Sprintf("does not serve after %s", startTimeout))
+		err = p.failure(fmt.Sprintf("does not serve after %s", startTimeout))
 	case <-ctx.Done():
-		return p, "", context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
+	return p, "", err
 }
 
 // stop ends the process, in the hard way if the gentle one does not work. It is an
@@ -107,8 +110,8 @@ func (p *process) failure(what string) error {
 // stopAll stops processes in the reverse order of their start.
 func stopAll(processes []*process) error {
 	var err error
-	for i := len(processes) - 1; i >= 0; i-- {
-		err = errors.Join(err, processes[i].stop())
+	for _, p := range slices.Backward(processes) {
+		err = errors.Join(err, p.stop())
 	}
 	return err
 }

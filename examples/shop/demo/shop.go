@@ -90,6 +90,7 @@ func (s *shop) tokenService(ctx context.Context) error {
 			return err
 		}
 		ports := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0")
+		//nolint:gosec // into the demo's own temporary directory
 		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(ports.Replace(string(text))), 0o600); err != nil {
 			return err
 		}

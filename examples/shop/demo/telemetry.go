@@ -108,10 +108,14 @@ func newSpan(service string, s *tracepb.Span) span {
 		trace:   hex.EncodeToString(s.GetTraceId()),
 		id:      hex.EncodeToString(s.GetSpanId()),
 		parent:  hex.EncodeToString(s.GetParentSpanId()),
-		start:   time.Unix(0, int64(s.GetStartTimeUnixNano())),
-		end:     time.Unix(0, int64(s.GetEndTimeUnixNano())),
+		start:   instant(s.GetStartTimeUnixNano()),
+		end:     instant(s.GetEndTimeUnixNano()),
 		attrs:   attrs,
 	}
+}
+
+func instant(unixNano uint64) time.Time {
+	return time.Unix(0, int64(unixNano)) //nolint:gosec // overflows in the year 2262
 }
 
 func serviceName(r *resourcepb.Resource) string {

@@ -76,8 +76,10 @@ func TestTreeIsPrintedFromSpansInAnyOrder(t *testing.T) {
 
 func TestTreeIsCompleteOnlyWithEveryCallAndItsCaller(t *testing.T) {
 	want := []call{
-		{"tratd", "TokenService/Exchange"}, {"orders", "OrdersService/CreateOrder"},
-		{"stocks", "StocksService/Reserve"}, {"payments", "PaymentsService/Charge"},
+		{"tratd", "TokenService/Exchange"},
+		{"orders", "OrdersService/CreateOrder"},
+		{"stocks", "StocksService/Reserve"},
+		{"payments", "PaymentsService/Charge"},
 	}
 	if !complete(shopSpans(), rootCall, want) {
 		t.Error("the whole trace is not complete")

@@ -62,7 +62,8 @@ func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
 		got := outcome(err)
 		fmt.Fprintf(w, row, attack.name, attack.want, got)
 		if got != attack.want {
-			problems = append(problems, fmt.Errorf("%q ended with %s (%v), not with %s", attack.name, got, err, attack.want))
+			err = errors.Join(fmt.Errorf("%q ended with %s, not with %s", attack.name, got, attack.want), err)
+			problems = append(problems, err)
 		}
 	}
 	if len(problems) > 0 {

@@ -41,8 +41,13 @@ func forOutsiders(ctx context.Context, err error) error {
 		return status.Error(codes.Unauthenticated, "the access token is not accepted")
 	case trat.ReasonScopeExceeded, trat.ReasonSubjectScopeUnknown:
 		return status.Error(codes.PermissionDenied, "the access token does not permit this")
+	default:
+		return forOutsidersByCode(status.Code(err))
 	}
-	switch code := status.Code(err); code {
+}
+
+func forOutsidersByCode(code codes.Code) error {
+	switch code {
 	case codes.InvalidArgument, codes.NotFound:
 		return status.Error(code, "the order cannot be placed as requested")
 	case codes.Canceled, codes.DeadlineExceeded:
