@@ -203,7 +203,7 @@ func TestExchangeKeepsStatusAndReasonOfTheService(t *testing.T) {
 	}
 }
 
-// Covers TTS-33, TTS-35, SEC-02.
+// Covers TTS-33.
 func TestExchangeRefusesAnswersThatWereNotAskedFor(t *testing.T) {
 	d := trattest.New(t, "shop.test")
 	other := trattest.New(t, "other.test")

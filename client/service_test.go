@@ -92,7 +92,7 @@ func startService(t *testing.T, d *trattest.Domain) string {
 	return listener.Addr().String()
 }
 
-// Covers TTS-13, TTS-14, TTS-15, TTS-33, TTS-35.
+// Covers TTS-13, TTS-14, TTS-15, TTS-33.
 func TestClientAndTokenServiceAgree(t *testing.T) {
 	d := trattest.New(t, "shop.test")
 	source := d.Source("gateway")

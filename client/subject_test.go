@@ -228,7 +228,7 @@ func acceptSelfSigned(t *testing.T, f *fakeTTS) {
 	})
 }
 
-// Covers TTS-13, TTS-14, TTS-15, KEY-07.
+// Covers TTS-13, TTS-14, TTS-15.
 func TestTokenServiceAcceptsSelfSignedSubjectOnce(t *testing.T) {
 	f := startTTS(t, trattest.New(t, "shop.test"))
 	acceptSelfSigned(t, f)
