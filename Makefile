@@ -26,9 +26,11 @@ help: ## List the targets
 .PHONY: all
 all: generate lint test conformance ## Generate, lint, test, and check the requirements
 
+# The race detector allocates, so ceilings on allocations are tested without it.
 .PHONY: test
 test: ## Run the tests under the race detector (TESTFLAGS adds flags)
 	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
+	$(GO) test -run '^TestAllocations$$' ./trat
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz function for FUZZTIME (30s)

@@ -19,7 +19,7 @@ var (
 	makeTarget  = regexp.MustCompile("`make ([a-z-]+)")
 	target      = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	telemetry   = regexp.MustCompile(`\btxn_(?:token|chain)\.[a-z_.]*[a-z]\b`)
-	goBlock     = regexp.MustCompile("(?s)\n```go\n(.*?)\n```")
+	codeBlock   = regexp.MustCompile("(?s)\n```(?:go|yaml)\n(.*?)\n```")
 )
 
 func TestDocumentsLinkToFilesThatExist(t *testing.T) {
@@ -106,19 +106,21 @@ func TestTelemetryDocumentNamesWhatThereIs(t *testing.T) {
 	}
 }
 
-// The README's Go code is cut from files that compile: a reader who copies it gets something
-// that works.
-func TestReadmeCodeIsCutFromCompiledFiles(t *testing.T) {
+// Go code and configuration in documents are cut from files that compile, or that are
+// loaded by a test, so that a reader who copies them gets something that works.
+func TestCodeInDocumentsIsCutFromCheckedFiles(t *testing.T) {
 	var sources []string
 	for _, name := range trackedFiles(t) {
-		if strings.HasSuffix(name, ".go") {
-			sources = append(sources, unindented(readFile(t, name)))
+		if extension := path.Ext(name); extension == ".go" || extension == ".yaml" {
+			sources = append(sources, bare(readFile(t, name)))
 		}
 	}
-	for _, block := range goBlock.FindAllStringSubmatch(documents(t)["README.md"], -1) {
-		code := unindented(block[1])
-		if !slices.ContainsFunc(sources, func(source string) bool { return strings.Contains(source, code) }) {
-			t.Errorf("no Go file contains this block of README.md:\n%s", block[1])
+	for name, text := range documents(t) {
+		for _, block := range codeBlock.FindAllStringSubmatch(text, -1) {
+			code := bare(block[1])
+			if !slices.ContainsFunc(sources, func(source string) bool { return strings.Contains(source, code) }) {
+				t.Errorf("no Go or YAML file contains this block of %s:\n%s", name, block[1])
+			}
 		}
 	}
 }
@@ -140,11 +142,12 @@ func uniqueSorted(names []string) []string {
 	return slices.Compact(names)
 }
 
-// unindented returns text with each line's surrounding white space removed.
-func unindented(text string) string {
+// bare returns text without the white space around its lines and without the markers of
+// comments, since package documentation has examples too.
+func bare(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		lines[i] = strings.TrimSpace(line)
+		lines[i] = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "//"))
 	}
 	return strings.Join(lines, "\n")
 }
