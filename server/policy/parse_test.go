@@ -102,9 +102,11 @@ func TestABadFileIsRefusedWithLineRuleAndField(t *testing.T) {
 		{"a bad external scope", strings.Replace(rule, "{a:", "{a b:", 1), 6, `"r"`, "scopes", "several"},
 		{"no grants in grants", rule + "    grants: []\n", 7, `"r"`, "grants", "empty"},
 		{"an issuer that is no URL", rule + "    issuers: [login]\n", 7, `"r"`, "issuers", "URL"},
-		{"an issuer for self-signed tokens",
+		{
+			"an issuer for self-signed tokens",
 			strings.NewReplacer(":access_token", ":self_signed", "scopes: {a: [b]}", "grants: [b]").Replace(rule) + "    issuers: ['https://a.test']\n",
-			7, `"r"`, "issuers", "other than the requester"},
+			7, `"r"`, "issuers", "other than the requester",
+		},
 		{"a context key that is too long", rule + "    request_context: [" + strings.Repeat("k", 65) + "]\n", 7, `"r"`, "request_context", "64 bytes"},
 		{"a context key that is copied and added", rule + "    request_context: [k]\n    add_request_context: {k: v}\n", 8, `"r"`, "add_request_context", "also copied"},
 		{"a constant that is no text", rule + "    add_request_context: {k: 1}\n", 7, `"r"`, "add_request_context.k", "quote it"},
@@ -119,12 +121,16 @@ func TestABadFileIsRefusedWithLineRuleAndField(t *testing.T) {
 		{"a long lifetime without reason", rule + "    lifetime: 121s\n", 7, `"r"`, "lifetime_reason", "missing"},
 		{"an empty reason", rule + "    lifetime: 121s\n    lifetime_reason: ''\n", 8, `"r"`, "lifetime_reason", "empty"},
 		{"a boolean that is text", rule + "    allow_outlive: 'true'\n", 7, `"r"`, "allow_outlive", "true or false"},
-		{"unsigned subjects without impersonation",
+		{
+			"unsigned subjects without impersonation",
 			strings.NewReplacer(":access_token", ":unsigned_json", "scopes: {a: [b]}", "grants: [b]").Replace(rule),
-			5, `"r"`, "impersonation", "must be true"},
-		{"unsigned subjects with impersonation: false",
+			5, `"r"`, "impersonation", "must be true",
+		},
+		{
+			"unsigned subjects with impersonation: false",
 			strings.NewReplacer(":access_token", ":unsigned_json", "scopes: {a: [b]}", "grants: [b]").Replace(rule) + "    impersonation: false\n",
-			5, `"r"`, "impersonation", "must be true"},
+			5, `"r"`, "impersonation", "must be true",
+		},
 		{"impersonation without unsigned subjects", rule + "    impersonation: true\n", 7, `"r"`, "impersonation", "only for"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -133,7 +133,7 @@ func TestARuleDecidesTheLifetime(t *testing.T) {
 	}
 }
 
-// Covers TTS-06, TTS-17, TTS-27, TTS-29, TTS-30, TTS-31, TTS-38, ERR-04, ERR-06.
+// Covers TTS-06, TTS-17, TTS-27, TTS-29, TTS-30, TTS-31, TTS-38.
 func TestWhatNoRuleGrantsIsRefused(t *testing.T) {
 	p := parse(t, string(shop))
 	for _, test := range []struct {

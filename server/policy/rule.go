@@ -114,7 +114,7 @@ func (r *rule) transactionContext(details trat.Object) (trat.Object, error) {
 	members := make(map[string]any, len(r.requiredDetails)+len(r.optionalDetails))
 	copyMembers(members, details, r.requiredDetails)
 	for _, key := range r.requiredDetails {
-		if v, ok := members[key]; !ok || string(v.(json.RawMessage)) == "null" {
+		if value, ok := details.Raw(key); !ok || value == "null" {
 			return trat.Object{}, trat.Errorf(trat.ReasonParameterMissing, "request_details."+key, "rule %q requires it", r.name)
 		}
 	}

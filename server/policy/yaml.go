@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -45,12 +46,7 @@ func (r *reader) aliased(n *yaml.Node) bool {
 		r.add(n, "", "anchors, aliases and merge keys are not allowed")
 		return true
 	}
-	for _, child := range n.Content {
-		if r.aliased(child) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Content, r.aliased)
 }
 
 // member is one key and value of a mapping.
@@ -149,8 +145,13 @@ func kind(n *yaml.Node) string {
 		return "a mapping"
 	case yaml.SequenceNode:
 		return "a list"
+	default:
+		return scalarKind(n.ShortTag())
 	}
-	switch n.ShortTag() {
+}
+
+func scalarKind(tag string) string {
+	switch tag {
 	case "!!null":
 		return "nothing"
 	case "!!str":
@@ -160,6 +161,6 @@ func kind(n *yaml.Node) string {
 	case "!!int", "!!float":
 		return "a number (quote it to make it text)"
 	default:
-		return "a " + strings.TrimPrefix(n.ShortTag(), "!!")
+		return "a " + strings.TrimPrefix(tag, "!!")
 	}
 }

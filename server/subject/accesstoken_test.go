@@ -98,7 +98,7 @@ func TestTheScopeOfAnAccessTokenIsKnownOnlyIfItIsThere(t *testing.T) {
 	}
 }
 
-// Covers TTS-09, TTS-18, TTS-19, TTS-37, ERR-02.
+// Covers TTS-09, TTS-18, TTS-19, TTS-37.
 func TestBadAccessTokensAreRefused(t *testing.T) {
 	var (
 		ec     = signingKey{kid: "ec", alg: "ES256", private: newECKey()}

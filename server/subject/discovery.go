@@ -50,7 +50,7 @@ func (c IssuerConfig) discover(ctx context.Context, f fetcher) (string, error) {
 	if metadata.JWKSURI == "" {
 		return "", errors.New("the metadata has no jwks_uri")
 	}
-	if _, err := c.parseURL(metadata.JWKSURI); err != nil {
+	if err := c.checkURL(metadata.JWKSURI); err != nil {
 		return "", fmt.Errorf("jwks_uri: %w", err)
 	}
 	return metadata.JWKSURI, nil

@@ -36,7 +36,7 @@ func TestAnIDTokenNamesItsSubjectAndNoScope(t *testing.T) {
 	}
 }
 
-// Covers TTS-18, TTS-19, ERR-02.
+// Covers TTS-18, TTS-19.
 func TestBadIDTokensAreRefused(t *testing.T) {
 	key := signingKey{kid: "1", alg: "RS256", private: rsaKey()}
 	r := both(t, start(t, newFakeProvider(login, key), loginConfig()))

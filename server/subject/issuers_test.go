@@ -63,7 +63,7 @@ func TestAllProblemsOfIssuersAreReportedAtOnce(t *testing.T) {
 	}
 }
 
-// Covers TTS-18, KEY-03.
+// Covers TTS-18.
 func TestKeysAreFoundOverTheNetwork(t *testing.T) {
 	key := signingKey{kid: "1", alg: "ES256", private: newECKey()}
 	for _, test := range []struct {
@@ -128,7 +128,6 @@ func TestAProviderWithAnUnknownCertificateIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Covers ERR-08.
 func TestWithoutStartThereAreNoKeys(t *testing.T) {
 	key := signingKey{kid: "1", alg: "ES256", private: newECKey()}
 	provider := newFakeProvider(login, key)

@@ -84,7 +84,7 @@ func lies(good signingKey) map[string]struct{ metadata, jwks http.HandlerFunc } 
 	}
 }
 
-// Covers KEY-03, ERR-08, TTS-18.
+// Covers TTS-18.
 func TestALyingProviderHasNoKeys(t *testing.T) {
 	key := signingKey{kid: "1", alg: "ES256", private: newECKey()}
 	for name, lie := range lies(key) {
@@ -102,7 +102,6 @@ func TestALyingProviderHasNoKeys(t *testing.T) {
 	}
 }
 
-// Covers KEY-03, KEY-06.
 func TestGoodKeysOutliveABadAnswerUntilTheyAreStale(t *testing.T) {
 	key := signingKey{kid: "1", alg: "ES256", private: newECKey()}
 	for name, lie := range lies(key) {
@@ -180,7 +179,6 @@ func TestACompressedAnswerIsBoundedByWhatItBecomes(t *testing.T) {
 	}
 }
 
-// Covers KEY-01.
 func TestUnknownKeysAreFetchedForRarelyAndTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := signingKey{kid: "1", alg: "ES256", private: newECKey()}
@@ -209,7 +207,6 @@ func TestUnknownKeysAreFetchedForRarelyAndTogether(t *testing.T) {
 	})
 }
 
-// Covers KEY-01.
 func TestUnknownKeysAreFetchedForEveryTenSecondsAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stranger := signingKey{kid: "stranger", alg: "ES256", private: newECKey()}
@@ -231,7 +228,7 @@ func TestUnknownKeysAreFetchedForEveryTenSecondsAtMost(t *testing.T) {
 	})
 }
 
-// Covers TTS-18, KEY-01.
+// Covers TTS-18.
 func TestNewKeysAreFoundWhenATokenNeedsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := signingKey{kid: "old", alg: "ES256", private: newECKey()}
@@ -264,7 +261,6 @@ func TestNewKeysAreFoundWhenATokenNeedsThem(t *testing.T) {
 	})
 }
 
-// Covers KEY-06.
 func TestRefreshGoesOnWithJitterWhateverFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := signingKey{kid: "1", alg: "ES256", private: newECKey()}

@@ -28,7 +28,7 @@ func (s *stub) Verify(context.Context, subject.Input) (*subject.Principal, error
 	return s.principal, nil
 }
 
-// Covers TTS-08, TTS-09, TTS-10, ERR-02.
+// Covers TTS-08, TTS-09, TTS-10.
 func TestOnlyRegisteredTypesAreLookedAt(t *testing.T) {
 	vm := &stub{typ: "urn:x:vm", principal: &subject.Principal{Issuer: "vm", Subject: "vm:7"}}
 	r := registry(t, vm)
@@ -104,7 +104,6 @@ func TestARegistryGuardsItsVerifiers(t *testing.T) {
 	}
 }
 
-// Covers PRIV-01.
 func TestAnInputDoesNotPrintItsToken(t *testing.T) {
 	in := input(subject.TypeAccessToken, "eyJhbGciOiJub25lIn0.e30.")
 	var log strings.Builder

@@ -104,7 +104,7 @@ func TestASelfSignedTokenNamesASubjectOfTheRequester(t *testing.T) {
 	}
 }
 
-// Covers TTS-13, TTS-14, TTS-15, TTS-18, TTS-19, ERR-02.
+// Covers TTS-13, TTS-14, TTS-15, TTS-18, TTS-19.
 func TestBadSelfSignedTokensAreRefused(t *testing.T) {
 	r := registry(t, selfSigned(t))
 	w := newWorkload(t, gateway, "ES256", newECKey())
@@ -180,7 +180,7 @@ func TestASelfSignedTokenOfAnotherWorkloadIsRefused(t *testing.T) {
 	wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "subject_token")
 }
 
-// Covers TTS-15, ERR-02.
+// Covers TTS-15.
 func TestASelfSignedTokenIsGoodOnce(t *testing.T) {
 	r := registry(t, selfSigned(t))
 	w := newWorkload(t, gateway, "ES256", newECKey())
@@ -201,7 +201,7 @@ func TestASelfSignedTokenIsGoodOnce(t *testing.T) {
 	}
 }
 
-// Covers TTS-15, RTY-04.
+// Covers TTS-15.
 func TestOfConcurrentUsesOfASelfSignedTokenOneSucceeds(t *testing.T) {
 	r := registry(t, selfSigned(t))
 	w := newWorkload(t, gateway, "ES256", newECKey())
@@ -238,7 +238,7 @@ func (r *recorder) Mark(_ context.Context, _ string, expiry time.Time) (bool, er
 	return r.err == nil, r.err
 }
 
-// Covers TTS-15, ERR-08.
+// Covers TTS-15.
 func TestAJTIIsRememberedAsLongAsItsTokenIsGood(t *testing.T) {
 	store := &recorder{}
 	r := registry(t, must(subject.NewSelfSigned(tts, store)))

@@ -33,7 +33,7 @@ func TestAnUnsignedObjectNamesASubjectOfTheRequester(t *testing.T) {
 	}
 }
 
-// Covers TTS-16, TTS-19, ERR-02.
+// Covers TTS-16, TTS-19.
 func TestBadUnsignedObjectsAreRefused(t *testing.T) {
 	r := registry(t, subject.NewUnsignedJSON())
 	for _, test := range []struct {

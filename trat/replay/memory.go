@@ -81,7 +81,8 @@ func (m *Memory) Len() int {
 // instant of its expiry.
 func (m *Memory) forget(now time.Time) {
 	for len(m.queue) > 0 && m.queue[0].expiry.Before(now) {
-		e := heap.Pop(&m.queue).(entry)
+		e := m.queue[0]
+		heap.Pop(&m.queue)
 		delete(m.live, e.key)
 		m.forgotten = e.expiry
 	}
@@ -107,7 +108,12 @@ type expiryQueue []entry
 func (q expiryQueue) Len() int           { return len(q) }
 func (q expiryQueue) Less(i, j int) bool { return q[i].expiry.Before(q[j].expiry) }
 func (q expiryQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *expiryQueue) Push(x any)        { *q = append(*q, x.(entry)) }
+
+func (q *expiryQueue) Push(x any) {
+	if e, ok := x.(entry); ok {
+		*q = append(*q, e)
+	}
+}
 
 func (q *expiryQueue) Pop() any {
 	old := *q

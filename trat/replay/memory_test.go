@@ -37,7 +37,7 @@ func mark(t *testing.T, store replay.Store, key string, expiry time.Time) bool {
 	return fresh
 }
 
-// Covers TTS-15, RTY-04.
+// Covers TTS-15.
 func TestMemoryKeepsTheContractOfStore(t *testing.T) {
 	replaytest.Run(t, func(t *testing.T) (replay.Store, trat.Clock) {
 		store, clock := newMemory(t, 1000)
