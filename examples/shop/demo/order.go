@@ -28,7 +28,7 @@ var expectedCalls = []call{
 func (s *shop) order(ctx context.Context, w io.Writer, a *attacker) error {
 	resp, err := a.user.placeOrder(ctx, a.accessToken)
 	if err != nil {
-		return errors.Join(fmt.Errorf("the order was refused: %w", err), s.failed())
+		return errors.Join(fmt.Errorf("the order was refused: %w", err), s.failed(err))
 	}
 	fmt.Fprintf(w, "\nThe order\n  %s orders %d x %s for %d.%02d: %s\n\n", a.user.name, quantity, sku,
 		amountCents/100, amountCents%100, strings.Join(resp.GetProgress(), ", "))

@@ -99,7 +99,9 @@ func (s *shop) tokenService(ctx context.Context) error {
 		return err
 	}
 	s.addresses["tts"] = s.addresses["tratd"]
-	return nil
+	// It serves before it signs: a key is published for two seconds first.
+	err := healthy(ctx, s.sockets[workload("gateway")], s.addresses["tts"], workload("tts"))
+	return errors.Join(err, s.failed(err))
 }
 
 // authority runs `trat dev` for one trust domain.
@@ -174,8 +176,12 @@ func (s *shop) start(ctx context.Context, name string, env []string, isReady rea
 	return answer, err
 }
 
-// failed returns the error of the first process that is not running any more.
-func (s *shop) failed() error {
+// failed explains an error by the process that is not running any more, if one is
+// not.
+func (s *shop) failed(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, p := range s.processes {
 		if p.ended() {
 			return p.failure(fmt.Sprintf("has ended: %v", p.err))

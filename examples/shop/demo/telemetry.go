@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	metricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
@@ -44,8 +45,18 @@ func startCollector(ctx context.Context) (*collector, string, error) {
 	}
 	c := &collector{server: grpc.NewServer(), arrived: make(chan struct{})}
 	collectorpb.RegisterTraceServiceServer(c.server, c)
+	metricspb.RegisterMetricsServiceServer(c.server, metricsSink{})
 	go func() { _ = c.server.Serve(listener) }() // ends with Stop
 	return c, listener.Addr().String(), nil
+}
+
+// metricsSink takes metrics, which the demo does not show.
+type metricsSink struct {
+	metricspb.UnimplementedMetricsServiceServer
+}
+
+func (metricsSink) Export(context.Context, *metricspb.ExportMetricsServiceRequest) (*metricspb.ExportMetricsServiceResponse, error) {
+	return &metricspb.ExportMetricsServiceResponse{}, nil
 }
 
 // Export takes one batch.

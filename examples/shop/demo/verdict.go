@@ -67,7 +67,8 @@ func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
 		}
 	}
 	if len(problems) > 0 {
-		return errors.Join(append(problems, a.shop.failed())...)
+		err := errors.Join(problems...)
+		return errors.Join(err, a.shop.failed(err))
 	}
 	fmt.Fprintf(w, "\n  %d of %d as expected\n", len(all), len(all))
 	return nil

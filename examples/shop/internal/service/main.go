@@ -28,7 +28,7 @@ func Main(f *Flags, run func(context.Context) error) {
 	}
 }
 
-func mainErr(f *Flags, run func(context.Context) error) (err error) {
+func mainErr(f *Flags, run func(context.Context) error) error {
 	if err := f.Parse(os.Args[1:]); err != nil {
 		return err
 	}
@@ -42,7 +42,9 @@ func mainErr(f *Flags, run func(context.Context) error) (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 		defer cancel()
-		err = errors.Join(err, flush(ctx))
+		if err := flush(ctx); err != nil { // no reason to fail
+			slog.Warn("the last telemetry was not sent", "error", err)
+		}
 	}()
 	return run(ctx)
 }

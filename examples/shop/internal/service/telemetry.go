@@ -2,36 +2,41 @@ package service
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// startTelemetry exports spans over OTLP as the standard environment variables say
-// (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_BSP_*, OTEL_RESOURCE_ATTRIBUTES...); without an
-// endpoint nothing is recorded. The returned function sends what is left.
+// startTelemetry exports spans and metrics over OTLP as the standard environment
+// variables say (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_BSP_*, OTEL_RESOURCE_ATTRIBUTES...);
+// without an endpoint nothing is recorded. The returned function sends what is left.
 func startTelemetry(ctx context.Context, name string) (func(context.Context) error, error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(
 		propagation.TraceContext{}, propagation.Baggage{}))
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
 		return func(context.Context) error { return nil }, nil
 	}
-	exporter, err := otlptracegrpc.New(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res, err := resource.New(ctx,
+	res, resErr := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", name)),
 		resource.WithFromEnv(), resource.WithTelemetrySDK())
-	if err != nil {
+	spans, spansErr := otlptracegrpc.New(ctx)
+	metrics, metricsErr := otlpmetricgrpc.New(ctx)
+	if err := errors.Join(resErr, spansErr, metricsErr); err != nil {
 		return nil, err
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
-	otel.SetTracerProvider(provider)
-	return provider.Shutdown, nil
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spans), sdktrace.WithResource(res))
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metrics)), sdkmetric.WithResource(res))
+	otel.SetTracerProvider(tracers)
+	otel.SetMeterProvider(meters)
+	return func(ctx context.Context) error {
+		return errors.Join(tracers.Shutdown(ctx), meters.Shutdown(ctx))
+	}, nil
 }
