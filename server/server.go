@@ -75,9 +75,9 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	tratv1.RegisterTokenServiceServer(r, s)
 }
 
-// Close ends the open WatchKeys calls and refuses new ones, so that a graceful stop of
-// the gRPC server can finish. Exchange goes on working. It can be called more than
-// once.
+// Close ends the open WatchKeys calls, and later ones after their first message, so
+// that a graceful stop of the gRPC server can finish. Exchange goes on working. It can
+// be called more than once.
 func (s *Server) Close() {
 	s.closeOnce.Do(func() { close(s.closed) })
 }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+)
+
+// readinessInterval is how often readiness is looked at: some of it depends on nothing
+// but the time.
+const readinessInterval = time.Second
+
+// services are the names that the health service answers for.
+var services = []string{"", tratv1.TokenService_ServiceDesc.ServiceName}
+
+// registerHealth adds the health service, which says NOT_SERVING until told otherwise.
+func registerHealth(r grpc.ServiceRegistrar, h *health.Server) {
+	for _, name := range services {
+		h.SetServingStatus(name, healthpb.HealthCheckResponse_NOT_SERVING)
+	}
+	healthpb.RegisterHealthServer(r, h)
+}
+
+// watchReadiness keeps the health service's answer equal to ready until ctx ends, and
+// logs each change of it.
+func (d *daemon) watchReadiness(ctx context.Context) {
+	ticker := time.NewTicker(readinessInterval)
+	defer ticker.Stop()
+	serving, first := false, true
+	for {
+		updated := d.updated() // before the look, so that no update is missed
+		problem := d.ready()
+		if now := problem == nil; first || now != serving {
+			serving, first = now, false
+			d.setServing(problem)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-updated:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (d *daemon) setServing(problem error) {
+	status := healthpb.HealthCheckResponse_SERVING
+	if problem != nil {
+		status = healthpb.HealthCheckResponse_NOT_SERVING
+		d.logger.Warn("not ready", "error", problem)
+	} else {
+		d.logger.Info("ready")
+	}
+	for _, name := range services {
+		d.health.SetServingStatus(name, status)
+	}
+}

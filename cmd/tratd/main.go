@@ -1,0 +1,48 @@
+// Command tratd is the Transaction Token Service: trat.v1.TokenService over SPIFFE
+// mTLS, with gRPC health beside it on the same address.
+//
+//	tratd -config tratd.yaml                 serve until SIGTERM or SIGINT
+//	tratd -config tratd.yaml -check-config   report every problem of the files and end
+//	tratd -version                           version of this build
+//
+// It is a workload like any other: SPIFFE_ENDPOINT_SOCKET names the Workload API that
+// gives it its X.509-SVID. Package internal/config describes the configuration file,
+// package server/policy the policy file that it names. Traces and metrics are exported
+// over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set. Logs and audit records go to
+// standard error.
+//
+// When it serves, it logs "serving" with its address. It is ready later, once its
+// signing key is active and its issuers' keys have been fetched: the health service
+// says SERVING then, and NOT_SERVING whenever one of the things it needs is missing.
+//
+// Exit status: 0 done, 1 failed, 2 wrong use.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// execute runs one command line and returns the exit status.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := run(ctx, args, stdout, stderr)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "tratd:", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+)
+
+func TestCommandLine(t *testing.T) {
+	t.Setenv("SPIFFE_ENDPOINT_SOCKET", "")
+	good := strings.Replace(configText, "ISSUER", "https://login.shop.test", 1)
+	tests := map[string]struct {
+		args   []string
+		status int
+		stdout string
+		stderr []string
+	}{
+		"version":         {args: []string{"-version"}, stdout: "tratd "},
+		"help":            {args: []string{"-help"}, stderr: []string{"-check-config"}},
+		"no file":         {status: 2, stderr: []string{"-config is required"}},
+		"unknown flag":    {args: []string{"-insecure"}, status: 2, stderr: []string{"-insecure"}},
+		"an argument":     {args: []string{"serve"}, status: 2, stderr: []string{`takes no argument "serve"`}},
+		"absent file":     {args: []string{"-config", filepath.Join(t.TempDir(), "absent")}, status: 1, stderr: []string{"no such file"}},
+		"good files":      {args: []string{"-config", writeFiles(t, good, policyText), "-check-config"}, stdout: "configuration and policy are good"},
+		"no workload API": {args: []string{"-config", writeFiles(t, good, policyText)}, status: 1, stderr: []string{"SPIFFE_ENDPOINT_SOCKET"}},
+		"bad configuration": {
+			args:   []string{"-config", writeFiles(t, "version: 1\nlisten: 8443\ntrust_domain: X\n", policyText)},
+			status: 1,
+			stderr: []string{"line 2: listen: want text", "line 3: trust_domain", "issuer: is required", "spiffe_id: is required", "policy: is required"},
+		},
+		"bad policy": {
+			args:   []string{"-config", writeFiles(t, good, "version: 1\nrules:\n  - {name: a}\n  - {nam: b}\n"), "-check-config"},
+			status: 1,
+			stderr: []string{`line 3: rule "a": requester`, "line 4", "nam"},
+		},
+		"bad policy at start": {
+			args:   []string{"-config", writeFiles(t, good, "rules: []")},
+			status: 1,
+			stderr: []string{"policy: "},
+		},
+		"no policy": {
+			args:   []string{"-config", writeFiles(t, strings.Replace(good, "policy.yaml", "absent.yaml", 1), ""), "-check-config"},
+			status: 1,
+			stderr: []string{"policy: ", "no such file"},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if got := execute(t.Context(), tc.args, &stdout, &stderr); got != tc.status {
+				t.Errorf("exit status %d, want %d", got, tc.status)
+			}
+			if !strings.HasPrefix(stdout.String(), tc.stdout) {
+				t.Errorf("stdout %q, want %q", stdout.String(), tc.stdout)
+			}
+			for _, want := range tc.stderr {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("%q is not in stderr:\n%s", want, stderr.String())
+				}
+			}
+		})
+	}
+}
+
+func TestSVIDOfAnotherWorkloadIsRefused(t *testing.T) {
+	newAuthority(t, spiffeid.RequireFromString("spiffe://shop.test/somebody"))
+	var stderr bytes.Buffer
+	err := run(t.Context(), []string{"-config", writeFiles(t, configText[:strings.Index(configText, "subject_tokens:")], policyText)}, &stderr, &stderr)
+	if err == nil || !strings.Contains(err.Error(), `this process is "spiffe://shop.test/somebody"`) {
+		t.Errorf("got %v", err)
+	}
+}
