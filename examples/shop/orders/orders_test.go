@@ -86,6 +86,7 @@ func serveOrders(t *testing.T, d *trattest.Domain) (as func(workload string) sho
 	}
 }
 
+// Covers VER-18, SEC-07.
 func TestCreateOrderTakesOnlyTheGatewaysCallsForWhatWasOrdered(t *testing.T) {
 	d := trattest.New(t, "shop.test")
 	as := serveOrders(t, d)

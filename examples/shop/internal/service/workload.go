@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -26,8 +28,14 @@ type Workload struct {
 	carrier *interceptors.Client
 }
 
+// startTimeout bounds the wait for the identity and the keys; a service that does not
+// get them is better started anew, where that is seen.
+const startTimeout = 30 * time.Second
+
 // Start waits for this workload's identity and for the token service's keys.
 func Start(ctx context.Context, cfg Config) (_ *Workload, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	w := &Workload{cfg: cfg}
 	defer func() {
 		if err != nil {
@@ -35,7 +43,7 @@ func Start(ctx context.Context, cfg Config) (_ *Workload, err error) {
 		}
 	}()
 	// Reads SPIFFE_ENDPOINT_SOCKET, and fails when it is not set.
-	if w.Source, err = spiffecreds.NewSource(ctx); err != nil {
+	if w.Source, err = spiffecreds.NewSource(ctx, spiffecreds.WithLogger(slog.Default())); err != nil {
 		return nil, err
 	}
 	if w.Tokens, err = client.New(client.Config{
@@ -45,7 +53,7 @@ func Start(ctx context.Context, cfg Config) (_ *Workload, err error) {
 		TrustDomain: cfg.TrustDomain,
 		SVIDs:       w.Source,
 		Bundles:     w.Source,
-	}); err != nil {
+	}, client.WithLogger(slog.Default())); err != nil {
 		return nil, err
 	}
 	if w.carrier, err = interceptors.NewClient(interceptors.ClientConfig{
