@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -44,27 +47,40 @@ func (x *index) match(id spiffeid.ID) []*rule {
 		return nil
 	}
 	var found []*rule
-	x.root.collect(segments(id.String()), func(r *rule) {
+	for r := range x.overlapping(segments(id.String())) {
 		// The tree narrows down; the matcher has the last word.
 		if r.requester.matches(id) == nil {
 			found = append(found, r)
 		}
-	})
+	}
 	return found
 }
 
-func (n *node) collect(segments []string, found func(*rule)) {
-	if len(segments) == 0 {
+// overlapping yields the rules that select some workload which pattern selects
+// too. A pattern without wildcard is one workload.
+func (x *index) overlapping(pattern []string) iter.Seq[*rule] {
+	return func(yield func(*rule) bool) { x.root.walk(pattern, yield) }
+}
+
+func (n *node) walk(pattern []string, yield func(*rule) bool) bool {
+	if len(pattern) == 0 {
 		for _, r := range n.rules {
-			found(r)
+			if !yield(r) {
+				return false
+			}
 		}
-		return
+		return true
 	}
-	for _, segment := range [...]string{segments[0], wildcard} {
-		if child := n.children[segment]; child != nil {
-			child.collect(segments[1:], found)
+	next := []string{pattern[0], wildcard}
+	if pattern[0] == wildcard {
+		next = slices.Sorted(maps.Keys(n.children))
+	}
+	for _, segment := range next {
+		if child := n.children[segment]; child != nil && !child.walk(pattern[1:], yield) {
+			return false
 		}
 	}
+	return true
 }
 
 // segments splits a SPIFFE ID, or a pattern of one, into trust domain and path

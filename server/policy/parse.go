@@ -24,17 +24,12 @@ func Parse(text []byte) (*Policy, error) {
 	var r reader
 	rules := r.file(text)
 	r.checkNames(rules)
-	r.checkOverlaps(rules)
+	compiled := r.compile(rules)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-
 	sum := sha256.Sum256(text)
-	p := &Policy{version: hex.EncodeToString(sum[:])}
-	for _, rule := range rules {
-		p.rules.add(rule)
-	}
-	return p, nil
+	return &Policy{version: hex.EncodeToString(sum[:]), rules: compiled}, nil
 }
 
 func (r *reader) file(text []byte) []*rule {
@@ -89,19 +84,26 @@ func (r *reader) checkNames(rules []*rule) {
 	r.rule = ""
 }
 
-// checkOverlaps finds pairs of rules that could both decide one request: some
-// requester, token type, issuer and scope belongs to both.
-func (r *reader) checkOverlaps(rules []*rule) {
-	for i, a := range rules {
-		for _, b := range rules[:i] {
-			scope, ok := a.overlaps(b)
-			if !ok {
-				continue
-			}
-			r.rule = strconv.Quote(a.name)
-			r.addAt(a.line, "requester", "overlaps rule %q in line %d: both grant %q to the same requester for the same subject token",
-				b.name, b.line, scope)
+// compile puts the rules into an index. It finds pairs of rules that could both
+// decide one request: some requester, token type, issuer and scope belongs to both.
+func (r *reader) compile(rules []*rule) index {
+	var x index
+	for _, a := range rules {
+		if a.requester.matches == nil {
+			continue // which has been said
 		}
+		r.rule = strconv.Quote(a.name)
+		for b := range x.overlapping(a.requester.segments) {
+			if r.more {
+				break // enough has been said
+			}
+			if scope, ok := a.clashes(b); ok {
+				r.addAt(a.line, "requester", "overlaps rule %q in line %d: both grant %q to the same requester for the same subject token",
+					b.name, b.line, scope)
+			}
+		}
+		x.add(a)
 	}
 	r.rule = ""
+	return x
 }

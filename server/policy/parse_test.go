@@ -180,8 +180,20 @@ rules:
 
 func TestTheNumberOfProblemsIsBounded(t *testing.T) {
 	got := problemsOf(t, "version: 1\nrules: ["+strings.Repeat("x,", 5000)+"]\n")
-	if len(got) != 101 || !strings.Contains(got[100].Text, "4900 more") {
+	if len(got) != 101 || !strings.Contains(got[100].Text, "more problems") {
 		t.Errorf("%d problems, the last %v", len(got), &got[len(got)-1])
+	}
+}
+
+func TestOverlapsAreFoundInAFileFullOfThem(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("version: 1\nrules:\n")
+	for i := range 5000 {
+		fmt.Fprintf(&text, "  - {name: r%d, requester: 'spiffe://shop.test/*', subject_tokens: ['urn:t:1'], grants: [s]}\n", i)
+	}
+	got := problemsOf(t, text.String())
+	if len(got) != 101 || got[0].Rule != `"r1"` || !strings.Contains(got[100].Text, "more problems") {
+		t.Errorf("%d problems, the first %v, the last %v", len(got), &got[0], &got[len(got)-1])
 	}
 }
 

@@ -47,7 +47,7 @@ func (p *Problem) Error() string {
 type problems struct {
 	rule string
 	list []error
-	more int
+	more bool // than are in list
 }
 
 // add records a problem at node n in the rule being read.
@@ -58,7 +58,7 @@ func (p *problems) add(n *yaml.Node, field, format string, args ...any) {
 // addAt is add for a line; line 0 is the whole file.
 func (p *problems) addAt(line int, field, format string, args ...any) {
 	if len(p.list) == maxProblems {
-		p.more++
+		p.more = true
 		return
 	}
 	p.list = append(p.list, &Problem{Line: line, Rule: p.rule, Field: field, Text: fmt.Sprintf(format, args...)})
@@ -66,8 +66,8 @@ func (p *problems) addAt(line int, field, format string, args ...any) {
 
 // err joins the problems; nil if there are none.
 func (p *problems) err() error {
-	if p.more > 0 {
-		p.list = append(p.list, &Problem{Text: fmt.Sprintf("%d more problems", p.more)})
+	if p.more {
+		p.list = append(p.list, &Problem{Text: "there are more problems"})
 	}
 	return errors.Join(p.list...)
 }

@@ -65,11 +65,10 @@ func (r *rule) reaches(scope trat.Scope) bool {
 	return true
 }
 
-// overlaps returns a scope that both rules could grant for one and the same
-// requester, subject token type and issuer.
-func (r *rule) overlaps(other *rule) (scope string, ok bool) {
-	if !r.requester.overlaps(other.requester) ||
-		!slices.ContainsFunc(r.types, other.takes) ||
+// clashes returns a scope that both rules could grant for one and the same subject
+// token type and issuer.
+func (r *rule) clashes(other *rule) (scope string, ok bool) {
+	if !slices.ContainsFunc(r.types, other.takes) ||
 		len(r.issuers) > 0 && len(other.issuers) > 0 && !slices.ContainsFunc(r.issuers, other.trusts) {
 		return "", false
 	}
@@ -153,14 +152,4 @@ func object(members map[string]any) (trat.Object, error) {
 type requester struct {
 	segments []string // the trust domain first
 	matches  spiffeid.Matcher
-}
-
-// overlaps says whether some workload is selected by both.
-func (r requester) overlaps(other requester) bool {
-	if len(r.segments) == 0 || len(other.segments) == 0 {
-		return false
-	}
-	return slices.EqualFunc(r.segments, other.segments, func(a, b string) bool {
-		return a == b || a == wildcard || b == wildcard
-	})
 }
