@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -127,7 +126,7 @@ func TestLogAuditorWritesOneLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var sink buffer
 			auditor := server.NewLogAuditor(slog.New(slog.NewJSONHandler(&sink, nil)))
-			if err := auditor.Record(context.Background(), tc.record); err != nil {
+			if err := auditor.Record(t.Context(), tc.record); err != nil {
 				t.Fatal(err)
 			}
 			var got map[string]any
@@ -143,7 +142,7 @@ func TestLogAuditorWritesOneLine(t *testing.T) {
 
 func TestLogAuditorReportsALevelThatIsDropped(t *testing.T) {
 	auditor := server.NewLogAuditor(slog.New(slog.NewJSONHandler(&buffer{}, &slog.HandlerOptions{Level: slog.LevelError})))
-	if err := auditor.Record(context.Background(), server.Record{}); err == nil {
+	if err := auditor.Record(t.Context(), server.Record{}); err == nil {
 		t.Error("no error")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -82,14 +81,13 @@ func (c *Config) complete() error {
 			problems = append(problems, fmt.Errorf("%s is required", name))
 		}
 	}
-	required("TrustDomain", !c.TrustDomain.IsZero())
 	required("Keys", c.Keys != nil)
 	required("Policy", c.Policy != nil)
 	required("Subjects", c.Subjects != nil)
 	required("Auditor", c.Auditor != nil)
 	required("Logger", c.Logger != nil)
-	if err := CheckIssuer(c.Issuer); err != nil {
-		problems = append(problems, fmt.Errorf("Issuer %w", err))
+	if err := checkNames(c.TrustDomain.Name(), c.Issuer); err != nil {
+		problems = append(problems, err)
 	}
 	if c.MaxWatchers < 0 {
 		problems = append(problems, fmt.Errorf("MaxWatchers %d is negative", c.MaxWatchers))
@@ -106,23 +104,13 @@ func (c *Config) complete() error {
 	return errors.Join(problems...)
 }
 
-// CheckIssuer reports why s cannot be the issuer of a token service: it is an https
-// URL with a host and without user, query and fragment (RFC 8414 section 2). The
-// error reads as the rest of a sentence that begins with the field's name.
-func CheckIssuer(s string) error {
-	if s == "" {
-		return errors.New("is required")
+// checkNames asks the judge of what is issued: a name that no verifier can be given is
+// of no use here.
+func checkNames(trustDomain, issuer string) error {
+	none, err := trat.NewStaticKeySet()
+	if err != nil {
+		return err
 	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return errors.New("is not a URL")
-	case u.Scheme != "https":
-		return errors.New("is not an https URL")
-	case u.Hostname() == "":
-		return errors.New("has no host")
-	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "", u.RawFragment != "":
-		return errors.New("has a user, a query or a fragment")
-	}
-	return nil
+	_, err = trat.NewVerifier(trustDomain, issuer, none, trat.WithCacheSize(0))
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
@@ -102,7 +103,7 @@ var refusals = map[string]refusal{
 	"request_context holds the same": one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `{"ip":"` + subjectToken + `"}` }, "request_context", "PARAMETER_INVALID"),
 
 	"everything missing": {
-		request: func(r *tratv1.ExchangeRequest) { *r = tratv1.ExchangeRequest{} }, //nolint:govet // a fresh message
+		request: func(r *tratv1.ExchangeRequest) { proto.Reset(r) },
 		code:    codes.InvalidArgument, reason: trat.ReasonParameterMissing,
 		fields: map[string]string{
 			"grant_type": "PARAMETER_MISSING", "audience": "PARAMETER_MISSING", "scope": "PARAMETER_MISSING",

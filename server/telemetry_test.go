@@ -12,12 +12,12 @@ import (
 // collect returns the metrics by name.
 func (f *fixture) collect(t *testing.T) map[string]metricdata.Aggregation {
 	t.Helper()
-	var data metricdata.ResourceMetrics
-	if err := f.metrics.Collect(t.Context(), &data); err != nil {
+	var all metricdata.ResourceMetrics
+	if err := f.metrics.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
 	found := make(map[string]metricdata.Aggregation)
-	for _, scope := range data.ScopeMetrics {
+	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			found[m.Name] = m.Data
 		}
@@ -25,14 +25,20 @@ func (f *fixture) collect(t *testing.T) map[string]metricdata.Aggregation {
 	return found
 }
 
+// data returns the values of a metric, which must be there and of type A.
+func data[A metricdata.Aggregation](t *testing.T, metrics map[string]metricdata.Aggregation, name string) A {
+	t.Helper()
+	values, ok := metrics[name].(A)
+	if !ok {
+		t.Fatalf("%s is a %T", name, metrics[name])
+	}
+	return values
+}
+
 // counter returns the sum over all attribute sets.
 func (f *fixture) counter(t *testing.T, name string) (sum int64) {
 	t.Helper()
-	data, ok := f.collect(t)[name].(metricdata.Sum[int64])
-	if !ok {
-		t.Fatalf("no counter %s", name)
-	}
-	for _, point := range data.DataPoints {
+	for _, point := range data[metricdata.Sum[int64]](t, f.collect(t), name).DataPoints {
 		sum += point.Value
 	}
 	return sum
@@ -60,7 +66,7 @@ func TestMetricsOfADecision(t *testing.T) {
 	}
 	metrics := f.collect(t)
 	got := make(map[string]int64)
-	for _, point := range metrics["txn_token.issuances"].(metricdata.Sum[int64]).DataPoints {
+	for _, point := range data[metricdata.Sum[int64]](t, metrics, "txn_token.issuances").DataPoints {
 		text, err := json.Marshal(flat(point.Attributes.ToSlice()))
 		if err != nil {
 			t.Fatal(err)
@@ -76,14 +82,14 @@ func TestMetricsOfADecision(t *testing.T) {
 	}
 	for name, count := range map[string]uint64{"txn_token.issuance.duration": 3, "txn_token.lifetime": 1} {
 		var sum uint64
-		for _, point := range metrics[name].(metricdata.Histogram[float64]).DataPoints {
+		for _, point := range data[metricdata.Histogram[float64]](t, metrics, name).DataPoints {
 			sum += point.Count
 		}
 		if sum != count {
 			t.Errorf("%s has %d values, want %d", name, sum, count)
 		}
 	}
-	if size := metrics["txn_token.token.size"].(metricdata.Histogram[int64]).DataPoints[0]; size.Count != 1 || size.Sum < 300 || size.Sum > 700 {
+	if size := data[metricdata.Histogram[int64]](t, metrics, "txn_token.token.size").DataPoints[0]; size.Count != 1 || size.Sum < 300 || size.Sum > 700 {
 		t.Errorf("txn_token.token.size: %d values, sum %d", size.Count, size.Sum)
 	}
 }

@@ -89,19 +89,28 @@ type watching struct {
 	done   chan error
 }
 
-func watch(f *fixture, ctx context.Context) *watching {
+func watch(ctx context.Context, f *fixture) *watching {
 	w := &watching{done: make(chan error, 1)}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	go func() { w.done <- f.server.WatchKeys(&tratv1.WatchKeysRequest{}, w) }()
+	go func() { w.done <- f.server.WatchKeys(&tratv1.WatchKeysRequest{}, w) }() //nolint:contextcheck // it is in w
 	synctest.Wait()
 	return w
+}
+
+// end is the client's.
+func (w *watching) end(t *testing.T) {
+	t.Helper()
+	w.cancel()
+	if err := <-w.done; status.Code(err) != codes.Canceled {
+		t.Errorf("ended with %v", err)
+	}
 }
 
 func TestWatchersGetTheSetAtOnceOnChangeAndEvery30Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := &changingKeys{version: 7, changed: make(chan struct{})}
 		f := newFixture(t, func(c *server.Config) { c.Keys = set })
-		w := watch(f, f.as(t, stranger)) // any workload of the trust domain
+		w := watch(f.as(t, stranger), f) // any workload of the trust domain
 		if diff := cmp.Diff([]uint64{7}, w.versions()); diff != "" {
 			t.Fatalf("at once (-want +got):\n%s", diff)
 		}
@@ -124,17 +133,14 @@ func TestWatchersGetTheSetAtOnceOnChangeAndEvery30Seconds(t *testing.T) {
 		if diff := cmp.Diff([]uint64{7, 8, 8}, w.versions()); diff != "" {
 			t.Fatalf("after 30 s (-want +got):\n%s", diff)
 		}
-		w.cancel()
-		if err := <-w.done; status.Code(err) != codes.Canceled {
-			t.Errorf("ended with %v", err)
-		}
+		w.end(t)
 	})
 }
 
 func TestWatchersEndWithTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		w := watch(f, f.as(t, gateway))
+		w := watch(f.as(t, gateway), f)
 		f.server.Close()
 		f.server.Close()
 		if err := <-w.done; err != nil {
@@ -149,7 +155,7 @@ func TestWatchersEndWithTheServer(t *testing.T) {
 func TestWatcherEndsWithItsSVID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		w := watch(f, f.as(t, gateway))
+		w := watch(f.as(t, gateway), f)
 		f.clock.Advance(devauthority.DefaultSVIDLifetime + time.Second)
 		err := <-w.done
 		wantReason(t, err, trat.ReasonPeerSVIDExpired)
@@ -172,20 +178,18 @@ func TestWatcherThatCannotBeReachedEnds(t *testing.T) {
 func TestWatchersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *server.Config) { c.MaxWatchers = 1 })
-		first := watch(f, f.as(t, gateway))
-		err := <-watch(f, f.as(t, gateway)).done
+		first := watch(f.as(t, gateway), f)
+		err := <-watch(f.as(t, gateway), f).done
 		wantReason(t, err, trat.ReasonRateLimited)
 		if !hasRetry(err) {
 			t.Error("no RetryInfo")
 		}
-		first.cancel()
-		<-first.done
-		third := watch(f, f.as(t, gateway))
+		first.end(t)
+		third := watch(f.as(t, gateway), f)
 		if len(third.versions()) != 1 {
 			t.Error("a watcher that ended still counts")
 		}
-		third.cancel()
-		<-third.done
+		third.end(t)
 	})
 }
 

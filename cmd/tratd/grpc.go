@@ -50,7 +50,7 @@ func newGRPCServer(creds credentials.TransportCredentials, cfg *config.Config, s
 		logging.WithFieldsFromContext(peerField),
 		logging.WithErrorFields(reasonField),
 	}
-	recover := recovery.WithRecoveryHandlerContext(func(ctx context.Context, v any) error {
+	recovered := recovery.WithRecoveryHandlerContext(func(ctx context.Context, v any) error {
 		// The value may hold anything, a token included: its type has to do.
 		logger.LogAttrs(ctx, slog.LevelError, "panic", slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 		return grpcerr.Error(trat.ReasonInternal)
@@ -80,11 +80,11 @@ func newGRPCServer(creds credentials.TransportCredentials, cfg *config.Config, s
 		// The log is outside, so that it sees what the recovery made of a panic.
 		grpc.ChainUnaryInterceptor(
 			selector.UnaryServerInterceptor(logging.UnaryServerInterceptor(log, options...), notHealth),
-			recovery.UnaryServerInterceptor(recover),
+			recovery.UnaryServerInterceptor(recovered),
 		),
 		grpc.ChainStreamInterceptor(
 			selector.StreamServerInterceptor(logging.StreamServerInterceptor(log, options...), notHealth),
-			recovery.StreamServerInterceptor(recover),
+			recovery.StreamServerInterceptor(recovered),
 		),
 	)
 }

@@ -64,6 +64,12 @@ subject_tokens:
 log: {level: debug}
 `
 
+// withoutSubjectTokens is configText up to the subject tokens.
+func withoutSubjectTokens() string {
+	text, _, _ := strings.Cut(configText, "subject_tokens:")
+	return text
+}
+
 // writeFiles writes the configuration and the policy and returns the path of the first.
 func writeFiles(t *testing.T, configuration, policy string) string {
 	t.Helper()
@@ -141,12 +147,7 @@ func newAuthority(t *testing.T, id spiffeid.ID) *devauthority.Authority {
 			t.Error(err)
 		}
 	})
-	dir, err := os.MkdirTemp("", "tratd") // short: a socket's path has 108 bytes at most
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	address, err := authority.Listen(filepath.Join(dir, "w"), "tts", id)
+	address, err := authority.Listen(filepath.Join(t.TempDir(), "w"), "tts", id)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestCommandLine(t *testing.T) {
 func TestSVIDOfAnotherWorkloadIsRefused(t *testing.T) {
 	newAuthority(t, spiffeid.RequireFromString("spiffe://shop.test/somebody"))
 	var stderr bytes.Buffer
-	err := run(t.Context(), []string{"-config", writeFiles(t, configText[:strings.Index(configText, "subject_tokens:")], policyText)}, &stderr, &stderr)
+	err := run(t.Context(), []string{"-config", writeFiles(t, withoutSubjectTokens(), policyText)}, &stderr, &stderr)
 	if err == nil || !strings.Contains(err.Error(), `this process is "spiffe://shop.test/somebody"`) {
 		t.Errorf("got %v", err)
 	}

@@ -98,7 +98,7 @@ func serve(ctx context.Context, cfg *config.Config, logs io.Writer) (err error) 
 		},
 		updated: source.Updated,
 	}
-	subjects.Start()
+	subjects.Start() //nolint:contextcheck // its fetches end with Close, which is deferred
 	return d.run(ctx, listener, cfg.Limits.ShutdownTimeout)
 }
 

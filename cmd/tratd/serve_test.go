@@ -142,7 +142,7 @@ func TestWorkloadExchangesASubjectItVouchesFor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	authority := newAuthority(t, tts)
-	text := configText[:strings.Index(configText, "  issuers:")] + "  self_signed: {replay_store: memory}\n"
+	text := withoutSubjectTokens() + "subject_tokens: {self_signed: {replay_store: memory}}\n"
 	daemon := start(ctx, t, writeFiles(t, text, policyText))
 
 	source, _ := credentialsOf(t, authority, gateway)
@@ -188,8 +188,7 @@ func TestCallersWithoutSVIDAreRefused(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	newAuthority(t, tts)
-	text := configText[:strings.Index(configText, "subject_tokens:")]
-	daemon := start(ctx, t, writeFiles(t, text, policyText))
+	daemon := start(ctx, t, writeFiles(t, withoutSubjectTokens(), policyText))
 	conn, err := grpc.NewClient("passthrough:///"+daemon.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -111,21 +112,12 @@ type Log struct {
 
 // AcceptsAccessTokens reports whether some issuer's access tokens are accepted.
 func (c *Config) AcceptsAccessTokens() bool {
-	return c.anyIssuer(func(i subject.IssuerConfig) bool { return i.Audience != "" })
+	return slices.ContainsFunc(c.Issuers, func(i subject.IssuerConfig) bool { return i.Audience != "" })
 }
 
 // AcceptsIDTokens reports whether some issuer's ID tokens are accepted.
 func (c *Config) AcceptsIDTokens() bool {
-	return c.anyIssuer(func(i subject.IssuerConfig) bool { return i.ClientID != "" })
-}
-
-func (c *Config) anyIssuer(ok func(subject.IssuerConfig) bool) bool {
-	for _, issuer := range c.Issuers {
-		if ok(issuer) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Issuers, func(i subject.IssuerConfig) bool { return i.ClientID != "" })
 }
 
 // Load reads the file at path. Paths in it are relative to its directory.

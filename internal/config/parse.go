@@ -206,7 +206,7 @@ func (c *checker) issuers(list []issuer, out *Config) {
 
 // unjoin undoes errors.Join.
 func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error, not of what it wraps
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}
