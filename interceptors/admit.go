@@ -26,9 +26,7 @@ type call struct {
 // the package documentation draws. Its result has the handler's context: the verified
 // token in, the reserved metadata out.
 func (s *Server) admit(ctx context.Context, fullMethod string) call {
-	c := call{start: s.clock()}
-	var in inbound
-	c.ctx, in = takeInbound(ctx)
+	c := call{ctx: insideContext{ctx}, start: s.clock()}
 	if c.method = s.lookup(fullMethod); c.method == nil {
 		c.method = s.unregistered
 		c.err = trat.Errorf(trat.ReasonCoverageUnchecked, "", "CheckCoverage has not passed")
@@ -40,7 +38,7 @@ func (s *Server) admit(ctx context.Context, fullMethod string) call {
 	if c.err = s.admitPeer(&c, fullMethod); c.err != nil {
 		return c
 	}
-	if c.err = s.admitToken(&c, in); c.err != nil {
+	if c.err = s.admitToken(ctx, &c); c.err != nil {
 		return c
 	}
 	c.ctx = trat.NewContext(c.ctx, c.token)
@@ -85,9 +83,10 @@ func (s *Server) admitPeer(c *call, fullMethod string) error {
 	return nil
 }
 
-// admitToken demands one valid token with the scope that the method requires.
-func (s *Server) admitToken(c *call, in inbound) error {
-	raw, err := in.oneToken()
+// admitToken demands, of the context as it came, one valid token with the scope that
+// the method requires.
+func (s *Server) admitToken(outside context.Context, c *call) error {
+	raw, err := tokenFromMetadata(outside)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func serveRecorded(tb testing.TB, creds credentials.TransportCredentials, svc te
 
 // Covers PROP-01, PROP-02, PROP-03, PROP-04, PROP-16.
 func TestTheCarrierSendsExactlyTheToken(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	client := dialCarrier(t, d, addr, carrier(t, d))
 	for _, k := range kinds() {
@@ -97,7 +97,7 @@ func TestTheCarrierSendsExactlyTheToken(t *testing.T) {
 
 // Covers PROP-09.
 func TestTheCarrierRefusesWithoutAGoodToken(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	client := dialCarrier(t, d, addr, carrier(t, d))
 	expiring := trat.NewContext(callContext(t), d.Token(trattest.Lifetime(10*time.Second)))
@@ -127,7 +127,7 @@ func TestTheCarrierRefusesWithoutAGoodToken(t *testing.T) {
 
 // Covers PROP-09.
 func TestARefusedCallSendsNothing(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	var dials atomic.Int64
 	dialer := grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 		dials.Add(1)
@@ -146,7 +146,7 @@ func TestARefusedCallSendsNothing(t *testing.T) {
 
 // Covers PROP-05.
 func TestTheCarrierOwnsItsMetadata(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	client := dialCarrier(t, d, addr, carrier(t, d, interceptors.WithoutToken(bidiStreaming, "the test says so")))
 	for _, key := range []string{"txn-token", "Txn-Token", "txn-chain", "txn-chain-certs-bin", "txn-token-bin"} {
@@ -169,7 +169,7 @@ type lateMetadata struct {
 
 // Covers PROP-05, PROP-11, PROP-16.
 func TestMetadataAddedBelowTheInterceptorsIsCheckedToo(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	for _, tc := range []struct {
 		late   lateMetadata
@@ -190,7 +190,7 @@ func TestMetadataAddedBelowTheInterceptorsIsCheckedToo(t *testing.T) {
 
 // Covers PROP-11, ERR-15.
 func TestTheHeaderBudget(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	// The server accepts no more than gRPC suggests to servers: what is inside the
 	// carrier's budget must get there, with all that the transport adds.
 	creds := d.ServerCredentials("orders", d.Members())
@@ -227,7 +227,7 @@ func TestTheHeaderBudget(t *testing.T) {
 
 // Covers PROP-07.
 func TestTheTokenNeverLeavesTheTrustDomain(t *testing.T) {
-	d, foreign := trattest.New(t, trustDomain), trattest.New(t, "partner.test")
+	d, foreign := trattest.New(t, domainName), trattest.New(t, "partner.test")
 	both := bundles(t, d, foreign)
 	server, err := spiffecreds.NewServer(foreign.Source("orders"), both, spiffeid.MatchAny())
 	if err != nil {
@@ -267,7 +267,7 @@ func TestTheTokenNeverLeavesTheTrustDomain(t *testing.T) {
 
 // Covers PROP-07.
 func TestTheTokenDoesNotGoOverOtherCredentials(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	serverCreds, clientCreds := ordinaryTLS(t)
 	r, addr := serveRecorded(t, serverCreds, &backend{})
 	client := dial(t, addr, clientCreds, carrier(t, d).DialOptions()...)
@@ -280,7 +280,7 @@ func TestTheTokenDoesNotGoOverOtherCredentials(t *testing.T) {
 }
 
 func TestAnExpiredServerGetsNothing(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	client := dialCarrier(t, d, addr, carrier(t, d))
 	d.Advance(1000 * time.Hour) // past the certificates, which follow real time
@@ -294,7 +294,7 @@ func TestAnExpiredServerGetsNothing(t *testing.T) {
 
 // Covers VER-22.
 func TestHealthChecksNeedNoToken(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r := &recorder{}
 	opts := append(r.options(), grpc.Creds(d.ServerCredentials("orders", d.Members())))
 	srv := grpc.NewServer(opts...)
@@ -324,7 +324,7 @@ func TestHealthChecksNeedNoToken(t *testing.T) {
 
 // Covers ERR-17, PROP-09.
 func TestRefusalsAreNotRetriedAndRetriesAreChecked(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	fail := status.Error(codes.Unavailable, "busy")
 	svc := &backend{}
 	svc.handle = func(context.Context) error { return fail }
@@ -352,7 +352,7 @@ func TestRefusalsAreNotRetriedAndRetriesAreChecked(t *testing.T) {
 
 // Covers ERR-17.
 func TestAGuardsRefusalIsOneAttempt(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r := &recorder{}
 	g := guard(t, d, interceptors.Rules{wholeService: interceptors.Require("never.granted")})
 	srv := grpc.NewServer(append(append(r.options(), g.ServerOptions()...), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
@@ -373,7 +373,7 @@ func TestAGuardsRefusalIsOneAttempt(t *testing.T) {
 
 // Covers PROP-10.
 func TestDetachedWorkEndsWithItsToken(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	_, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	client := dialCarrier(t, d, addr, carrier(t, d))
 	request, end := context.WithCancel(d.Context(callContext(t)))

@@ -52,7 +52,7 @@ func (brokenSource) GetX509SVID() (*x509svid.SVID, error) {
 }
 
 func TestOwnIdentityMustBeInTheTrustDomain(t *testing.T) {
-	d, other := trattest.New(t, trustDomain), trattest.New(t, "partner.test")
+	d, other := trattest.New(t, domainName), trattest.New(t, "partner.test")
 	cfg := serverConfig(d)
 	cfg.SVIDs, cfg.Bundles = other.Source("orders"), other.Source("orders")
 	_, err := interceptors.NewServer(cfg, interceptors.Rules{})
@@ -81,7 +81,7 @@ func TestNewEdgeReportsAllProblemsAtOnce(t *testing.T) {
 
 // Covers SEC-08.
 func TestRulesAreValidated(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	match := spiffeid.MatchID(d.ID("gateway"))
 	good := interceptors.Require(testScope)
 	for name, tc := range map[string]struct {
@@ -135,7 +135,7 @@ func TestRulesAreValidated(t *testing.T) {
 }
 
 func TestRulesAreImmutableValues(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	gateway, billing := spiffeid.MatchID(d.ID("gateway")), spiffeid.MatchID(d.ID("billing"))
 	base := interceptors.Require().FromCallers(billing)
 	_ = base.FromCallers(gateway) // must not reach into base
@@ -153,7 +153,7 @@ func TestRulesAreImmutableValues(t *testing.T) {
 }
 
 func TestWhatLoosensIsLogged(t *testing.T) {
-	d, other := trattest.New(t, trustDomain), trattest.New(t, "partner.test")
+	d, other := trattest.New(t, domainName), trattest.New(t, "partner.test")
 	var out bytes.Buffer
 	logger := interceptors.WithLogger(slog.New(slog.NewTextHandler(&out, nil)))
 	g := guard(t, d, eachMethod(interceptors.Exempt("it is public")), logger, interceptors.UnsafeAllowPeerTrustDomain(other.TrustDomain()))
@@ -172,7 +172,7 @@ func TestWhatLoosensIsLogged(t *testing.T) {
 
 // Covers VER-14.
 func TestTheCarrierDemandsTransportSecurity(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	opts := append(carrier(t, d).DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if cc, err := grpc.NewClient("passthrough:///127.0.0.1:1", opts...); err == nil {
 		_ = cc.Close()

@@ -31,7 +31,7 @@ func oneUnaryOneStream() services {
 
 // Covers VER-22.
 func TestCoverageIsCheckedBothWays(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	rule := interceptors.Require()
 	withHealth := oneUnaryOneStream()
 	withHealth["grpc.health.v1.Health"] = grpc.ServiceInfo{Methods: []grpc.MethodInfo{{Name: "Check"}, {Name: "Watch", IsServerStream: true}}}
@@ -84,7 +84,7 @@ func TestCoverageIsCheckedBothWays(t *testing.T) {
 }
 
 func TestAFailedCoverageCheckClosesTheGuardAgain(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	g := guard(t, d, anyScope())
 	client := dialRaw(t, d, serveGuarded(t, d, g, &backend{}))
 	ctx := withToken(callContext(t), d.Raw())
@@ -98,7 +98,7 @@ func TestAFailedCoverageCheckClosesTheGuardAgain(t *testing.T) {
 }
 
 func TestTheExactRuleWins(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	client := dialRaw(t, d, serveGuarded(t, d, guard(t, d, interceptors.Rules{
 		wholeService:    interceptors.Require("never.granted"),
 		unaryMethod:     interceptors.Require("test"),
@@ -143,7 +143,7 @@ func callers() []caller {
 //
 // Covers VER-01, SEC-07, SEC-08, ERR-18.
 func TestEveryMethodWithEveryCaller(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	rule := interceptors.Require("test").FromCallers(spiffeid.MatchID(d.ID("gateway")))
 	g := guard(t, d, interceptors.Rules{
 		wholeService:                                  rule,

@@ -20,7 +20,7 @@ import (
 //
 // Covers ERR-16, ERR-18.
 func TestADownstreamRefusalIsNotRelayed(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	cAddr := serveGuarded(t, d, guard(t, d, interceptors.Rules{wholeService: interceptors.Require("never.granted")}), &backend{})
 	withCarrier := dialCarrier(t, d, cAddr, carrier(t, d))
 	withoutCarrier := dialRaw(t, d, cAddr)
@@ -64,7 +64,7 @@ func TestADownstreamRefusalIsNotRelayed(t *testing.T) {
 
 // Covers ERR-16.
 func TestOtherErrorsOfHandlersPassUnchanged(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	for name, handlerErr := range map[string]error{
 		"own refusal":            status.Error(codes.PermissionDenied, "you are under age"),
 		"own authentication":     status.Error(codes.Unauthenticated, "no user session"),

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 )
@@ -76,9 +77,8 @@ func (e *Edge) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServer
 }
 
 func (e *Edge) strip(ctx context.Context) context.Context {
-	ctx, in := takeInbound(ctx)
-	if in.any {
+	if md, ok := metadata.FromIncomingContext(ctx); ok && hasReserved(md) {
 		e.propagations.Add(ctx, 1, e.stripped...)
 	}
-	return ctx
+	return insideContext{ctx}
 }

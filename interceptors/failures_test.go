@@ -26,7 +26,7 @@ func (k *countingKeys) Key(kid string) (*trat.Key, error) {
 func startCounted(t *testing.T, d *trattest.Domain, opts ...interceptors.ServerOption) (addr string, keys *countingKeys) {
 	t.Helper()
 	keys = &countingKeys{KeySet: d.KeySet()}
-	verifier, err := trat.NewVerifier(trustDomain, d.Issuer(), keys, trat.WithClock(d.Now))
+	verifier, err := trat.NewVerifier(domainName, d.Issuer(), keys, trat.WithClock(d.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +40,9 @@ func startCounted(t *testing.T, d *trattest.Domain, opts ...interceptors.ServerO
 	return serveGuarded(t, d, g, &backend{}), keys
 }
 
-// Covers VER-25, ERR-09.
+// Covers VER-25.
 func TestGarbageCostsNoSignatureOperation(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	addr, keys := startCounted(t, d)
 	flooding := dial(t, addr, d.ClientCredentials("billing", d.Members()))
 	good := dialRaw(t, d, addr)
@@ -75,7 +75,7 @@ func TestGarbageCostsNoSignatureOperation(t *testing.T) {
 
 // Covers VER-25.
 func TestForgedTokensAreLimitedPerPeer(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	addr, keys := startCounted(t, d, interceptors.WithFailureLimit(2, 3))
 	forger, other := dial(t, addr, d.ClientCredentials("billing", d.Members())), dialRaw(t, d, addr)
 	forge := func() error { return callBidi(withToken(callContext(t), d.Broken(trattest.Forged)), forger) }
@@ -105,7 +105,7 @@ func TestForgedTokensAreLimitedPerPeer(t *testing.T) {
 
 // Covers VER-25.
 func TestExpiredTokensDoNotUseUpTheAllowance(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	addr, _ := startCounted(t, d, interceptors.WithFailureLimit(1, 1))
 	client := dialRaw(t, d, addr)
 	for _, flaw := range []trattest.Flaw{trattest.Expired, trattest.WrongAudience} {

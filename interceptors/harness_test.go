@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	trustDomain = "shop.test"
-	testScope   = "order.create"
+	domainName = "shop.test"
+	testScope  = "order.create"
 	// callTimeout ends a test that hangs; nothing here takes so long.
 	callTimeout = 20 * time.Second
 

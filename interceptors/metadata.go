@@ -31,55 +31,70 @@ const (
 
 // reserved reports whether the metadata key belongs to guard and carrier.
 func reserved(key string) bool {
+	key = strings.ToLower(key) // as transports have it already
 	return strings.HasPrefix(key, tokenKey) || strings.HasPrefix(key, chainPrefix)
 }
 
-// inbound is what a call's metadata held under the reserved keys.
-type inbound struct {
-	token []string // the values of txn-token
-	any   bool     // whether there was any reserved key
-}
-
-// takeInbound returns the reserved metadata of a call, and a context whose incoming
-// metadata lacks it, so that a handler can neither read the raw token nor pass it on
-// with the rest.
-func takeInbound(ctx context.Context) (context.Context, inbound) {
-	var in inbound
-	md, ok := metadata.FromIncomingContext(ctx) // a copy that is ours to change
-	if !ok {
-		return ctx, in
-	}
-	in.token = md[tokenKey]
-	for key := range md {
-		if reserved(key) {
-			in.any = true
-			delete(md, key)
-		}
-	}
-	if !in.any {
-		return ctx, in
-	}
-	return metadata.NewIncomingContext(ctx, md), in
-}
-
-// oneToken returns the one value of txn-token. More than one value, or one that a
-// proxy joined with a comma, or one with a scheme before it, is malformed: which of
-// them would be meant?
-func (in inbound) oneToken() (string, error) {
+// tokenFromMetadata returns the one value of txn-token in ctx's incoming metadata. It
+// looks at no other key. More than one value, or one that a proxy joined with a comma,
+// or one with a scheme before it, is malformed: which of them would be meant?
+func tokenFromMetadata(ctx context.Context) (string, error) {
+	values := metadata.ValueFromIncomingContext(ctx, tokenKey)
 	switch {
-	case len(in.token) == 0, len(in.token) == 1 && in.token[0] == "":
+	case len(values) == 0, len(values) == 1 && values[0] == "":
 		return "", &trat.Error{Reason: trat.ReasonTxnTokenMissing}
-	case len(in.token) > 1:
-		return "", trat.Errorf(trat.ReasonTxnTokenMalformed, tokenKey, "%d values", len(in.token))
+	case len(values) > 1:
+		return "", trat.Errorf(trat.ReasonTxnTokenMalformed, tokenKey, "%d values", len(values))
 	}
-	raw := in.token[0]
+	raw := values[0]
 	switch {
 	case len(raw) > trat.MaxSize:
 		return "", trat.Errorf(trat.ReasonTxnTokenMalformed, tokenKey, "%d bytes, at most %d", len(raw), trat.MaxSize)
-	case strings.ContainsAny(raw, ", \t\r\n"):
-		return "", trat.Errorf(trat.ReasonTxnTokenMalformed, tokenKey, "comma or white space")
+	case strings.IndexByte(raw, ',') >= 0, strings.IndexByte(raw, ' ') >= 0:
+		return "", trat.Errorf(trat.ReasonTxnTokenMalformed, tokenKey, "comma or space")
 	}
-	return raw, nil
+	return raw, nil // the rest of its alphabet is the Verifier's business
+}
+
+// insideContext is the context of a handler. Its incoming metadata lacks the reserved
+// keys, so that a handler can neither read the raw token nor pass it on with the rest.
+//
+// They are left out when metadata is looked up, because a copy for every call would
+// cost more than verifying a token seen before, and few handlers look. The key of
+// incoming metadata is grpc-go's secret, the type of its value is not.
+type insideContext struct{ context.Context }
+
+// Value implements context.Context.
+func (c insideContext) Value(key any) any {
+	value := c.Context.Value(key)
+	if md, ok := value.(metadata.MD); ok {
+		return withoutReserved(md)
+	}
+	return value
+}
+
+// withoutReserved returns md if it has no reserved key, else a copy without them. The
+// lists of values are shared; grpc-go copies them for whoever asks.
+func withoutReserved(md metadata.MD) metadata.MD {
+	if !hasReserved(md) {
+		return md
+	}
+	rest := make(metadata.MD, len(md)-1)
+	for key, values := range md {
+		if !reserved(key) {
+			rest[key] = values
+		}
+	}
+	return rest
+}
+
+func hasReserved(md metadata.MD) bool {
+	for key := range md {
+		if reserved(key) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkOutbound refuses outgoing metadata in which the application set a reserved

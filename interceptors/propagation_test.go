@@ -23,7 +23,7 @@ import (
 
 // Covers PROP-04, PRIV-02.
 func TestTheTokenIsTheSameFiveHopsOn(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	var mu sync.Mutex
 	var seen []string // fingerprints as the hops verified them, last hop first to finish
 	var next testpb.TestServiceClient
@@ -66,7 +66,7 @@ func TestTheTokenIsTheSameFiveHopsOn(t *testing.T) {
 // Covers PROP-06, VER-23.
 func TestParallelRequestsDoNotMixTheirTokens(t *testing.T) {
 	const requests, fanOut = 1000, 10
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	var calls atomic.Int64
 	// Whoever handles a request compares its transaction with that which the request
 	// itself names.
@@ -129,7 +129,7 @@ func (f unaryFunc) UnaryCall(ctx context.Context, req *testpb.SimpleRequest) (*t
 
 // Covers VER-23.
 func TestWhatAHandlerChangesStaysWithIt(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	svc := &backend{handle: func(ctx context.Context) error {
 		md, _ := metadata.FromIncomingContext(ctx)
 		md.Set("x-request-id", "changed")
@@ -149,9 +149,9 @@ func TestWhatAHandlerChangesStaysWithIt(t *testing.T) {
 	}
 }
 
-// Covers PROP-08, PRIV-06.
+// Covers PROP-08.
 func TestTheEdgeDropsWhatOutsidersSend(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	r, insideAddr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	inside := dialCarrier(t, d, insideAddr, carrier(t, d))
 	issued := d.Token()

@@ -30,7 +30,7 @@ func anyScope() interceptors.Rules {
 
 // Covers VER-01, VER-14.
 func TestGuardAdmitsAValidTokenFromAVerifiedPeer(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	svc := &backend{handle: func(ctx context.Context) error {
 		token, ok := trat.FromContext(ctx)
 		if !ok || token.TransactionID() != "txn-1" || token.Subject() != "user-7" {
@@ -57,7 +57,7 @@ func TestGuardAdmitsAValidTokenFromAVerifiedPeer(t *testing.T) {
 
 // Covers VER-01, PROP-01, PROP-02, ERR-11, ERR-18, PRIV-07.
 func TestEveryBadTokenIsRefusedAlikeByAllKinds(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	svc := &backend{}
 	// A failure limit would answer for the tokens after the hundredth.
 	g := guard(t, d, anyScope(), interceptors.WithFailureLimit(1e6, 1e6))
@@ -170,7 +170,7 @@ func refusalCases(t *testing.T, d, foreign *trattest.Domain) []refusalCase {
 			wholeService: interceptors.Require("test").Check(cannotDecide).CheckMessage(cannotDecide),
 		}},
 		{name: "no keys", reason: trat.ReasonKeysUnavailable, rules: anyScope(), config: func(cfg *interceptors.ServerConfig) {
-			v, err := trat.NewVerifier(trustDomain, d.Issuer(), absentKeys{}, trat.WithClock(d.Now))
+			v, err := trat.NewVerifier(domainName, d.Issuer(), absentKeys{}, trat.WithClock(d.Now))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +200,7 @@ func bundles(t *testing.T, domains ...*trattest.Domain) *x509bundle.Set {
 
 // Covers VER-01, VER-13, VER-14, SEC-07, ERR-12, ERR-14, ERR-18, PRIV-07.
 func TestEveryRefusalIsAlikeInAllKinds(t *testing.T) {
-	d, foreign := trattest.New(t, trustDomain), trattest.New(t, "partner.test")
+	d, foreign := trattest.New(t, domainName), trattest.New(t, "partner.test")
 	for _, tc := range refusalCases(t, d, foreign) {
 		t.Run(tc.name, func(t *testing.T) {
 			svc, client := tc.start(t, d)
@@ -260,7 +260,7 @@ func (tc refusalCase) start(t *testing.T, d *trattest.Domain) (*backend, testpb.
 
 // Covers VER-13.
 func TestListedForeignTrustDomainMayCallWithOurToken(t *testing.T) {
-	d, foreign := trattest.New(t, trustDomain), trattest.New(t, "partner.test")
+	d, foreign := trattest.New(t, domainName), trattest.New(t, "partner.test")
 	for _, tc := range refusalCases(t, d, foreign) {
 		if tc.name != "federated peer" {
 			continue
@@ -279,7 +279,7 @@ func TestListedForeignTrustDomainMayCallWithOurToken(t *testing.T) {
 
 // Covers VER-15, PROP-03.
 func TestAuthorizationMetadataIsNeverRead(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	svc := &backend{}
 	client := dialRaw(t, d, serveGuarded(t, d, guard(t, d, anyScope()), svc))
 	for _, k := range kinds() {
@@ -297,7 +297,7 @@ func TestAuthorizationMetadataIsNeverRead(t *testing.T) {
 
 // Covers VER-22.
 func TestHealthIsExemptByDefaultAndReflectionIsNot(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	g := guard(t, d, interceptors.Rules{
 		"/grpc.reflection.v1.ServerReflection/*":      interceptors.Require(),
 		"/grpc.reflection.v1alpha.ServerReflection/*": interceptors.Require(),
@@ -337,7 +337,7 @@ func TestHealthIsExemptByDefaultAndReflectionIsNot(t *testing.T) {
 
 // Covers VER-22.
 func TestARuleForHealthReplacesTheExemption(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	g := guard(t, d, interceptors.Rules{"/grpc.health.v1.Health/*": interceptors.Require()})
 	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
@@ -353,7 +353,7 @@ func TestARuleForHealthReplacesTheExemption(t *testing.T) {
 
 // Covers VER-23, PRIV-01.
 func TestHandlersCannotReadTheRawToken(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	svc := &backend{handle: func(ctx context.Context) error {
 		md, ok := metadata.FromIncomingContext(ctx)
 		if !ok || len(md.Get("x-request-id")) != 1 {
@@ -398,7 +398,7 @@ func eachMethod(rule interceptors.Rule) interceptors.Rules {
 }
 
 func TestExemptMethodsRunWithoutATokenInTheContext(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	svc := &backend{handle: func(ctx context.Context) error {
 		if token, ok := trat.FromContext(ctx); ok {
 			t.Errorf("a token that nobody verified is in the context: %v", token)

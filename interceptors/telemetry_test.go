@@ -171,9 +171,9 @@ func hash43(raw string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Covers PRIV-02, VER-21.
+// Covers PRIV-02.
 func TestServerTelemetryPerOutcome(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	s := newSinks()
 	g := guard(t, d, interceptors.Rules{
 		wholeService:    interceptors.Require("test"),
@@ -256,7 +256,7 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 
 // Covers PROP-07, PROP-09.
 func TestClientTelemetryPerOutcome(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	s := newSinks()
 	_, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	c := carrier(t, d, interceptors.WithLogger(s.logger), interceptors.WithMeterProvider(s.meters))
@@ -321,7 +321,7 @@ func TestClientTelemetryPerOutcome(t *testing.T) {
 }
 
 func TestScopeIsOnSpansOnlyWhenAskedFor(t *testing.T) {
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	s := newSinks()
 	g := guard(t, d, anyScope(), interceptors.WithScopeAttribute(), interceptors.WithMeterProvider(s.meters))
 	client := dialRaw(t, d, serveGuarded(t, d, g, &backend{}, s.serverOption()))
@@ -336,14 +336,12 @@ func TestScopeIsOnSpansOnlyWhenAskedFor(t *testing.T) {
 
 // Whatever callers send, the number of series is given by the methods, the reasons
 // and the modes.
-//
-// Covers VER-21.
 func TestCardinalityIsConstant(t *testing.T) {
 	transactions := 10_000
 	if testing.Short() {
 		transactions = 1_000
 	}
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	s := newSinks()
 	g := guard(t, d, anyScope(), interceptors.WithMeterProvider(s.meters))
 	srv := grpc.NewServer(g.ServerOptions()...)
@@ -382,10 +380,10 @@ func TestCardinalityIsConstant(t *testing.T) {
 // Everything that guard and carrier write, at debug level, for good calls and for
 // every way to be refused, is searched for tokens and for what is in them.
 //
-// Covers PRIV-01, PRIV-07, PRIV-05.
+// Covers PRIV-01, PRIV-07.
 func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 	const secret = "s3cret-value"
-	d := trattest.New(t, trustDomain)
+	d := trattest.New(t, domainName)
 	s := newSinks()
 	g := guard(t, d, interceptors.Rules{
 		wholeService:  interceptors.Require("test"),
