@@ -176,7 +176,7 @@ type fixture struct {
 
 // newFixture makes the Server, with what changes does to its Config. Its signing key is
 // active.
-func newFixture(t *testing.T, changes ...func(*server.Config)) *fixture {
+func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 	t.Helper()
 	f := &fixture{
 		clock:   &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
@@ -270,13 +270,13 @@ func (f *fixture) dial(t *testing.T, address string, id spiffeid.ID) tratv1.Toke
 
 // as returns a context as a handler has it when workload id calls: its peer comes out
 // of a real handshake, here over a pipe.
-func (f *fixture) as(t *testing.T, id spiffeid.ID) context.Context {
+func (f *fixture) as(t testing.TB, id spiffeid.ID) context.Context {
 	t.Helper()
 	return peerContext(t, f.authority, f.authority, id, f.clock)
 }
 
 // peerContext lets a workload of one authority call the TTS of another.
-func peerContext(t *testing.T, home, callers *devauthority.Authority, id spiffeid.ID, c *clock) context.Context {
+func peerContext(t testing.TB, home, callers *devauthority.Authority, id spiffeid.ID, c *clock) context.Context {
 	t.Helper()
 	own, theirs := home.Source(tts), callers.Source(id)
 	serverCreds, err := spiffecreds.NewServer(own, own, spiffeid.MatchAny(), spiffecreds.WithClock(c.Now))
