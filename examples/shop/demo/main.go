@@ -39,6 +39,7 @@ const (
 func main() {
 	// Refusals by the attacker's own carrier are expected, and printed as verdicts.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	signal.Ignore(syscall.SIGPIPE) // cleaning up matters more than who reads the output
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(ctx)
 	go watchParent(ctx, cancel)

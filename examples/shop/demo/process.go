@@ -31,6 +31,8 @@ type process struct {
 	out  *output
 	done chan struct{} // closed when the process has ended
 	err  error         // how it ended; read after done
+
+	reported bool // its log was shown
 }
 
 // ready finds, in one line of a process's output, the word that says that it
@@ -102,8 +104,13 @@ func (p *process) ended() bool {
 	}
 }
 
-// failure is an error with the end of the process's log.
+// failure is an error with the end of the process's log, nil if that was shown
+// before.
 func (p *process) failure(what string) error {
+	if p.reported {
+		return nil
+	}
+	p.reported = true
 	return fmt.Errorf("%s %s; its log:\n%s", p.name, what, p.out.tail())
 }
 

@@ -59,8 +59,22 @@ func TestProcessThatFailsToStartIsReportedWithItsLog(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such flag") {
 		t.Errorf("error %v", err)
 	}
-	if err := p.stop(); err == nil {
-		t.Error("stopping a failed process is no error")
+	if err := p.stop(); err != nil {
+		t.Errorf("reported twice: %v", err)
+	}
+}
+
+func TestProcessThatEndsOnItsOwnIsReportedWhenItIsStopped(t *testing.T) {
+	p, _, err := startChild(t.Context(), t, "serves")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.done
+	if err := p.stop(); err == nil || !strings.Contains(err.Error(), "signal: killed") || !strings.Contains(err.Error(), "hello") {
+		t.Errorf("error %v", err)
 	}
 }
 
