@@ -11,6 +11,9 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -292,16 +295,25 @@ func TestSubjectTokenIsNotLookedAtBeforePolicyAdmits(t *testing.T) {
 	}
 }
 
-// Covers ERR-03, VER-14, TTS-26.
+// Covers ERR-03, SEC-03, VER-14, TTS-26.
 func TestCallerWithoutPeerIdentityIsUnauthenticated(t *testing.T) {
-	f := newFixture(t)
-	_, err := f.server.Exchange(t.Context(), goodRequest())
-	wantReason(t, err, trat.ReasonClientUnauthenticated)
-	if f.access.calls != 0 {
-		t.Error("the subject token was verified")
-	}
-	if r := f.records.take(); len(r) != 1 || r[0].Requester != "" || r[0].Reason != trat.ReasonClientUnauthenticated {
-		t.Errorf("audit records %+v", r)
+	secret := metadata.Pairs("authorization", "Basic Z2F0ZXdheTpzZWNyZXQ=", "x-spiffe-id", gateway.String())
+	for name, ctx := range map[string]context.Context{
+		"no connection":               t.Context(),
+		"a secret, a claimed ID":      metadata.NewIncomingContext(t.Context(), secret),
+		"TLS by somebody else's rule": peer.NewContext(t.Context(), &peer.Peer{AuthInfo: credentials.TLSInfo{SPIFFEID: gateway.URL()}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			_, err := f.server.Exchange(ctx, goodRequest())
+			wantReason(t, err, trat.ReasonClientUnauthenticated)
+			if f.access.calls != 0 {
+				t.Error("the subject token was verified")
+			}
+			if r := f.records.take(); len(r) != 1 || r[0].Requester != "" || r[0].Reason != trat.ReasonClientUnauthenticated {
+				t.Errorf("audit records %+v", r)
+			}
+		})
 	}
 }
 

@@ -159,7 +159,7 @@ func (d *daemon) run(ctx context.Context, listener net.Listener, timeout time.Du
 
 // stop tells callers first, so that they go elsewhere while calls finish.
 func (d *daemon) stop(timeout time.Duration) {
-	d.logger.Info("stopping", "timeout", timeout)
+	d.logger.Info("stopping", "timeout", timeout.String())
 	d.health.Shutdown()
 	d.tokens.Close()
 	timer := time.AfterFunc(timeout, d.grpc.Stop)
