@@ -71,11 +71,16 @@ func (a *attacker) close() error {
 
 // dial connects as the workload of source to the service of that name.
 func (a *attacker) dial(source *spiffecreds.Source, name string) (*grpc.ClientConn, error) {
-	creds, err := spiffecreds.NewClient(source, source, spiffeid.MatchID(workload(name)))
+	return a.dialAt(source, a.shop.addresses[name], workload(name))
+}
+
+// dialAt connects as the workload of source to the workload id at address.
+func (a *attacker) dialAt(source *spiffecreds.Source, address string, id spiffeid.ID) (*grpc.ClientConn, error) {
+	creds, err := spiffecreds.NewClient(source, source, spiffeid.MatchID(id))
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(a.shop.addresses[name], grpc.WithTransportCredentials(creds))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds))
 	if err != nil {
 		return nil, err
 	}

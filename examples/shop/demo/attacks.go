@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -25,8 +26,8 @@ type attack struct {
 // attacks in the order in which they are tried. The one that has to wait for a token
 // to expire is the last.
 func attacks() []attack {
-	return append(append(append(tokenAttacks(), callerAttacks()...), exchangeAttacks()...),
-		append(networkAttacks(), expiredToken)...)
+	return slices.Concat([]attack{control}, tokenAttacks(), callerAttacks(), exchangeAttacks(),
+		networkAttacks(), []attack{expiredToken})
 }
 
 // control is the call that the token attacks imitate. If it is not accepted, their
@@ -40,7 +41,6 @@ var control = attack{
 
 func tokenAttacks() []attack {
 	return []attack{
-		control,
 		{"no token", string(trat.ReasonTxnTokenMissing), func(ctx context.Context, a *attacker) error {
 			return a.createOrder(ctx, a.gateway, amountCents)
 		}},

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -16,6 +17,8 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ordered are the parameters of the transaction in these tests.
 const ordered = `{"action":"order.create","sku":"teapot","quantity":2,"amount_cents":4990}`
