@@ -320,6 +320,12 @@ func TestHealthChecksNeedNoToken(t *testing.T) {
 			t.Error("a health check carried a token")
 		}
 	}
+	// The credential itself never fails for them, whatever stats handlers add.
+	late := lateMetadata{key: "baggage", value: strings.Repeat("b", 9<<10)}
+	cc = connect(t, addr, d.ClientCredentials("gateway", d.Members()), append(carrier(t, d).DialOptions(), grpc.WithStatsHandler(late))...)
+	if _, err := healthpb.NewHealthClient(cc).Check(callContext(t), &healthpb.HealthCheckRequest{}); err != nil {
+		t.Errorf("health check with baggage: %v", err)
+	}
 }
 
 // Covers ERR-17, PROP-09.

@@ -20,7 +20,7 @@ func TestAccountsOfFailingPeersAreBounded(t *testing.T) {
 			f.charge(id, now)
 		}
 	}
-	for i := range 3 * maxFailingPeers {
+	for i := range maxFailingPeers + 100 {
 		f.charge(peer(i), now)
 	}
 	if n := len(*f.peers.Load()); n > maxFailingPeers {

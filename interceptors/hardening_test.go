@@ -2,6 +2,7 @@ package interceptors_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -109,7 +110,8 @@ func TestARefusedMessageEndsTheStreamWhateverTheHandlerDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []*testpb.StreamingOutputCallRequest{{}, {}, bad, {}} {
+	good := &testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: []byte("good")}}
+	for _, m := range []*testpb.StreamingOutputCallRequest{{}, {}, bad, good} {
 		if err := stream.Send(m); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +143,7 @@ func (s *stubborn) FullDuplexCall(stream grpc.BidiStreamingServer[testpb.Streami
 		var m testpb.StreamingOutputCallRequest
 		_ = stream.RecvMsg(&m)
 		if m.GetPayload() != nil {
-			s.t.Error("the handler saw a refused message")
+			s.t.Error("the handler saw a refused message, or one behind it")
 		}
 		_ = stream.Send(&testpb.StreamingOutputCallResponse{})
 	}
@@ -165,5 +167,45 @@ func TestAMethodWithoutARuleIsLoggedOnceAMinute(t *testing.T) {
 	}
 	if n := strings.Count(s.log.String(), "TraT guard has no rule for a called method"); n != 1 {
 		t.Errorf("logged %d times", n)
+	}
+}
+
+// onlyContext is a stream of which nothing but the context is used.
+type onlyContext struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s onlyContext) Context() context.Context { return s.ctx }
+
+// What kind a method is comes from grpc.ServiceInfo, how a call arrives from the
+// transport. Where the two differ, a check that cannot run must not be passed over.
+func TestACheckIsNotPassedOverInTheOtherShape(t *testing.T) {
+	d := trattest.New(t, domainName)
+	g := guard(t, d, interceptors.Rules{
+		wholeService: interceptors.Require(), unaryMethod: interceptors.Require().Check(allow), bidiStreaming: interceptors.Require().CheckMessage(allow),
+	})
+	srv := grpc.NewServer()
+	testpb.RegisterTestServiceServer(srv, &backend{})
+	if err := g.CheckCoverage(srv); err != nil {
+		t.Fatal(err)
+	}
+	ran := false
+	asStream := func(method string) error {
+		return g.Stream(nil, onlyContext{ctx: incoming(t, d, d.Raw())}, &grpc.StreamServerInfo{FullMethod: method},
+			func(any, grpc.ServerStream) error { ran = true; return nil })
+	}
+	asUnary := func(method string) error {
+		_, err := g.Unary(incoming(t, d, d.Raw()), nil, &grpc.UnaryServerInfo{FullMethod: method},
+			func(context.Context, any) (any, error) { ran = true; return nil, nil })
+		return err
+	}
+	wantRefusal(t, asStream(unaryMethod), trat.ReasonPolicyDenied)
+	wantRefusal(t, asUnary(bidiStreaming), trat.ReasonPolicyDenied)
+	if ran {
+		t.Error("a handler ran")
+	}
+	if err := errors.Join(asUnary(unaryMethod), asStream(bidiStreaming)); err != nil || !ran {
+		t.Errorf("in their own shapes: %v", err)
 	}
 }

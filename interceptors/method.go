@@ -79,8 +79,8 @@ func (m *method) allowsCaller(peer spiffeid.ID) bool {
 }
 
 // judge runs the checks of a call that is otherwise admitted: of a unary one those on
-// its request. A method whose checks cannot run in this shape is refused; CheckCoverage
-// excludes that for what it was shown.
+// its request. A method whose checks cannot run in this shape is refused: what kind it
+// is was learned from grpc.ServiceInfo, how a call arrives is grpc-go's decision.
 func (m *method) judge(ctx context.Context, s shape, token *trat.Token, req any) error {
 	if s == unaryCall && len(m.messageChecks) > 0 || s == streamCall && len(m.checks) > 0 {
 		return trat.Errorf(trat.ReasonPolicyDenied, "", "the method's checks do not fit its kind")

@@ -1,0 +1,85 @@
+package interceptors_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/trat/trattest"
+)
+
+// Everything that guard and carrier write, at debug level, for good calls and for
+// every way to be refused, is searched for tokens and for what is in them.
+//
+// Covers PRIV-01, PRIV-07.
+func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
+	const secret = "s3cret-value"
+	d := trattest.New(t, domainName)
+	s := newSinks()
+	g := guard(t, d, interceptors.Rules{
+		wholeService:  interceptors.Require("test"),
+		bidiStreaming: interceptors.Require("test").CheckMessage(deny),
+	}, interceptors.WithLogger(s.logger), interceptors.WithMeterProvider(s.meters), interceptors.WithFailureLimit(1e6, 1e6))
+	addr := serveGuarded(t, d, g, &backend{}, s.serverOption())
+	client := dial(t, addr, d.ClientCredentials("gateway", d.Members()), s.dialOption())
+	c := carrier(t, d, interceptors.WithLogger(s.logger), interceptors.WithMeterProvider(s.meters))
+	carried := dialCarrier(t, d, addr, c, s.dialOption())
+	contents := []trattest.TokenOption{
+		trattest.Subject(secret + "-sub"), trattest.Details(`{"account":"` + secret + `-tctx"}`),
+		trattest.Context(`{"ip":"` + secret + `-rctx"}`),
+	}
+	var errs strings.Builder
+	note := func(err error) {
+		if err != nil {
+			fmt.Fprintf(&errs, "%v %+v\n", err, err)
+		}
+	}
+	sent := []string{d.Raw(contents...), d.Raw(append(contents, trattest.Scope("other"))...)}
+	for _, b := range d.BrokenTokens(contents...) {
+		sent = append(sent, b.Raw)
+	}
+	calls := 0
+	for _, k := range kinds() {
+		for _, raw := range sent {
+			note(k.call(withToken(callContext(t), raw), client))
+			note(k.call(withToken(callContext(t), raw, raw), client))
+			note(k.call(withToken(d.Context(callContext(t), contents...), raw), carried))
+			calls += 2
+		}
+		note(k.call(d.Context(callContext(t), contents...), carried))
+		calls++
+	}
+	s.last(t, calls, trace.SpanKindServer)
+
+	var dump strings.Builder
+	dump.WriteString(s.log.String())
+	dump.WriteString(errs.String())
+	for _, span := range s.spans.Ended() {
+		fmt.Fprintln(&dump, span.Name(), span.Attributes(), span.Events(), span.Status(), span.Links())
+	}
+	fmt.Fprintf(&dump, "%+v\n", s.collect(t))
+	if dump.Len() < 10_000 {
+		t.Fatalf("only %d bytes to search: the test looks at nothing", dump.Len())
+	}
+	for _, needle := range append([]string{"eyJ", secret, "Bearer"}, segments(sent)...) {
+		if i := strings.Index(dump.String(), needle); i >= 0 {
+			t.Errorf("found %.12q… near %.200q", needle, dump.String()[max(0, i-100):])
+		}
+	}
+}
+
+// segments returns the parts of tokens that are long enough to be recognised.
+func segments(tokens []string) []string {
+	var parts []string
+	for _, token := range tokens {
+		for part := range strings.SplitSeq(token, ".") {
+			if len(part) >= 20 {
+				parts = append(parts, part)
+			}
+		}
+	}
+	return parts
+}
