@@ -1,6 +1,0 @@
-//go:build !race
-
-package trat
-
-// raceEnabled tells tests of allocations that the race detector is on.
-const raceEnabled = false
