@@ -61,7 +61,7 @@ func TestDocumentsNameRequirementsThatExist(t *testing.T) {
 
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	known := make(map[string]bool)
-	for _, name := range trackedFiles(t) {
+	for _, name := range ourFiles(t) {
 		if strings.HasSuffix(name, "_test.go") {
 			for _, found := range testFunc.FindAllStringSubmatch(readFile(t, name), -1) {
 				known[found[1]] = true
@@ -94,7 +94,7 @@ func TestDocumentsNameMakeTargetsThatExist(t *testing.T) {
 // Names of attributes, instruments and events are an interface: dashboards depend on them.
 func TestTelemetryDocumentNamesWhatThereIs(t *testing.T) {
 	var named strings.Builder
-	for _, name := range trackedFiles(t) {
+	for _, name := range ourFiles(t) {
 		if path.Dir(name) == "internal/semconv" && !strings.HasSuffix(name, "_test.go") {
 			named.WriteString(readFile(t, name))
 		}
@@ -110,7 +110,7 @@ func TestTelemetryDocumentNamesWhatThereIs(t *testing.T) {
 // loaded by a test, so that a reader who copies them gets something that works.
 func TestCodeInDocumentsIsCutFromCheckedFiles(t *testing.T) {
 	var sources []string
-	for _, name := range trackedFiles(t) {
+	for _, name := range ourFiles(t) {
 		if extension := path.Ext(name); extension == ".go" || extension == ".yaml" {
 			sources = append(sources, bare(readFile(t, name)))
 		}
@@ -129,7 +129,7 @@ func TestCodeInDocumentsIsCutFromCheckedFiles(t *testing.T) {
 func documents(tb testing.TB) map[string]string {
 	tb.Helper()
 	texts := make(map[string]string)
-	for _, name := range trackedFiles(tb) {
+	for _, name := range ourFiles(tb) {
 		if strings.HasSuffix(name, ".md") {
 			texts[name] = readFile(tb, name)
 		}

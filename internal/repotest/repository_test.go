@@ -53,12 +53,19 @@ func loadPackages(tb testing.TB) []pkg {
 	return packages
 }
 
-// trackedFiles returns the paths of the files that git tracks, relative to the root and
-// without what is generated or copied from elsewhere.
-func trackedFiles(tb testing.TB) []string {
+// ourFiles returns the tracked files that are written here: without what is generated or
+// copied from elsewhere.
+func ourFiles(tb testing.TB) []string {
+	tb.Helper()
+	return trackedFiles(tb, ":!gen", ":!third_party")
+}
+
+// trackedFiles returns the paths, relative to the root, of the files that git tracks, without
+// those that a pathspec excludes.
+func trackedFiles(tb testing.TB, exclude ...string) []string {
 	tb.Helper()
 	watchTree(tb)
-	output := run(tb, "git", "ls-files", "-z", "--", ".", ":!gen", ":!third_party")
+	output := run(tb, "git", append([]string{"ls-files", "-z", "--", "."}, exclude...)...)
 	var files []string
 	for name := range strings.SplitSeq(strings.TrimRight(string(output), "\x00"), "\x00") {
 		// A file that is deleted but not yet committed is still tracked.
