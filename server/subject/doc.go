@@ -32,6 +32,7 @@
 // Every error is an *trat.Error. SUBJECT_TOKEN_INVALID names the header parameter
 // or claim at fault in Field, or "subject_token" when the token has no such parts;
 // SUBJECT_TOKEN_EXPIRED is its own reason. Only a provider or store out of reach is
-// DEPENDENCY_UNAVAILABLE. An error holds no part of a token. The reasons are never
-// those of a bad peer: the requester was authenticated before its token was read.
+// DEPENDENCY_UNAVAILABLE, and only a requester that asks too often is RATE_LIMITED.
+// An error holds no part of a token. The reasons are never those of a bad peer: the
+// requester was authenticated before its token was read.
 package subject

@@ -73,8 +73,9 @@ func NewSelfSigned(audience string, seen replay.Store) (*SelfSigned, error) {
 // Type returns TypeSelfSigned.
 func (v *SelfSigned) Type() string { return TypeSelfSigned }
 
-// Verify implements Verifier. Its reasons include SUBJECT_TOKEN_REPLAYED, and
-// DEPENDENCY_UNAVAILABLE when the replay store fails or is full.
+// Verify implements Verifier. Its reasons include SUBJECT_TOKEN_REPLAYED,
+// RATE_LIMITED when the requester has used up its share of the replay store, and
+// DEPENDENCY_UNAVAILABLE when the store fails or is full.
 func (v *SelfSigned) Verify(ctx context.Context, in Input) (*Principal, error) {
 	if err := checkLeaf(in); err != nil {
 		return nil, err
@@ -146,9 +147,12 @@ func (v *SelfSigned) markSeen(ctx context.Context, in Input, jti string, exp, ia
 	if end := exp.Add(DefaultSkew); end.Before(until) {
 		until = end
 	}
-	key := sha256.Sum256([]byte(TypeSelfSigned + "\x00" + in.Requester.String() + "\x00" + jti))
-	fresh, err := v.seen.Mark(ctx, base64.RawURLEncoding.EncodeToString(key[:]), until.Add(replayMargin))
+	owner := in.Requester.String()
+	key := sha256.Sum256([]byte(TypeSelfSigned + "\x00" + owner + "\x00" + jti))
+	fresh, err := v.seen.Mark(ctx, owner, base64.RawURLEncoding.EncodeToString(key[:]), until.Add(replayMargin))
 	switch {
+	case errors.Is(err, replay.ErrShare):
+		return trat.Errorf(trat.ReasonRateLimited, "", "%w", err)
 	case err != nil:
 		return trat.Errorf(trat.ReasonDependencyUnavailable, "", "replay store: %w", err)
 	case !fresh:

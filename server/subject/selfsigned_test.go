@@ -233,7 +233,7 @@ type recorder struct {
 	err    error
 }
 
-func (r *recorder) Mark(_ context.Context, _ string, expiry time.Time) (bool, error) {
+func (r *recorder) Mark(_ context.Context, _, _ string, expiry time.Time) (bool, error) {
 	r.expiry = expiry
 	return r.err == nil, r.err
 }
@@ -268,6 +268,24 @@ func TestAJTIIsRememberedAsLongAsItsTokenIsGood(t *testing.T) {
 		if !errors.Is(err, failure) {
 			t.Errorf("error = %v, want it to wrap %v", err, failure)
 		}
+	}
+}
+
+func TestAWorkloadThatSignsTooManyTokensHurtsItselfOnly(t *testing.T) {
+	store := must(replay.NewMemory(10, func() time.Time { return now }))
+	r := registry(t, must(subject.NewSelfSigned(tts, store)))
+	rogue := newWorkload(t, spiffeid.RequireFromString("spiffe://shop.test/rogue"), "ES256", newECKey())
+	for i := range 5 {
+		if _, err := r.Verify(t.Context(), rogue.input(rogue.token(rogue.claims(fmt.Sprint(i))))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := r.Verify(t.Context(), rogue.input(rogue.token(rogue.claims("one more"))))
+	wantError(t, p, err, trat.ReasonRateLimited, "")
+
+	w := newWorkload(t, gateway, "ES256", newECKey())
+	if _, err := r.Verify(t.Context(), w.input(w.token(w.claims("1")))); err != nil {
+		t.Errorf("another workload is refused: %v", err)
 	}
 }
 

@@ -88,7 +88,7 @@ type Verifier interface {
 	Type() string
 	// Verify checks in.Token entirely. Its errors are *trat.Error with reasons
 	// SUBJECT_TOKEN_INVALID, SUBJECT_TOKEN_EXPIRED, SUBJECT_TOKEN_REPLAYED,
-	// DEPENDENCY_UNAVAILABLE or INTERNAL.
+	// RATE_LIMITED, DEPENDENCY_UNAVAILABLE or INTERNAL.
 	Verify(ctx context.Context, in Input) (*Principal, error)
 }
 

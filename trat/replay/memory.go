@@ -15,12 +15,17 @@ var _ Store = (*Memory)(nil)
 // Memory is a Store for one process. It is safe for concurrent use, has no
 // goroutine of its own and forgets everything when the process ends: after a
 // restart a key may be fresh again until its expiry.
+//
+// An owner may hold at most as many keys as there is room for more. So one owner
+// alone gets half of the store, n greedy ones get an n+1st part each, and as much
+// is left for those who come later.
 type Memory struct {
 	limit int
 	clock trat.Clock
 
 	mu   sync.Mutex
 	live map[string]struct{}
+	held map[string]*account // by owner; none is empty
 	// queue holds the keys of live, soonest expiry first.
 	queue expiryQueue
 	// forgotten is the latest expiry of any key dropped so far. A key that expires
@@ -30,7 +35,7 @@ type Memory struct {
 }
 
 // NewMemory returns an empty store of at most limit live keys; limit must be at
-// least 1. A key takes about 200 bytes. A nil clock means time.Now.
+// least 1. A key takes about 200 bytes, an owner about as much. A nil clock means time.Now.
 func NewMemory(limit int, clock trat.Clock) (*Memory, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("replay: limit %d is below 1", limit)
@@ -38,12 +43,12 @@ func NewMemory(limit int, clock trat.Clock) (*Memory, error) {
 	if clock == nil {
 		clock = time.Now
 	}
-	return &Memory{limit: limit, clock: clock, live: make(map[string]struct{})}, nil
+	return &Memory{limit: limit, clock: clock, live: make(map[string]struct{}), held: make(map[string]*account)}, nil
 }
 
-// Mark implements Store. Its errors are ErrKey, ErrExpired, ErrFull and those of
-// ctx. It costs O(log n) amortised.
-func (m *Memory) Mark(ctx context.Context, key string, expiry time.Time) (bool, error) {
+// Mark implements Store. Its errors are ErrKey, ErrExpired, ErrFull, ErrShare and
+// those of ctx. It costs O(log n) amortised.
+func (m *Memory) Mark(ctx context.Context, owner, key string, expiry time.Time) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -61,11 +66,21 @@ func (m *Memory) Mark(ctx context.Context, key string, expiry time.Time) (bool, 
 	if !expiry.After(now) || !expiry.After(m.forgotten) {
 		return false, ErrExpired
 	}
-	if len(m.live) >= m.limit {
+	room := m.limit - len(m.live)
+	if room <= 0 {
 		return false, ErrFull
 	}
+	a := m.held[owner]
+	if a == nil {
+		a = &account{owner: owner}
+		m.held[owner] = a
+	}
+	if a.keys >= room {
+		return false, ErrShare
+	}
+	a.keys++
 	m.live[key] = struct{}{}
-	heap.Push(&m.queue, entry{key: key, expiry: expiry})
+	heap.Push(&m.queue, entry{key: key, expiry: expiry, account: a})
 	return true, nil
 }
 
@@ -84,6 +99,9 @@ func (m *Memory) forget(now time.Time) {
 		e := m.queue[0]
 		heap.Pop(&m.queue)
 		delete(m.live, e.key)
+		if e.account.keys--; e.account.keys == 0 {
+			delete(m.held, e.account.owner)
+		}
 		m.forgotten = e.expiry
 	}
 }
@@ -97,9 +115,16 @@ func CheckKey(key string) error {
 	return nil
 }
 
+// account counts the live keys of one owner.
+type account struct {
+	owner string
+	keys  int
+}
+
 type entry struct {
-	key    string
-	expiry time.Time
+	key     string
+	expiry  time.Time
+	account *account
 }
 
 // expiryQueue is a container/heap, soonest expiry first.

@@ -28,9 +28,10 @@ func newMemory(t *testing.T, limit int) (*replay.Memory, *testClock) {
 	return store, clock
 }
 
+// mark marks a key that is its own owner, so that shares do not matter.
 func mark(t *testing.T, store replay.Store, key string, expiry time.Time) bool {
 	t.Helper()
-	fresh, err := store.Mark(t.Context(), key, expiry)
+	fresh, err := store.Mark(t.Context(), key, key, expiry)
 	if err != nil {
 		t.Fatalf("Mark(%q): %v", key, err)
 	}
@@ -84,7 +85,7 @@ func TestMemoryNeverForgetsALiveKey(t *testing.T) {
 		// The last one marked expires first.
 		mark(t, store, fmt.Sprint(i), start.Add(time.Duration(limit-i)*time.Minute))
 	}
-	if fresh, err := store.Mark(t.Context(), "one more", start.Add(time.Hour)); fresh || !errors.Is(err, replay.ErrFull) {
+	if fresh, err := store.Mark(t.Context(), "owner", "one more", start.Add(time.Hour)); fresh || !errors.Is(err, replay.ErrFull) {
 		t.Fatalf("Mark on a full store = %v, %v, want false and ErrFull", fresh, err)
 	}
 	for i := range limit {
@@ -110,11 +111,51 @@ func TestMemoryIsNotFooledByAClockSetBack(t *testing.T) {
 	mark(t, store, "b", start.Add(2*time.Hour)) // drops "a"
 
 	clock.now = start
-	if fresh, err := store.Mark(t.Context(), "a", expiry); fresh || !errors.Is(err, replay.ErrExpired) {
+	if fresh, err := store.Mark(t.Context(), "a", "a", expiry); fresh || !errors.Is(err, replay.ErrExpired) {
 		t.Errorf("Mark of a dropped key after the clock was set back = %v, %v, want false and ErrExpired", fresh, err)
 	}
 	if !mark(t, store, "c", expiry.Add(time.Second)) {
 		t.Error("a key that cannot have been dropped is refused")
+	}
+}
+
+func TestOneOwnerCannotFillTheStoreForOthers(t *testing.T) {
+	const limit = 100
+	store, clock := newMemory(t, limit)
+	flood := func(owner string) (marked int) {
+		for i := range limit + 1 {
+			fresh, err := store.Mark(t.Context(), owner, fmt.Sprint(owner, i), start.Add(time.Minute))
+			switch {
+			case fresh:
+				marked++
+			case !errors.Is(err, replay.ErrShare):
+				t.Fatalf("%s: Mark = %v, %v, want ErrShare", owner, fresh, err)
+			}
+		}
+		return marked
+	}
+	for _, greedy := range []struct {
+		owner string
+		want  int
+	}{{"rogue", 50}, {"another rogue", 25}} {
+		if got := flood(greedy.owner); got != greedy.want {
+			t.Errorf("%s marked %d keys, want %d", greedy.owner, got, greedy.want)
+		}
+	}
+	for i := range 10 {
+		if fresh, err := store.Mark(t.Context(), "gateway", fmt.Sprint("gateway", i), start.Add(time.Minute)); !fresh {
+			t.Fatalf("an owner with its first %d keys is refused: %v", i+1, err)
+		}
+	}
+	if fresh, err := store.Mark(t.Context(), "gateway", "rogue0", start.Add(time.Minute)); fresh || err != nil {
+		t.Errorf("the key of another owner = %v, %v, want seen", fresh, err)
+	}
+
+	clock.now = start.Add(time.Minute + time.Second) // everything is forgotten
+	for i := range limit / 2 {
+		if fresh, err := store.Mark(t.Context(), "rogue", fmt.Sprint("later", i), start.Add(time.Hour)); !fresh {
+			t.Fatalf("expired keys still count against their owner: %v", err)
+		}
 	}
 }
 
@@ -127,7 +168,7 @@ func BenchmarkMemoryMark(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		now = now.Add(time.Millisecond)
-		if _, err := store.Mark(b.Context(), fmt.Sprint(i), now.Add(time.Minute)); err != nil {
+		if _, err := store.Mark(b.Context(), "owner", fmt.Sprint(i), now.Add(time.Minute)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,6 +16,9 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
+// owner is on whose account the keys are.
+const owner = "spiffe://shop.test/gateway"
+
 // Run tests the stores that newStore makes. newStore returns an empty store with
 // room for at least 1000 keys, and the clock that the store goes by.
 func Run(t *testing.T, newStore func(t *testing.T) (replay.Store, trat.Clock)) {
@@ -28,6 +31,14 @@ func Run(t *testing.T, newStore func(t *testing.T) (replay.Store, trat.Clock)) {
 		wantMark(t, store, "a", expiry.Add(time.Hour), false)
 		wantMark(t, store, "b", expiry, true)
 		wantMark(t, store, "a", expiry, false)
+	})
+	t.Run("a key is fresh to one owner only", func(t *testing.T) {
+		store, clock := newStore(t)
+		expiry := clock().Add(time.Minute)
+		wantMark(t, store, "a", expiry, true)
+		if fresh, err := store.Mark(t.Context(), "spiffe://shop.test/other", "a", expiry); fresh || err != nil {
+			t.Errorf("Mark by another owner = %v, %v, want false", fresh, err)
+		}
 	})
 	t.Run("keys are compared as bytes", func(t *testing.T) {
 		store, clock := newStore(t)
@@ -60,7 +71,7 @@ func Run(t *testing.T, newStore func(t *testing.T) (replay.Store, trat.Clock)) {
 		expiry := clock().Add(time.Minute)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if fresh, err := store.Mark(ctx, "a", expiry); fresh || !errors.Is(err, context.Canceled) {
+		if fresh, err := store.Mark(ctx, owner, "a", expiry); fresh || !errors.Is(err, context.Canceled) {
 			t.Errorf("Mark with a cancelled context = %v, %v, want false and context.Canceled", fresh, err)
 		}
 		wantMark(t, store, "a", expiry, true)
@@ -69,7 +80,7 @@ func Run(t *testing.T, newStore func(t *testing.T) (replay.Store, trat.Clock)) {
 
 func wantMark(t *testing.T, store replay.Store, key string, expiry time.Time, want bool) {
 	t.Helper()
-	fresh, err := store.Mark(t.Context(), key, expiry)
+	fresh, err := store.Mark(t.Context(), owner, key, expiry)
 	if err != nil || fresh != want {
 		t.Errorf("Mark(%q) = %v, %v, want %v", key, fresh, err, want)
 	}
@@ -77,7 +88,7 @@ func wantMark(t *testing.T, store replay.Store, key string, expiry time.Time, wa
 
 func wantError(t *testing.T, store replay.Store, key string, expiry time.Time, want error) {
 	t.Helper()
-	fresh, err := store.Mark(t.Context(), key, expiry)
+	fresh, err := store.Mark(t.Context(), owner, key, expiry)
 	if fresh || !errors.Is(err, want) {
 		t.Errorf("Mark of a %d-byte key = %v, %v, want false and %v", len(key), fresh, err, want)
 	}
@@ -93,7 +104,7 @@ func wantOneWinner(t *testing.T, store replay.Store, key string, expiry time.Tim
 	for range 100 {
 		wg.Go(func() {
 			<-start
-			fresh, err := store.Mark(t.Context(), key, expiry)
+			fresh, err := store.Mark(t.Context(), owner, key, expiry)
 			if err != nil {
 				t.Errorf("Mark: %v", err)
 			}
