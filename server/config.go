@@ -65,7 +65,8 @@ type Config struct {
 	// Logger gets the causes of refusals and faults. Required.
 	Logger *slog.Logger
 
-	// MaxWatchers bounds the open WatchKeys calls; default DefaultMaxWatchers.
+	// MaxWatchers bounds the open WatchKeys calls, see there for the share of one
+	// workload; default DefaultMaxWatchers.
 	MaxWatchers int
 	// Clock defaults to time.Now.
 	Clock trat.Clock

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"buf.build/go/protovalidate"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -32,10 +31,9 @@ type Server struct {
 	pseudonym pseudonymizer
 	telemetry *telemetry
 
-	watchers    atomic.Int64
-	maxWatchers int64
-	closed      chan struct{}
-	closeOnce   sync.Once
+	watchers  *seats
+	closed    chan struct{}
+	closeOnce sync.Once
 }
 
 // New makes a Server. It does no I/O and starts no goroutine; the error names every
@@ -65,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 		validator:   validator,
 		pseudonym:   newPseudonymizer(),
 		telemetry:   telemetry,
-		maxWatchers: int64(cfg.MaxWatchers),
+		watchers:    newSeats(cfg.MaxWatchers),
 		closed:      make(chan struct{}),
 	}, nil
 }

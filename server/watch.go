@@ -17,18 +17,20 @@ import (
 // when the Server is closed, with trat.ReasonPeerSVIDExpired when the caller's SVID ends
 // (the caller reconnects with its next one), and otherwise with the call.
 //
-// Each call costs a goroutine and a timer; beyond Config.MaxWatchers calls are refused
-// with trat.ReasonRateLimited. There is no bound per workload, because all replicas of
-// one share an ID.
+// Each call costs a goroutine and a timer, so that Config.MaxWatchers bounds them; what is
+// beyond is refused with trat.ReasonRateLimited. One workload, all its replicas together,
+// may have at most as many as are still free: otherwise a rogue one could keep the keys
+// from everybody else, who would refuse every token ten minutes later.
 func (s *Server) WatchKeys(_ *tratv1.WatchKeysRequest, stream grpc.ServerStreamingServer[tratv1.WatchKeysResponse]) error {
 	ctx := stream.Context()
-	if err := s.mayWatch(ctx); err != nil {
+	watcher, err := s.mayWatch(ctx)
+	if err != nil {
 		return peerError(err)
 	}
-	defer s.watchers.Add(-1)
-	if s.watchers.Add(1) > s.maxWatchers {
+	if !s.watchers.take(watcher) {
 		return peerError(trat.Errorf(trat.ReasonRateLimited, "", ""))
 	}
+	defer s.watchers.leave(watcher)
 	ticker := time.NewTicker(KeysInterval)
 	defer ticker.Stop()
 	for {
@@ -51,22 +53,23 @@ func (s *Server) WatchKeys(_ *tratv1.WatchKeysRequest, stream grpc.ServerStreami
 		case <-ctx.Done():
 			return peerError(ctx.Err())
 		}
-		if err := s.mayWatch(ctx); err != nil {
+		if _, err := s.mayWatch(ctx); err != nil {
 			return peerError(err)
 		}
 	}
 }
 
-// mayWatch looks at the peer before each message: a stream outlives certificates.
-func (s *Server) mayWatch(ctx context.Context) error {
+// mayWatch looks at the peer before each message: a stream outlives certificates. It
+// returns the peer's SPIFFE ID.
+func (s *Server) mayWatch(ctx context.Context) (id string, err error) {
 	peer, ok := spiffecreds.PeerFromContext(ctx)
 	switch {
 	case !ok:
-		return trat.Errorf(trat.ReasonClientUnauthenticated, "", "")
+		return "", trat.Errorf(trat.ReasonClientUnauthenticated, "", "")
 	case peer.Expired(s.clock()):
-		return trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
+		return "", trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
 	case !peer.ID.MemberOf(s.trustDomain):
-		return trat.Errorf(trat.ReasonPeerDenied, "", "")
+		return "", trat.Errorf(trat.ReasonPeerDenied, "", "")
 	}
-	return nil
+	return peer.ID.String(), nil
 }

@@ -193,6 +193,37 @@ func TestWatchersAreBounded(t *testing.T) {
 	})
 }
 
+// A workload that gets no keys refuses every token once its set is stale.
+func TestOneWorkloadCannotTakeAllTheWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *server.Config) { c.MaxWatchers = 8 })
+		var open []*watching
+		for range 4 {
+			open = append(open, watch(f.as(t, stranger), f))
+		}
+		for range 8 {
+			wantReason(t, <-watch(f.as(t, stranger), f).done, trat.ReasonRateLimited)
+		}
+		for range 2 {
+			w := watch(f.as(t, gateway), f)
+			if len(w.versions()) != 1 {
+				t.Fatal("another workload gets no keys")
+			}
+			open = append(open, w)
+		}
+		for _, w := range open {
+			w.end(t)
+		}
+		for range 4 {
+			w := watch(f.as(t, stranger), f)
+			if len(w.versions()) != 1 {
+				t.Fatal("watches that ended still count")
+			}
+			defer w.end(t)
+		}
+	})
+}
+
 // Covers ERR-03, ERR-12.
 func TestOnlyWorkloadsOfTheTrustDomainMayWatch(t *testing.T) {
 	f := newFixture(t)
