@@ -55,7 +55,8 @@ func (r Record) Issued() bool { return r.Reason == "" }
 
 // Auditor keeps records. Record is called once per decision, before the caller has
 // the answer, and must not block for long. An error (or a panic) does not change the
-// decision; it is counted and logged. Safe for concurrent use.
+// decision; it is counted and logged. The context has the values of the call, its span
+// among them, but not its end. Safe for concurrent use.
 type Auditor interface {
 	Record(ctx context.Context, r Record) error
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -84,6 +86,33 @@ func TestFailingAuditorIsCountedAndTheRequestServed(t *testing.T) {
 				t.Error("the log does not say so")
 			}
 		})
+	}
+}
+
+// contextual is an Auditor that gives up with its context, as one does that sends its
+// records elsewhere.
+type contextual struct{ records }
+
+func (c *contextual) Record(ctx context.Context, r server.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.records.Record(ctx, r)
+}
+
+// Covers TTS-42.
+func TestCallerCannotAvoidTheRecordByHangingUp(t *testing.T) {
+	auditor := &contextual{}
+	f := newFixture(t, func(c *server.Config) { c.Auditor = auditor })
+	ctx, cancel := context.WithCancel(f.as(t, gateway))
+	f.access.verify = func(subject.Input) (*subject.Principal, error) {
+		cancel()
+		return nil, trat.Errorf(trat.ReasonSubjectTokenInvalid, "aud", "")
+	}
+	_, err := f.server.Exchange(ctx, goodRequest())
+	wantReason(t, err, trat.ReasonSubjectTokenInvalid)
+	if list := auditor.take(); len(list) != 1 || list[0].Reason != trat.ReasonSubjectTokenInvalid {
+		t.Errorf("audit records %+v, want one", list)
 	}
 }
 

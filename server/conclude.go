@@ -44,14 +44,15 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
 	}
 }
 
-// audit calls the Auditor and takes a panic of it for an error.
+// audit calls the Auditor and takes a panic of it for an error. The record does not end
+// with the call: a caller could otherwise ask, hang up, and leave no trace.
 func (s *Server) audit(ctx context.Context, r Record) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic (%T)", v)
 		}
 	}()
-	return s.auditor.Record(ctx, r)
+	return s.auditor.Record(context.WithoutCancel(ctx), r)
 }
 
 // record takes from the attempt what may be kept. The request's own text is not: a
