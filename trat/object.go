@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"reflect"
 	"strconv"
 )
 
@@ -181,9 +182,15 @@ func (o Object) Bool(path ...string) (value, ok bool) {
 }
 
 // Decode unmarshals the object into v with encoding/json; the zero Object decodes
-// as {}. The error is an *Error with ReasonParameterInvalid that names the member
-// where encoding/json does, and no value.
+// as {}. That finds the field for a member without regard to case, so two members for
+// one field are refused, as duplicate names are. The error is an *Error with
+// ReasonParameterInvalid that names the member where encoding/json does, and no value.
 func (o Object) Decode(v any) error {
+	if v != nil {
+		if err := checkNames(reflect.TypeOf(v), jsonValue{kind: jsonObject, raw: o.text}); err != nil {
+			return &Error{Reason: ReasonParameterInvalid, Err: err}
+		}
+	}
 	err := json.Unmarshal([]byte(o.JSON()), v)
 	if err == nil {
 		return nil
