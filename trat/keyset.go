@@ -7,8 +7,9 @@ import (
 )
 
 // KeySet finds verification keys. Key answers at once: it never blocks and never
-// fetches. A kid that the set does not hold is ReasonTxnTokenInvalid; a set that is
-// absent or too old is ReasonKeysUnavailable. Implementations must be safe for
+// fetches. A kid that the set does not hold is ReasonTxnTokenInvalid, and so is, to a
+// Verifier, an answer with another ID than kid; a set that is absent or too old is
+// ReasonKeysUnavailable. Implementations must be safe for
 // concurrent use. Verifiers ask again for every token, cached or not, so that a key
 // which leaves the set takes its tokens with it.
 type KeySet interface {

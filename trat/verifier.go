@@ -150,7 +150,7 @@ func (v *Verifier) key(kid string, alg Algorithm) (*Key, error) {
 			err = &Error{Reason: ReasonKeysUnavailable, Err: err}
 		}
 		return nil, err
-	case key == nil || key.public == nil:
+	case key == nil || key.public == nil || key.id != kid:
 		return nil, errUnknownKey
 	case key.alg != alg:
 		return nil, invalid("alg", errKeyMismatch)

@@ -34,7 +34,9 @@ func NewVerifier(trustDomain, issuer string, keys KeySet, opts ...VerifierOption
 		checkConfig("trustDomain", checkTrustDomain(trustDomain)),
 		checkConfig("issuer", checkIssuer(issuer)),
 	}
-	if keys == nil {
+	// A nil set comes of an error of ParseJWKS that was passed over; it must not wait for
+	// the first token to panic.
+	if set, static := keys.(*StaticKeySet); keys == nil || static && set == nil {
 		errs = append(errs, checkConfig("keys", errAbsent))
 	}
 	for _, o := range opts {

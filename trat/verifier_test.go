@@ -252,6 +252,11 @@ func TestVerifyIssuer(t *testing.T) {
 	}
 }
 
+// renamed is a KeySet that gives the test key of alg any name.
+func renamed(alg Algorithm) keySetFunc {
+	return func(kid string) (*Key, error) { return testSigners()[alg].Key().withID(kid), nil }
+}
+
 // Covers ERR-11, ERR-14, KEY-05.
 func TestVerifyKeyLookup(t *testing.T) {
 	raw := tokenWith(nil)
@@ -267,7 +272,10 @@ func TestVerifyKeyLookup(t *testing.T) {
 		"stale":           {func(string) (*Key, error) { return nil, Errorf(ReasonKeysUnavailable, "", "") }, ReasonKeysUnavailable, ""},
 		"no reason":       {func(string) (*Key, error) { return nil, cause }, ReasonKeysUnavailable, ""},
 		"empty set":       {(&StaticKeySet{}).Key, ReasonTxnTokenInvalid, "kid"},
-		"other algorithm": {func(string) (*Key, error) { return testSigners()[EdDSA].Key(), nil }, ReasonTxnTokenInvalid, "alg"},
+		"other algorithm": {renamed(EdDSA), ReasonTxnTokenInvalid, "alg"},
+		"right key, other name": {
+			func(string) (*Key, error) { return testSigners()[ES256].Key().withID("other"), nil }, ReasonTxnTokenInvalid, "kid",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := NewVerifier(testDomain, testIssuer, tc.keys, WithClock(fixedClock))
@@ -402,6 +410,10 @@ func TestNewVerifierRefuses(t *testing.T) {
 				t.Errorf("error = %v, want %s", err, ReasonParameterInvalid)
 			}
 		})
+	}
+	failed, _ := ParseJWKS([]byte("not JSON"))
+	if _, err := NewVerifier(testDomain, testIssuer, failed); !errors.Is(err, ReasonParameterInvalid) {
+		t.Errorf("with a nil set: error = %v, want %s", err, ReasonParameterInvalid)
 	}
 	v, err := NewVerifier(testDomain, testIssuer, keys)
 	if err != nil || v.TrustDomain() != testDomain || v.Issuer() != testIssuer {
