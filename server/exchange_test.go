@@ -155,6 +155,34 @@ func TestLifetimeEndsWithTheSubjectToken(t *testing.T) {
 	}
 }
 
+// A verifier may wait seconds for an issuer's keys: the token must not be born old, and
+// not be made of a subject token that has expired meanwhile.
+//
+// Covers TTS-19, TTS-23.
+func TestLifetimeBeginsWhenTheTokenIsIssued(t *testing.T) {
+	const wait = 5 * time.Second
+	f := newFixture(t)
+	left := time.Hour
+	f.access.verify = func(in subject.Input) (*subject.Principal, error) {
+		f.clock.Advance(wait)
+		p := alice(in)
+		p.Expiry = in.Now.Add(left)
+		return p, nil
+	}
+	ctx := f.as(t, gateway)
+	response, err := f.server.Exchange(ctx, goodRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := f.verify(t, response.GetAccessToken()).Claims()
+	if !claims.IssuedAt.Equal(f.clock.Now()) || claims.Expiry.Sub(claims.IssuedAt) != 15*time.Second || response.GetExpiresIn() != 15 {
+		t.Errorf("issued at %s (now %s) until %s, expires_in %d", claims.IssuedAt, f.clock.Now(), claims.Expiry, response.GetExpiresIn())
+	}
+	left = wait
+	_, err = f.server.Exchange(ctx, goodRequest())
+	wantReason(t, err, trat.ReasonSubjectTokenExpired)
+}
+
 // Covers TTS-40.
 func TestLargeTokenIsReportedBeforeItIsTooLarge(t *testing.T) {
 	f := newFixture(t)

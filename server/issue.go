@@ -14,7 +14,8 @@ import (
 // issue prepares the claims, signs exactly what was prepared and returns the token
 // only if it reads back as that.
 func (s *Server) issue(ctx context.Context, a *attempt) (*tratv1.ExchangeResponse, error) {
-	claims, err := s.claims(a)
+	now := s.clock() // later than when the request was taken up, if keys had to be fetched
+	claims, err := s.claims(a, now)
 	if err != nil {
 		return nil, err
 	}
@@ -44,19 +45,19 @@ func (s *Server) issue(ctx context.Context, a *attempt) (*tratv1.ExchangeRespons
 		AccessToken:     token,
 		IssuedTokenType: trat.TokenType,
 		TokenType:       tokenTypeNotApplicable,
-		ExpiresIn:       int64(claims.Expiry.Sub(a.started) / time.Second),
+		ExpiresIn:       int64(claims.Expiry.Sub(now) / time.Second),
 		Scope:           claims.Scope.String(),
 	}, nil
 }
 
 // claims are those of draft section 9.2. Every one is chosen here or granted by
 // policy; none is copied from the request.
-func (s *Server) claims(a *attempt) (trat.Claims, error) {
-	iat := a.started.Truncate(time.Second)
+func (s *Server) claims(a *attempt, now time.Time) (trat.Claims, error) {
+	iat := now.Truncate(time.Second)
 	exp := iat.Add(a.grant.Lifetime)
 	if limit := a.principal.Expiry; !a.grant.AllowOutlive && !limit.IsZero() && limit.Before(exp) {
 		exp = limit.Truncate(time.Second)
-		if exp.Sub(a.started) < time.Second {
+		if exp.Sub(now) < time.Second {
 			return trat.Claims{}, trat.Errorf(trat.ReasonSubjectTokenExpired, fieldSubjectToken, "it leaves less than a second")
 		}
 	}
