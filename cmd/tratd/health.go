@@ -27,11 +27,16 @@ func registerHealth(r grpc.ServiceRegistrar, h *health.Server) {
 }
 
 // watchReadiness keeps the health service's answer equal to ready until ctx ends, and
-// logs each change of it.
+// logs each change of it and of what is known about the issuers.
+//
+// An issuer out of reach is no reason to be NOT_SERVING: that would take the other
+// issuers, the self-signed subjects and the keys away from everybody, and hand whoever
+// runs one identity provider a switch for the whole trust domain.
 func (d *daemon) watchReadiness(ctx context.Context) {
 	ticker := time.NewTicker(readinessInterval)
 	defer ticker.Stop()
 	serving, first := false, true
+	reachable := false // what goes wrong in the first fetches is logged by them
 	for {
 		updated := d.updated() // before the look, so that no update is missed
 		problem := d.ready()
@@ -39,12 +44,26 @@ func (d *daemon) watchReadiness(ctx context.Context) {
 			serving, first = now, false
 			d.setServing(problem)
 		}
+		problem = d.issuers()
+		if now := problem == nil; now != reachable {
+			reachable = now
+			d.reportIssuers(problem)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-updated:
 		case <-ticker.C:
 		}
+	}
+}
+
+// reportIssuers says whose tokens are refused for want of keys.
+func (d *daemon) reportIssuers(problem error) {
+	if problem != nil {
+		d.logger.Warn("issuers without usable keys", "error", problem)
+	} else {
+		d.logger.Info("the keys of all issuers are there")
 	}
 }
 

@@ -12,8 +12,9 @@
 // standard error.
 //
 // When it serves, it logs "serving" with its address. It is ready later, once its
-// signing key is active and its issuers' keys have been fetched: the health service
-// says SERVING then, and NOT_SERVING whenever one of the things it needs is missing.
+// signing key is active: the health service says SERVING then, and NOT_SERVING whenever
+// its key or its SVID is missing. An issuer out of reach is logged; only the subject
+// tokens of that issuer are refused.
 //
 // Exit status: 0 done, 1 failed, 2 wrong use.
 package main

@@ -94,8 +94,9 @@ func serve(ctx context.Context, cfg *config.Config, logs io.Writer) (err error) 
 		logger: logger,
 		ready: func() error {
 			_, err := ring.Signer()
-			return errors.Join(source.Ready(), checkIdentity(source, cfg.ID), err, subjects.Ready())
+			return errors.Join(source.Ready(), checkIdentity(source, cfg.ID), err)
 		},
+		issuers: subjects.Ready,
 		updated: source.Updated,
 	}
 	subjects.Start() //nolint:contextcheck // its fetches end with Close, which is deferred
@@ -131,7 +132,8 @@ type daemon struct {
 	tokens  *server.Server
 	health  *health.Server
 	logger  *slog.Logger
-	ready   func() error
+	ready   func() error           // nil while tokens can be issued
+	issuers func() error           // nil while the keys of every issuer are there
 	updated func() <-chan struct{} // closed when the answer of ready may have changed
 }
 

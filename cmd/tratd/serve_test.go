@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -221,6 +224,7 @@ func TestHealthFollowsReadiness(t *testing.T) {
 				}
 				return nil
 			},
+			issuers: func() error { return nil },
 			updated: func() <-chan struct{} { return updates },
 		}
 		registerHealth(grpc.NewServer(), d.health)
@@ -250,8 +254,98 @@ func TestHealthFollowsReadiness(t *testing.T) {
 		want(healthpb.HealthCheckResponse_NOT_SERVING)
 		cancel()
 		<-done
-		if n := strings.Count(out.String(), "\n"); n != 3 {
+		if n := len(out.records("ready")) + len(out.records("not ready")); n != 3 {
 			t.Errorf("%d records, want one per change:\n%s", n, out)
 		}
+	})
+}
+
+func TestIssuerOutOfReachDoesNotStopTheService(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	authority := newAuthority(t, tts)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	daemon := start(ctx, t, writeFiles(t, strings.Replace(configText, "ISSUER", gone.URL, 1), policyText))
+
+	_, creds := credentialsOf(t, authority, gateway)
+	conn, err := grpc.NewClient("passthrough:///"+daemon.address, grpc.WithTransportCredentials(creds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	waitServing(ctx, t, conn)
+	if record := daemon.logs.wait(ctx, t, "cannot fetch the keys of an issuer"); record["level"] != "ERROR" {
+		t.Errorf("record %v", record)
+	}
+	request := &tratv1.ExchangeRequest{
+		GrantType:          server.GrantType,
+		Audience:           "shop.test",
+		Scope:              "order.create",
+		RequestedTokenType: trat.TokenType,
+		SubjectToken:       (&oidcIssuer{url: gone.URL, key: newOIDCIssuer(t).key}).token(t, "orders:write"),
+		SubjectTokenType:   string(client.AccessToken),
+		RequestDetails:     `{"order_id": "o-1"}`,
+	}
+	_, err = tratv1.NewTokenServiceClient(conn).Exchange(ctx, request)
+	if reason, _ := grpcerr.ReasonFrom(err); reason != trat.ReasonDependencyUnavailable {
+		t.Errorf("the issuer's token: %v", err)
+	}
+	daemon.stop()
+	if err := <-daemon.done; err != nil {
+		t.Errorf("run ended with %v", err)
+	}
+}
+
+func TestTroubleWithIssuersIsLoggedWhenItBeginsAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var problem atomic.Value // of string; "" is none
+		problem.Store("no keys yet")
+		out := newLogs()
+		d := &daemon{
+			health: health.NewServer(),
+			logger: telemetry.NewLogger(out, 0, telemetry.JSON),
+			ready:  func() error { return nil },
+			issuers: func() error {
+				if text, _ := problem.Load().(string); text != "" {
+					return errors.New(text)
+				}
+				return nil
+			},
+			updated: func() <-chan struct{} { return nil },
+		}
+		registerHealth(grpc.NewServer(), d.health)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { d.watchReadiness(ctx) })
+		want := func(troubles, ends int) {
+			t.Helper()
+			time.Sleep(10 * readinessInterval) // in the bubble's time
+			synctest.Wait()
+			began, ended := out.records("issuers without usable keys"), out.records("the keys of all issuers are there")
+			if len(began) != troubles || len(ended) != ends {
+				t.Errorf("%d troubles and %d ends, want %d and %d:\n%s", len(began), len(ended), troubles, ends, out)
+			}
+			for _, record := range began {
+				if record["level"] != "WARN" {
+					t.Errorf("record %v", record)
+				}
+			}
+			for _, name := range services {
+				got, err := d.health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+				if err != nil || got.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+					t.Errorf("%q: %v, %v, want SERVING", name, got.GetStatus(), err)
+				}
+			}
+		}
+		want(0, 0)
+		problem.Store("")
+		want(0, 1)
+		problem.Store("stale keys")
+		want(1, 1)
+		problem.Store("")
+		want(1, 2)
+		cancel()
+		wg.Wait()
 	})
 }
