@@ -101,7 +101,7 @@ func (s *Server) admitToken(outside context.Context, c *call) error {
 		}
 		return err
 	}
-	c.token = token
+	c.token, c.raw = token, "" // a stream keeps the call, and whoever prints the stream prints it
 	for _, scope := range c.method.scopes {
 		if !token.Scope().Contains(scope) {
 			return trat.Errorf(trat.ReasonInsufficientScope, "scope", "the method requires %q", scope)

@@ -77,7 +77,7 @@ func (s *Server) ruleFor(service, fullMethod string) (key string, rule Rule, ok 
 			return key, rule, true
 		}
 	}
-	if service == healthService {
+	if isHealth(fullMethod) {
 		return healthPrefix + wildcard, Exempt(healthWhy), true
 	}
 	return "", Rule{}, false
@@ -86,7 +86,7 @@ func (s *Server) ruleFor(service, fullMethod string) (key string, rule Rule, ok 
 // healthIsDefault reports whether no rule says anything about health.
 func (s *Server) healthIsDefault() bool {
 	for key := range s.rules {
-		if isHealth(key) {
+		if strings.HasPrefix(key, healthPrefix) {
 			return false
 		}
 	}

@@ -16,8 +16,16 @@ const (
 	healthWhy     = "gRPC health checking acts in no transaction"
 )
 
-// isHealth reports whether fullMethod belongs to the gRPC health service.
-func isHealth(fullMethod string) bool { return strings.HasPrefix(fullMethod, healthPrefix) }
+// isHealth reports whether fullMethod is one of the gRPC health service. Other names
+// below the service's do not count: a handler for unknown services would be reached
+// through them.
+func isHealth(fullMethod string) bool {
+	switch fullMethod {
+	case healthPrefix + "Check", healthPrefix + "List", healthPrefix + "Watch":
+		return true
+	}
+	return false
+}
 
 // splitKey splits "/pkg.Service/Method" or "/pkg.Service/*".
 func splitKey(key string) (service, method string, err error) {

@@ -1,11 +1,13 @@
 package interceptors_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
@@ -68,6 +70,38 @@ func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 		if i := strings.Index(dump.String(), needle); i >= 0 {
 			t.Errorf("found %.12q… near %.200q", needle, dump.String()[max(0, i-100):])
 		}
+	}
+}
+
+// A handler, or an interceptor inside the guard, that prints its stream or its context
+// for debugging must not print the token with it.
+//
+// Covers VER-23, PRIV-01.
+func TestStreamsAndContextsPrintNoToken(t *testing.T) {
+	d := trattest.New(t, domainName)
+	g := guard(t, d, interceptors.Rules{wholeService: interceptors.Require(),
+		unaryMethod:   interceptors.Require().Check(allow),
+		bidiStreaming: interceptors.Require().CheckMessage(allow),
+	})
+	var printed strings.Builder
+	note := func(v any) { fmt.Fprintf(&printed, "%v %+v %#v\n", v, v, v) }
+	client := dialRaw(t, d, serveGuarded(t, d, g, &backend{},
+		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			note(ctx)
+			return next(ctx, req)
+		}),
+		grpc.ChainStreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			note(stream)
+			note(stream.Context())
+			return next(srv, stream)
+		})))
+	for _, k := range kinds() {
+		if err := k.call(withToken(callContext(t), d.Raw()), client); err != nil {
+			t.Fatalf("%s: %v", k.name, err)
+		}
+	}
+	if text := printed.String(); !strings.Contains(text, "checkedStream") || strings.Contains(text, "eyJ") {
+		t.Errorf("printed: %s", text)
 	}
 }
 

@@ -3,6 +3,7 @@ package interceptors_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -333,6 +334,42 @@ func TestHealthIsExemptByDefaultAndReflectionIsNot(t *testing.T) {
 	}
 	check("after the coverage check")
 	wantRefusal(t, list(callContext(t)), trat.ReasonTxnTokenMissing)
+}
+
+// A proxy serves what is not registered. Before the coverage check nothing but the
+// methods of the health protocol may get through to it.
+//
+// Covers VER-01, VER-22.
+func TestUnknownServicesAreGuardedUnderHealthsNameToo(t *testing.T) {
+	d := trattest.New(t, domainName)
+	g := guard(t, d, anyScope())
+	var ran atomic.Int64
+	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			ran.Add(1)
+			return nil
+		}))...)
+	testpb.RegisterTestServiceServer(srv, &backend{})
+	cc := connect(t, serve(t, srv), d.ClientCredentials("gateway", d.Members()))
+	methods := []string{
+		"/grpc.health.v1.Health/Admin", "/grpc.health.v1.Health/../pkg.Svc/Get", "/grpc.health.v1.Health/Check/x",
+		"/grpc.health.v1.Health/", "/grpc.health.v1.HealthX/Check", "/pkg.Svc/Get", "//grpc.health.v1.Health/Check",
+	}
+	call := func(want trat.Reason) {
+		t.Helper()
+		for _, m := range methods {
+			wantRefusal(t, cc.Invoke(withToken(callContext(t), d.Raw()), m, &testpb.Empty{}, &testpb.Empty{}), want)
+		}
+	}
+	call(trat.ReasonCoverageUnchecked)
+	if err := g.CheckCoverage(srv); err != nil {
+		t.Fatal(err)
+	}
+	methods = append(methods, "/grpc.health.v1.Health/Check") // which is not registered
+	call(trat.ReasonPolicyDenied)
+	if n := ran.Load(); n != 0 {
+		t.Errorf("the handler for unknown services ran %d times", n)
+	}
 }
 
 // Covers VER-22.
