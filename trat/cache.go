@@ -18,7 +18,8 @@ const (
 // and the size is bounded by construction. Only verified tokens get in, so nobody
 // without a signing key can fill it.
 type cache struct {
-	sets []cacheSet // a power of two
+	sets []cacheSet // as many as a power of two
+	mask uint64     // that less one
 }
 
 type cacheSet [cacheWays]atomic.Pointer[verified]
@@ -29,12 +30,11 @@ func newCache(entries int) *cache {
 	for sets*cacheWays < entries {
 		sets *= 2
 	}
-	return &cache{sets: make([]cacheSet, sets)}
+	return &cache{sets: make([]cacheSet, sets), mask: uint64(sets - 1)} //nolint:gosec // sets is positive
 }
 
 func (c *cache) set(digest *[digestSize]byte) *cacheSet {
-	i := binary.LittleEndian.Uint64(digest[:]) & uint64(len(c.sets)-1)
-	return &c.sets[i]
+	return &c.sets[binary.LittleEndian.Uint64(digest[:])&c.mask]
 }
 
 // get returns the entry with the given digest, or nil. The caller checks times and

@@ -25,8 +25,9 @@ func splitCompact(raw string) (compact, error) {
 		return compact{}, Errorf(ReasonTxnTokenMalformed, "", "longer than %d bytes", MaxSize)
 	}
 	first := strings.IndexByte(raw, '.')
-	last := strings.LastIndexByte(raw, '.')
-	if first == last { // none or one
+	length := strings.IndexByte(raw[first+1:], '.') // of the payload, if first is there
+	last := first + 1 + length
+	if first < 0 || length < 0 || strings.IndexByte(raw[last+1:], '.') >= 0 {
 		return compact{}, Errorf(ReasonTxnTokenMalformed, "", "not three segments")
 	}
 	c := compact{
@@ -35,7 +36,6 @@ func splitCompact(raw string) (compact, error) {
 		payload:      raw[first+1 : last],
 		signature:    raw[last+1:],
 	}
-	// Further dots are in the payload segment, where decoding finds them.
 	if c.header == "" || c.payload == "" || c.signature == "" {
 		return compact{}, Errorf(ReasonTxnTokenMalformed, "", "empty segment")
 	}

@@ -1,6 +1,7 @@
 package trat
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -173,7 +174,7 @@ func FuzzParseJWKS(f *testing.F) {
 			}
 		}
 		again, err := ParseJWKS(set.JWKS())
-		if err != nil || string(again.JWKS()) != string(set.JWKS()) {
+		if err != nil || !bytes.Equal(again.JWKS(), set.JWKS()) {
 			t.Errorf("%q does not read back: %v", set.JWKS(), err)
 		}
 	})

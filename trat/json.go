@@ -3,6 +3,7 @@ package trat
 import (
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -277,11 +278,8 @@ func (m *jsonMembers) next() (name string, ok bool, err error) {
 
 // seen records name and reports whether it was there before.
 func (m *jsonMembers) seen(name string) bool {
-	inline := m.names[:min(m.count, len(m.names))]
-	for _, have := range inline {
-		if have == name {
-			return true
-		}
+	if slices.Contains(m.names[:min(m.count, len(m.names))], name) {
+		return true
 	}
 	if m.count < len(m.names) {
 		m.names[m.count] = name

@@ -65,7 +65,7 @@ func appendDER(dst, sig []byte) []byte {
 	dst = append(dst, 0x30, 0)
 	dst = appendDERInteger(dst, sig[:ecdsaSize/2])
 	dst = appendDERInteger(dst, sig[ecdsaSize/2:])
-	dst[1] = byte(len(dst) - 2)
+	dst[1] = byte(len(dst) - 2) //nolint:gosec // at most 70
 	return dst
 }
 
@@ -73,8 +73,8 @@ func appendDERInteger(dst, n []byte) []byte {
 	for len(n) > 1 && n[0] == 0 {
 		n = n[1:]
 	}
-	pad := n[0] >> 7 // an integer with its highest bit set would be negative
-	dst = append(dst, 0x02, byte(len(n))+pad)
+	pad := n[0] >> 7                          // an integer with its highest bit set would be negative
+	dst = append(dst, 0x02, byte(len(n))+pad) //nolint:gosec // at most 33
 	if pad == 1 {
 		dst = append(dst, 0)
 	}
@@ -94,11 +94,10 @@ func sum256(text string) [digestSize]byte {
 // sign returns the JWS signature of input by key, whose public half is bound to
 // alg.
 func sign(key crypto.Signer, alg Algorithm, input []byte) ([]byte, error) {
-	if alg == EdDSA {
-		return key.Sign(rand.Reader, input, crypto.Hash(0))
-	}
 	digest := sha256.Sum256(input)
 	switch alg {
+	case EdDSA: // hashes for itself
+		return key.Sign(rand.Reader, input, crypto.Hash(0))
 	case ES256:
 		der, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -20,9 +21,14 @@ import (
 )
 
 const (
-	callTurn = 60 * time.Millisecond
-	// callTimeout ends a call that hangs.
-	callTimeout = 30 * time.Second
+	callTurn   = 15 * time.Millisecond
+	streamTurn = 40 * time.Millisecond
+	// worlds is how often servers and connections are made anew. Two connections of one
+	// kind differ by several percent for as long as they live; over many that evens out,
+	// which more rounds in fewer worlds do not achieve.
+	worlds = 32
+	// callTimeout ends a world in which a call hangs.
+	callTimeout = time.Minute
 	// streamMessages is how many messages a measured stream carries: so many that what
 	// is paid once, at its opening, hardly counts.
 	streamMessages = 4000
@@ -88,8 +94,8 @@ func (d *domain) verifier() (*trat.Verifier, error) {
 }
 
 func (d *domain) stop() {
-	for i := len(d.close) - 1; i >= 0; i-- {
-		d.close[i]()
+	for _, f := range slices.Backward(d.close) {
+		f()
 	}
 }
 
@@ -172,68 +178,95 @@ func (d *domain) dial(addr string, carried bool) (testpb.TestServiceClient, erro
 	return testpb.NewTestServiceClient(conn), nil
 }
 
-// variant is one way to call: a client and the context to call with.
+// variant is one way to call: a client, and what its context is made of. The token or
+// its bytes are attached for each call, as they are where each call has another.
 type variant struct {
-	name   string
-	client testpb.TestServiceClient
-	ctx    context.Context //nolint:containedctx // it stands for the whole run
+	name    string
+	client  testpb.TestServiceClient
+	context func(context.Context) context.Context
 }
 
-// variants are the bare call, the bare call that carries as many bytes of metadata, and
-// the call with guard and carrier. Each has a connection of its own.
-func (d *domain) variants(ctx context.Context) ([]variant, error) {
-	bareAddr, err := d.serve(false)
-	if err != nil {
-		return nil, err
+// variants are the bare call, the bare call that carries as many bytes of metadata, the
+// same once more, and the call with guard and carrier. Each has a server and a
+// connection of its own.
+func (d *domain) variants() ([]variant, error) {
+	plain := func(ctx context.Context) context.Context { return ctx }
+	withBytes := func(ctx context.Context) context.Context {
+		return metadata.AppendToOutgoingContext(ctx, "txn-token", d.token.UnsafeRaw())
 	}
-	guardedAddr, err := d.serve(true)
-	if err != nil {
-		return nil, err
+	withToken := func(ctx context.Context) context.Context { return trat.NewContext(ctx, d.token) }
+	variants := []variant{
+		{name: "bare", context: plain},
+		{name: "bytes", context: withBytes},
+		{name: "bytes again", context: withBytes},
+		{name: "guarded", context: withToken},
 	}
-	bare, err1 := d.dial(bareAddr, false)
-	bytes, err2 := d.dial(bareAddr, false)
-	guarded, err3 := d.dial(guardedAddr, true)
-	return []variant{
-		{"bare", bare, ctx},
-		{"bytes", bytes, metadata.NewOutgoingContext(ctx, metadata.Pairs("txn-token", d.token.UnsafeRaw()))},
-		{"guarded", guarded, trat.NewContext(ctx, d.token)},
-	}, errors.Join(err1, err2, err3)
+	for i := range variants {
+		v := &variants[i]
+		guarded := v.name == "guarded"
+		addr, err := d.serve(guarded)
+		if err != nil {
+			return nil, err
+		}
+		if v.client, err = d.dial(addr, guarded); err != nil {
+			return nil, err
+		}
+	}
+	return variants, nil
 }
 
-// compareCalls measures call with every variant.
-func compareCalls(rounds int, call func(context.Context, testpb.TestServiceClient) error) (map[string]timings, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*callTimeout)
+// call makes the call that is measured.
+type call func(context.Context, testpb.TestServiceClient) error
+
+// compareCalls measures do with every variant, for so many rounds in each world.
+func compareCalls(rounds int, turn time.Duration, do call) (map[string]timings, error) {
+	costs := make(map[string]timings)
+	for range worlds {
+		more, err := compareInOneWorld(rounds, turn, do)
+		if err != nil {
+			return nil, err
+		}
+		for name, t := range more {
+			costs[name] = append(costs[name], t...)
+		}
+	}
+	return costs, nil
+}
+
+func compareInOneWorld(rounds int, turn time.Duration, do call) (map[string]timings, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	d, err := newDomain()
 	if err != nil {
 		return nil, err
 	}
 	defer d.stop()
-	variants, err := d.variants(ctx)
+	variants, err := d.variants()
 	if err != nil {
 		return nil, err
 	}
 	var subjects []subject
 	for _, v := range variants {
-		subjects = append(subjects, subject{v.name, func(int) error { return call(v.ctx, v.client) }})
+		subjects = append(subjects, subject{v.name, func(int) error { return do(v.context(ctx), v.client) }})
 	}
-	return compare(rounds, callTurn, subjects...)
+	return compare(rounds, turn, subjects...)
 }
 
 // measureCalls measures unary calls; CPU time is that of client and server together.
 func measureCalls(rounds int) ([]row, error) {
-	costs, err := compareCalls(4*rounds, func(ctx context.Context, c testpb.TestServiceClient) error {
+	costs, err := compareCalls(rounds/4, callTurn, func(ctx context.Context, c testpb.TestServiceClient) error {
 		_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	bare, bytes, guarded := costs["bare"], costs["bytes"], costs["guarded"]
+	bare, guarded, bytes := costs["bare"], costs["guarded"], costs["bytes"].mean(costs["bytes again"])
 	return []row{
 		{name: "unary call, bare mTLS, CPU", value: micros(bare.median()), unit: " us"},
 		{name: "unary call, bare mTLS with the token's bytes, CPU", value: micros(bytes.median()), unit: " us"},
 		{name: "unary call, guard and carrier, CPU", value: micros(guarded.median()), unit: " us"},
+		{name: "unary call, bare with the bytes / the same again (noise)", value: costs["bytes"].over(costs["bytes again"]), unit: "x"},
 		{name: "unary call, bare with the bytes / bare", value: bytes.over(bare), unit: "x"},
 		{name: "unary call, guard and carrier / bare", value: guarded.over(bare), unit: "x"},
 		{name: "unary call, guard and carrier / bare with the bytes", value: guarded.over(bytes), unit: "x", budget: 1.08},
@@ -244,7 +277,7 @@ func measureCalls(rounds int) ([]row, error) {
 // without a guard. The budget leaves room for the noise of the machine and for the
 // opening, which is shared by all messages.
 func measureStreams(rounds int) ([]row, error) {
-	costs, err := compareCalls(rounds, func(ctx context.Context, c testpb.TestServiceClient) error {
+	costs, err := compareCalls(max(1, rounds/10), streamTurn, func(ctx context.Context, c testpb.TestServiceClient) error {
 		stream, err := c.StreamingOutputCall(ctx, &testpb.StreamingOutputCallRequest{})
 		if err != nil {
 			return err
@@ -264,10 +297,11 @@ func measureStreams(rounds int) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	bytes, guarded := costs["bytes"], costs["guarded"]
+	guarded, bytes := costs["guarded"], costs["bytes"].mean(costs["bytes again"])
 	return []row{
 		{name: "server stream, bare, CPU per message", value: micros(bytes.median()) / streamMessages, unit: " us"},
 		{name: "server stream, guarded, CPU per message", value: micros(guarded.median()) / streamMessages, unit: " us"},
+		{name: "server stream, bare / the same again (noise)", value: costs["bytes"].over(costs["bytes again"]), unit: "x"},
 		{name: "server stream, guarded / bare", value: guarded.over(bytes), unit: "x", budget: 1.05},
 	}, nil
 }

@@ -102,7 +102,7 @@ func goJOSE(t *tokens) func(int) error {
 		if err := token.Claims(&t.key.PublicKey, &c); err != nil {
 			return err
 		}
-		if err := c.Claims.ValidateWithLeeway(expected, trat.DefaultLeeway); err != nil {
+		if err := c.ValidateWithLeeway(expected, trat.DefaultLeeway); err != nil {
 			return err
 		}
 		if c.IssuedAt == nil || c.Expiry == nil {
