@@ -157,6 +157,18 @@ policy: ""
 		"anchors":         {minimal + "log: &l {level: info}\n", []string{"line 8: log: anchors and aliases are not allowed"}},
 		"no replay store": {minimal + "subject_tokens: {self_signed: {}}", []string{"subject_tokens.self_signed.replay_store: is required"}},
 		"no such store":   {minimal + "subject_tokens: {self_signed: {replay_store: redis, replay_limit: 0}}", []string{"line 8: subject_tokens.self_signed.replay_store: want memory, the only one there is", "line 8: subject_tokens.self_signed.replay_limit: want 1 to 10000000"}},
+		"written, but none": {minimal + `
+subject_tokens:
+  issuers:
+    - issuer: https://login.test
+      prefix: login
+      client_id: c
+      algorithms: []
+      skew: 0s
+`, []string{
+			`line 15: subject_tokens.issuers[0].skew: want more than 0s; leave it away for 30s`,
+			`line 14: subject_tokens.issuers[0].algorithms: is empty; leave it away for all that are known`,
+		}},
 		"issuer's own rules": {minimal + `
 subject_tokens:
   issuers:

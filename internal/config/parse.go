@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
@@ -180,10 +181,11 @@ func (c *checker) issuers(list []issuer, out *Config) {
 		}
 		return
 	}
-	for _, i := range list {
+	for n, i := range list {
+		c.unset(fmt.Sprintf("%s[%d]", field, n), i)
 		algorithms := make([]trat.Algorithm, len(i.Algorithms))
-		for n, name := range i.Algorithms {
-			algorithms[n] = trat.Algorithm(name)
+		for k, name := range i.Algorithms {
+			algorithms[k] = trat.Algorithm(name)
 		}
 		out.Issuers = append(out.Issuers, subject.IssuerConfig{
 			Issuer:               i.Issuer,
@@ -201,6 +203,17 @@ func (c *checker) issuers(list []issuer, out *Config) {
 		for _, problem := range unjoin(err) {
 			c.bad(field, "%v", problem)
 		}
+	}
+}
+
+// unset refuses what is written and yet means the default, which is looser: whoever writes
+// no skew or no algorithms wants none.
+func (c *checker) unset(field string, i issuer) {
+	if c.lines[field+".skew"] != 0 && i.Skew == 0 {
+		c.bad(field+".skew", "want more than 0s; leave it away for %s", subject.DefaultSkew)
+	}
+	if c.lines[field+".algorithms"] != 0 && len(i.Algorithms) == 0 {
+		c.bad(field+".algorithms", "is empty; leave it away for all that are known")
 	}
 }
 
