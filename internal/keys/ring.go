@@ -114,10 +114,11 @@ func (r *Ring) Signer() (*trat.Signer, error) {
 	case r.proven:
 		return r.signer, nil
 	}
-	if now := r.clock(); now.Before(r.activeAt) {
+	now := r.clock()
+	if now.Before(r.activeAt) {
 		return nil, trat.Errorf(trat.ReasonKeysUnavailable, "", "the signing key is published and signs in %s", r.activeAt.Sub(now))
 	}
-	if err := prove(r.signer, r.set.jwks, r.clock); err != nil {
+	if err := prove(r.signer, r.set.jwks, now); err != nil {
 		r.failed = fmt.Errorf("the signing key failed its proof and is withdrawn: %w", err)
 		if err := r.withdraw(); err != nil {
 			r.failed = errors.Join(r.failed, err)

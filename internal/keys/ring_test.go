@@ -148,6 +148,26 @@ func TestKeyThatFailsItsProofIsWithdrawn(t *testing.T) {
 	}
 }
 
+// The proof is made once, and its failure is for ever.
+func TestClockThatJumpsDoesNotCostTheKey(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"ahead": time.Hour, "back": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			c := newClock()
+			reads := 0
+			r := newRing(t, keys.Config{Clock: func() time.Time {
+				if reads++; reads > 2 { // New, Signer, and whatever Signer does besides
+					c.Advance(jump)
+				}
+				return c.Now()
+			}})
+			c.Advance(keys.DefaultLead)
+			if _, err := r.Signer(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestOtherAlgorithmAndGenerator(t *testing.T) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
