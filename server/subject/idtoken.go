@@ -14,8 +14,9 @@ var _ Verifier = (*IDToken)(nil)
 // aud names others too. The typ is JWT or absent.
 //
 // Older access tokens and logout tokens can look the same, and have the same
-// issuer. So a token with the claim scope or events is refused: no ID token has
-// them.
+// issuer, and a client that is also a resource has one name for both. So a token with
+// the claim scope, scp (which some providers have in its place), client_id or events
+// is refused: no ID token has them.
 //
 // The scope of a principal is never known: an ID token says who, not what for.
 type IDToken struct {
@@ -49,7 +50,7 @@ func (v *IDToken) Verify(ctx context.Context, in Input) (*Principal, error) {
 		case azp != "" && azp != issuer.ClientID:
 			r.fail("azp", "is not the client")
 		}
-		for _, name := range []string{"scope", "events"} {
+		for _, name := range []string{"scope", "scp", "client_id", "events"} {
 			if r.has(name) {
 				r.fail(name, "is not a claim of an ID token")
 			}

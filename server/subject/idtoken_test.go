@@ -49,6 +49,8 @@ func TestBadIDTokensAreRefused(t *testing.T) {
 	}{
 		{"an access token by its typ", "at+jwt", nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"an older access token by its scope", "JWT", members{"scope": "openid"}, trat.ReasonSubjectTokenInvalid, "scope"},
+		{"an older access token by its scp", "JWT", members{"scp": "openid"}, trat.ReasonSubjectTokenInvalid, "scp"},
+		{"an older access token by its client", "JWT", members{"client_id": clientID}, trat.ReasonSubjectTokenInvalid, "client_id"},
 		{"a logout token by its typ", "logout+jwt", nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"a logout token by its events", "JWT", members{"events": members{}}, trat.ReasonSubjectTokenInvalid, "events"},
 		{"a self-signed token by its typ", subject.SelfSignedJWTType, nil, trat.ReasonSubjectTokenInvalid, "typ"},
