@@ -111,6 +111,9 @@ func TestTokenServiceFromStartToStop(t *testing.T) {
 		t.Errorf("scope above the access token's: %v", err)
 	}
 
+	if warned := daemon.logs.records("an issuer's keys may come over plain http from this host: for development only"); len(warned) != 1 {
+		t.Error("the log does not say that a check is loosened")
+	}
 	daemon.stop()
 	if err := <-daemon.done; err != nil {
 		t.Errorf("run ended with %v", err)

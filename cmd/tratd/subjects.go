@@ -33,6 +33,11 @@ func newSubjects(cfg *config.Config, logger *slog.Logger) (*subjects, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, issuer := range cfg.Issuers {
+			if issuer.InsecureLoopbackHTTP {
+				logger.Warn("an issuer's keys may come over plain http from this host: for development only", "issuer", issuer.Issuer)
+			}
+		}
 		if cfg.AcceptsAccessTokens() {
 			add(subject.NewAccessToken(s.issuers))
 		}
