@@ -32,7 +32,6 @@ func TestStartHasADeadlineByDefault(t *testing.T) {
 	}
 }
 
-// Covers KEY-07.
 func TestWaitsAddUpToLessThanTwoSeconds(t *testing.T) {
 	watch := retryStrategy{}.NewBackoff()
 	var longest time.Duration

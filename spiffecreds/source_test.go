@@ -213,7 +213,6 @@ func TestSourceStartSaysWhatFailed(t *testing.T) {
 	}
 }
 
-// Covers KEY-07.
 func TestSourceRecoversSoonAfterTheAgentsReturn(t *testing.T) {
 	a := newAuthority(t)
 	dir, addr := serve(t, a)

@@ -44,7 +44,7 @@ func TestCacheRemembersSuccessesOnly(t *testing.T) {
 	wantAccept(t, off, good)
 }
 
-// Covers VER-25, PROP-13.
+// Covers VER-25.
 func TestCacheHoldsNoToken(t *testing.T) {
 	v, _ := newTestVerifier(t)
 	raw := tokenWith(nil)
@@ -177,7 +177,7 @@ func TestCacheReplacesWhatExpiresFirst(t *testing.T) {
 	}
 }
 
-// Covers VER-25, KEY-02, PROP-06.
+// Covers VER-25, PROP-06.
 func TestConcurrentVerifyDuringKeyWithdrawal(t *testing.T) {
 	keys := &swapKeySet{}
 	v, err := NewVerifier(testDomain, testIssuer, keys, WithClock(fixedClock), WithCacheSize(8), WithAlgorithms(EdDSA))

@@ -86,7 +86,6 @@ func TestNewKeyRefuses(t *testing.T) {
 	}
 }
 
-// Covers VER-23.
 func TestKeyIsImmutable(t *testing.T) {
 	for alg, signer := range testSigners() {
 		v, _ := newTestVerifier(t, WithAlgorithms(alg), WithCacheSize(0))
