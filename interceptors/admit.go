@@ -13,7 +13,6 @@ import (
 
 // call is one call as the guard has judged it.
 type call struct {
-	ctx    context.Context // the handler's
 	method *method
 	peer   spiffeid.ID
 	token  *trat.Token
@@ -23,26 +22,25 @@ type call struct {
 }
 
 // admit makes every check that does not need the request message, in the order that
-// the package documentation draws. Its result has the handler's context: the verified
-// token in, the reserved metadata out.
-func (s *Server) admit(ctx context.Context, fullMethod string) call {
-	c := call{ctx: insideContext{ctx}, start: s.clock()}
+// the package documentation draws. It returns the handler's context as well: the
+// verified token in, the reserved metadata out.
+func (s *Server) admit(ctx context.Context, fullMethod string) (context.Context, call) {
+	inside, c := insideContext{ctx}, call{start: s.clock()}
 	if c.method = s.lookup(fullMethod); c.method == nil {
 		c.method = s.unregistered
 		c.err = trat.Errorf(trat.ReasonCoverageUnchecked, "", "CheckCoverage has not passed")
-		return c
+		return inside, c
 	}
 	if c.method.exempt {
-		return c
+		return inside, c
 	}
-	if c.err = s.admitPeer(&c, fullMethod); c.err != nil {
-		return c
+	if c.err = s.admitPeer(ctx, &c, fullMethod); c.err != nil {
+		return inside, c
 	}
 	if c.err = s.admitToken(ctx, &c); c.err != nil {
-		return c
+		return inside, c
 	}
-	c.ctx = trat.NewContext(c.ctx, c.token)
-	return c
+	return trat.NewContext(inside, c.token), c
 }
 
 // lookup returns what is required of fullMethod, nil while coverage is unchecked.
@@ -61,8 +59,8 @@ func (s *Server) lookup(fullMethod string) *method {
 }
 
 // admitPeer settles who calls and whether it may call this method at all.
-func (s *Server) admitPeer(c *call, fullMethod string) error {
-	peer, ok := spiffecreds.PeerFromContext(c.ctx)
+func (s *Server) admitPeer(ctx context.Context, c *call, fullMethod string) error {
+	peer, ok := spiffecreds.PeerFromContext(ctx)
 	if !ok || peer.ID.IsZero() {
 		return trat.Errorf(trat.ReasonClientUnauthenticated, "", "no verified peer on the connection")
 	}
@@ -74,7 +72,7 @@ func (s *Server) admitPeer(c *call, fullMethod string) error {
 		return trat.Errorf(trat.ReasonPeerDenied, "", "the peer is of trust domain %s", td.Name())
 	}
 	if c.method == s.unregistered {
-		s.logMisconfigured(c.ctx, fullMethod)
+		s.logMisconfigured(ctx, fullMethod)
 		return trat.Errorf(trat.ReasonPolicyDenied, "", "the method has no rule")
 	}
 	if !c.method.allowsCaller(peer.ID) {
@@ -85,8 +83,8 @@ func (s *Server) admitPeer(c *call, fullMethod string) error {
 
 // admitToken demands, of the context as it came, one valid token with the scope that
 // the method requires.
-func (s *Server) admitToken(outside context.Context, c *call) error {
-	raw, err := tokenFromMetadata(outside)
+func (s *Server) admitToken(ctx context.Context, c *call) error {
+	raw, err := tokenFromMetadata(ctx)
 	if err != nil {
 		return err
 	}

@@ -111,6 +111,7 @@ func TestRulesAreValidated(t *testing.T) {
 		"conditions on nothing":   {"/pkg.Svc/Method", interceptors.Rule{}.Check(allow), []string{"zero Rule"}},
 		"exemption without why":   {"/pkg.Svc/Method", interceptors.Exempt(""), []string{"needs its reason"}},
 		"exempt service":          {"/pkg.Svc/*", interceptors.Exempt("public"), []string{"wildcard cannot be exempt"}},
+		"exempt health":           {"/grpc.health.v1.Health/*", interceptors.Exempt("it is so already"), []string{"wildcard cannot be exempt"}},
 		"conditional exemption":   {"/pkg.Svc/Method", interceptors.Exempt("public").FromCallers(match), []string{"cannot have conditions"}},
 		"empty scope":             {"/pkg.Svc/Method", interceptors.Require("a", ""), []string{`scope ""`}},
 		"two scopes in one":       {"/pkg.Svc/Method", interceptors.Require("a b"), []string{`scope "a b"`}},

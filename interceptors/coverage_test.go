@@ -55,7 +55,8 @@ func TestCoverageIsCheckedBothWays(t *testing.T) {
 		"one method without":            {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/Get": rule}, []string{`method "/pkg.Svc/Watch" has no rule`}},
 		"more than health in its name": {
 			services{"grpc.health.v1.Health": {Methods: []grpc.MethodInfo{{Name: "Check"}, {Name: "Admin"}}}},
-			interceptors.Rules{}, []string{`method "/grpc.health.v1.Health/Admin" has no rule`},
+			interceptors.Rules{},
+			[]string{`method "/grpc.health.v1.Health/Admin" has no rule`},
 		},
 		"reflection":                     {withReflection, interceptors.Rules{"/pkg.Svc/*": rule}, []string{"ServerReflectionInfo"}},
 		"rule for no method":             {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule, "/pkg.Svc/Gett": rule}, []string{`rule "/pkg.Svc/Gett" names nothing`}},
@@ -67,7 +68,8 @@ func TestCoverageIsCheckedBothWays(t *testing.T) {
 		"service rule with Check":        {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule.Check(allow)}, []string{"this one streams"}},
 		"service rule with CheckMessage": {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule.CheckMessage(allow)}, []string{"this method is unary"}},
 		"everything at once": {
-			oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/Watch": rule.Check(allow), "/pkg.Scv/*": rule},
+			oneUnaryOneStream(),
+			interceptors.Rules{"/pkg.Svc/Watch": rule.Check(allow), "/pkg.Scv/*": rule},
 			[]string{`method "/pkg.Svc/Get" has no rule`, "this one streams", `rule "/pkg.Scv/*" names nothing`},
 		},
 	} {

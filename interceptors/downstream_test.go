@@ -37,7 +37,7 @@ func TestADownstreamRefusalIsNotRelayed(t *testing.T) {
 	}{
 		"scope":                  {func(ctx context.Context) error { return callUnary(ctx, withCarrier) }, trat.ReasonInsufficientScope},
 		"no token":               {func(ctx context.Context) error { return callBidi(ctx, withoutCarrier) }, trat.ReasonTxnTokenMissing},
-		"own carrier":            {func(ctx context.Context) error { return callUnary(context.WithoutCancel(t.Context()), withCarrier) }, trat.ReasonTxnTokenMissing},
+		"own carrier":            {func(ctx context.Context) error { return callUnary(trat.NewContext(ctx, nil), withCarrier) }, trat.ReasonTxnTokenMissing},
 		"wrapped":                {func(ctx context.Context) error { return fmt.Errorf("calling c: %w", callUnary(ctx, withCarrier)) }, trat.ReasonInsufficientScope},
 		"joined":                 {func(ctx context.Context) error { return errors.Join(errors.New("two"), callUnary(ctx, withCarrier)) }, trat.ReasonInsufficientScope},
 		"a reason of the future": {newerReason, ""},

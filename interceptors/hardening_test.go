@@ -173,7 +173,7 @@ func TestAMethodWithoutARuleIsLoggedOnceAMinute(t *testing.T) {
 // onlyContext is a stream of which nothing but the context is used.
 type onlyContext struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // a stream has one
 }
 
 func (s onlyContext) Context() context.Context { return s.ctx }

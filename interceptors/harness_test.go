@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -166,7 +165,8 @@ func callBidi(ctx context.Context, c testpb.TestServiceClient) error {
 
 func drain(stream interface {
 	Recv() (*testpb.StreamingOutputCallResponse, error)
-}) error {
+},
+) error {
 	for {
 		if _, err := stream.Recv(); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -268,10 +268,11 @@ func dialCarrier(tb testing.TB, d *trattest.Domain, addr string, c *interceptors
 
 // withToken returns a context that sends values as txn-token.
 func withToken(ctx context.Context, values ...string) context.Context {
+	var pairs []string
 	for _, v := range values {
-		ctx = metadata.AppendToOutgoingContext(ctx, "txn-token", v)
+		pairs = append(pairs, "txn-token", v)
 	}
-	return ctx
+	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
 func callContext(tb testing.TB) context.Context {
@@ -326,13 +327,4 @@ func wantRefusal(tb testing.TB, err error, reason trat.Reason) {
 	if text := st.Proto().String(); strings.Contains(text, "eyJ") || strings.Contains(text, "spiffe:") {
 		tb.Errorf("the status tells too much: %s", text)
 	}
-}
-
-func mustID(tb testing.TB, s string) spiffeid.ID {
-	tb.Helper()
-	id, err := spiffeid.FromString(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return id
 }

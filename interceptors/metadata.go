@@ -62,7 +62,7 @@ func tokenFromMetadata(ctx context.Context) (string, error) {
 // They are left out when metadata is looked up, because a copy for every call would
 // cost more than verifying a token seen before, and few handlers look. The key of
 // incoming metadata is grpc-go's secret, the type of its value is not.
-type insideContext struct{ context.Context }
+type insideContext struct{ context.Context } //nolint:containedctx // it is one
 
 // Value implements context.Context.
 func (c insideContext) Value(key any) any {

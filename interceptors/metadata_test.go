@@ -1,7 +1,6 @@
 package interceptors
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -28,11 +27,11 @@ func FuzzTokenFromMetadata(f *testing.F) {
 		}
 		var sent []string
 		for key, values := range md {
-			if strings.ToLower(key) == tokenKey {
+			if strings.EqualFold(key, tokenKey) {
 				sent = append(sent, values...)
 			}
 		}
-		outside := metadata.NewIncomingContext(context.Background(), md)
+		outside := metadata.NewIncomingContext(t.Context(), md)
 		left, _ := metadata.FromIncomingContext(insideContext{outside})
 		for key := range left {
 			if reserved(key) {
@@ -66,7 +65,7 @@ func FuzzOutboundMetadata(f *testing.F) {
 	f.Add("blob-bin", strings.Repeat("\x00", 5000), 4096)
 	f.Fuzz(func(t *testing.T, key, value string, size int) {
 		size &= 4095
-		err := checkOutbound(metadata.AppendToOutgoingContext(context.Background(), key, value), size)
+		err := checkOutbound(metadata.AppendToOutgoingContext(t.Context(), key, value), size)
 		lower := strings.ToLower(key)
 		switch {
 		case reserved(lower):

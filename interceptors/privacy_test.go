@@ -79,7 +79,8 @@ func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 // Covers VER-23, PRIV-01.
 func TestStreamsAndContextsPrintNoToken(t *testing.T) {
 	d := trattest.New(t, domainName)
-	g := guard(t, d, interceptors.Rules{wholeService: interceptors.Require(),
+	g := guard(t, d, interceptors.Rules{
+		wholeService:  interceptors.Require(),
 		unaryMethod:   interceptors.Require().Check(allow),
 		bidiStreaming: interceptors.Require().CheckMessage(allow),
 	})

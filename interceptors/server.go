@@ -143,17 +143,17 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 
 // Unary is the grpc.UnaryServerInterceptor.
 func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	c := s.admit(ctx, info.FullMethod)
+	ctx, c := s.admit(ctx, info.FullMethod)
 	if c.err == nil {
-		c.err = c.method.judge(c.ctx, unaryCall, c.token, req)
+		c.err = c.method.judge(ctx, unaryCall, c.token, req)
 	}
-	s.report(&c)
+	s.report(ctx, &c)
 	if c.err != nil {
 		return nil, grpcerr.Error(c.err)
 	}
-	resp, err := handler(c.ctx, req)
+	resp, err := handler(ctx, req)
 	if err != nil {
-		err = c.method.afterHandler(c.ctx, &s.settings, err)
+		err = c.method.afterHandler(ctx, &s.settings, err)
 	}
 	return resp, err
 }
@@ -161,15 +161,15 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 // Stream is the grpc.StreamServerInterceptor. The token is verified once, before the
 // handler runs.
 func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	c := s.admit(stream.Context(), info.FullMethod)
+	ctx, c := s.admit(stream.Context(), info.FullMethod)
 	if c.err == nil {
-		c.err = c.method.judge(c.ctx, streamCall, c.token, nil)
+		c.err = c.method.judge(ctx, streamCall, c.token, nil)
 	}
-	s.report(&c)
+	s.report(ctx, &c)
 	if c.err != nil {
 		return grpcerr.Error(c.err)
 	}
-	guarded := guardedStream{ServerStream: stream, ctx: c.ctx}
+	guarded := guardedStream{ServerStream: stream, ctx: ctx}
 	var err error
 	if len(c.method.messageChecks) == 0 {
 		err = handler(srv, guarded)
@@ -181,7 +181,7 @@ func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 		}
 	}
 	if err != nil {
-		err = c.method.afterHandler(c.ctx, &s.settings, err)
+		err = c.method.afterHandler(ctx, &s.settings, err)
 	}
 	return err
 }

@@ -51,18 +51,18 @@ func verificationAttributes(m *method, result string, reason trat.Reason) attrib
 }
 
 // report writes down what became of c, once, before its handler runs.
-func (s *Server) report(c *call) {
+func (s *Server) report(ctx context.Context, c *call) {
 	result := c.method.acceptedResult()
 	if c.err != nil {
 		result = resultOf(reasonOf(c.err))
 	}
-	s.telemetry.duration.Record(c.ctx, s.clock().Sub(c.start).Seconds(), s.telemetry.durationBy[result]...)
+	s.telemetry.duration.Record(ctx, s.clock().Sub(c.start).Seconds(), s.telemetry.durationBy[result]...)
 	if c.err != nil {
-		s.reportRefusal(c)
+		s.reportRefusal(ctx, c)
 		return
 	}
-	s.telemetry.verifications.Add(c.ctx, 1, c.method.accepted...)
-	span := trace.SpanFromContext(c.ctx)
+	s.telemetry.verifications.Add(ctx, 1, c.method.accepted...)
+	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}
@@ -78,19 +78,19 @@ func (s *Server) report(c *call) {
 
 // reportRefusal counts and logs a refused call, or a stream whose message was refused
 // and that has been counted as admitted before.
-func (s *Server) reportRefusal(c *call) {
+func (s *Server) reportRefusal(ctx context.Context, c *call) {
 	reason := reasonOf(c.err)
 	result := resultOf(reason)
-	s.telemetry.verifications.Add(c.ctx, 1, metric.WithAttributeSet(verificationAttributes(c.method, result, reason)))
+	s.telemetry.verifications.Add(ctx, 1, metric.WithAttributeSet(verificationAttributes(c.method, result, reason)))
 	digest := c.fingerprint()
-	if span := trace.SpanFromContext(c.ctx); span.IsRecording() {
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		attrs := append(c.spanAttributes(result), semconv.ErrorType.String(string(reason)))
 		if digest != "" {
 			attrs = append(attrs, semconv.TokenHash.String(shortHash(digest)))
 		}
 		span.SetAttributes(attrs...)
 	}
-	s.failures.peer(c.peer, s.clock()).logs.warn(c.ctx, &s.settings, "TraT guard refused a call",
+	s.failures.peer(c.peer, s.clock()).logs.warn(ctx, &s.settings, "TraT guard refused a call",
 		slog.String(semconv.EventName, semconv.EventVerificationFailed),
 		slog.String(string(semconv.ErrorType), string(reason)),
 		slog.String(string(semconv.TokenResult), result),

@@ -14,7 +14,7 @@ import (
 // nested interceptors cannot change each other's context through it.
 type guardedStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // a stream has one
 }
 
 func (s guardedStream) Context() context.Context { return s.ctx }
@@ -47,7 +47,7 @@ func (s *checkedStream) RecvMsg(m any) error {
 	if s.denial.CompareAndSwap(nil, &denial) {
 		refused := s.call
 		refused.err = err
-		s.server.reportRefusal(&refused)
+		s.server.reportRefusal(s.ctx, &refused)
 	}
 	return denial
 }

@@ -3,6 +3,7 @@ package interceptors_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -36,9 +37,7 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 	}
 	common := func(result, mode string, more map[string]any) map[string]any {
 		m := map[string]any{"txn_token.result": result, "txn_token.mode": mode}
-		for k, v := range more {
-			m[k] = v
-		}
+		maps.Copy(m, more)
 		return m
 	}
 	peer := d.ID("gateway").String()
