@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,14 @@ func (r Request) LogValue() slog.Value {
 		slog.String("subject_token_type", string(r.SubjectTokenType)),
 		slog.String("request_id", r.RequestID),
 	)
+}
+
+// MarshalJSON does the same for a Request inside of what is logged as JSON.
+func (r Request) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{
+		"subject_token_type": string(r.SubjectTokenType),
+		"request_id":         r.RequestID,
+	})
 }
 
 // Format does the same for every fmt verb.
