@@ -60,10 +60,14 @@ type creds struct {
 
 func newCreds(r role, svids x509svid.Source, bundles x509bundle.Source, matcher spiffeid.Matcher, opts []CredentialsOption) (*creds, error) {
 	cfg := defaultCredentialsConfig()
+	var problems []error
 	for _, opt := range opts {
+		if opt == nil {
+			problems = append(problems, errNilOption)
+			continue
+		}
 		opt.applyCredentials(&cfg)
 	}
-	var problems []error
 	if svids == nil {
 		problems = append(problems, errors.New("no source of X.509-SVIDs"))
 	}

@@ -27,6 +27,8 @@ type Option interface {
 	SourceOption
 }
 
+var errNilOption = errors.New("nil option")
+
 type credentialsConfig struct {
 	now              func() time.Time
 	logger           *slog.Logger

@@ -67,10 +67,15 @@ var (
 // time, the error says what the Workload API last failed with.
 func NewSource(ctx context.Context, opts ...SourceOption) (*Source, error) {
 	cfg := defaultSourceConfig()
+	var problems []error
 	for _, opt := range opts {
+		if opt == nil {
+			problems = append(problems, errNilOption)
+			continue
+		}
 		opt.applySource(&cfg)
 	}
-	problems := cfg.problems()
+	problems = append(problems, cfg.problems()...)
 	address, err := cfg.workloadAPI()
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, fmt.Errorf("spiffecreds: NewSource: %w", err)

@@ -143,11 +143,11 @@ func TestSourceAddressErrors(t *testing.T) {
 		t.Errorf("no address: %v", err)
 	}
 	_, err = spiffecreds.NewSource(t.Context(), spiffecreds.WithAddress("/run/agent.sock"), spiffecreds.WithClock(nil),
-		spiffecreds.WithLogger(nil), spiffecreds.WithStartTimeout(-1))
+		spiffecreds.WithLogger(nil), spiffecreds.WithStartTimeout(-1), nil)
 	if err == nil {
 		t.Fatal("NewSource succeeded")
 	}
-	for _, want := range []string{"/run/agent.sock", "WithClock", "WithLogger", "WithStartTimeout"} {
+	for _, want := range []string{"/run/agent.sock", "WithClock", "WithLogger", "WithStartTimeout", "nil option"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not name %s: %v", want, err)
 		}
