@@ -59,7 +59,7 @@ func newGRPCServer(creds credentials.TransportCredentials, cfg *config.Config, s
 		return call.Service != healthpb.Health_ServiceDesc.ServiceName
 	})
 	return grpc.NewServer(
-		grpc.Creds(creds),
+		grpc.Creds(boundConnections(creds, cfg.Limits.MaxConnections, logger)),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(cfg.Limits.MaxStreams)), //nolint:gosec // bounded by package config

@@ -23,12 +23,13 @@
 //	      insecure_loopback_http: false  # for development
 //	  self_signed:                   # default: off
 //	    replay_store: memory         # one replica only; no default
-//	    replay_limit: 100000         # tokens remembered; beyond it they are refused
+//	    replay_limit: 100000         # tokens remembered; one workload has half at most
 //	  unsigned_json: false           # policy must grant impersonation besides
 //
 //	limits:
+//	  max_connections: 256           # of one workload, all its replicas together
 //	  max_streams: 256               # concurrent calls per connection
-//	  max_watchers: 4096             # open WatchKeys calls
+//	  max_watchers: 4096             # open WatchKeys calls; one workload has half at most
 //	  shutdown_timeout: 10s          # for calls to finish
 //
 //	log:
@@ -55,6 +56,7 @@ const MaxSize = 64 << 10
 
 // Defaults of the keys that have one.
 const (
+	DefaultMaxConnections  = 256
 	DefaultMaxStreams      = 256
 	DefaultMaxWatchers     = 4096
 	DefaultReplayLimit     = 100_000
@@ -94,6 +96,8 @@ type SelfSigned struct {
 
 // Limits bound what callers can take.
 type Limits struct {
+	// MaxConnections is the number of connections of one workload.
+	MaxConnections int
 	// MaxStreams is the number of concurrent calls per connection.
 	MaxStreams int
 	// MaxWatchers is the number of open WatchKeys calls.

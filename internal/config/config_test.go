@@ -40,7 +40,7 @@ func minimalConfig() *config.Config {
 		Issuer:      "https://tts.shop.test",
 		ID:          spiffeid.RequireFromString("spiffe://shop.test/tts"),
 		Policy:      "policy.yaml",
-		Limits:      config.Limits{MaxStreams: 256, MaxWatchers: 4096, ShutdownTimeout: 10 * time.Second},
+		Limits:      config.Limits{MaxConnections: 256, MaxStreams: 256, MaxWatchers: 4096, ShutdownTimeout: 10 * time.Second},
 		Log:         config.Log{Level: slog.LevelInfo, JSON: true},
 	}
 }
@@ -127,11 +127,12 @@ log:
 			"line 9: subject_tokens.issuers: is empty",
 		}},
 		"values out of range": {minimal + `
-limits: {max_streams: 0, max_watchers: 1e3, shutdown_timeout: 2 h}
+limits: {max_connections: 0, max_streams: 0, max_watchers: 1e3, shutdown_timeout: 2 h}
 log: {level: loud, format: xml}
 `, []string{
 			"line 9: limits.max_watchers: want a whole number, not a number",
 			"line 9: limits.shutdown_timeout: want a duration such as 30s",
+			"line 9: limits.max_connections: want 1 to 1000000",
 			"line 9: limits.max_streams: want 1 to 1000000",
 			"line 10: log.level: want debug, info, warn or error",
 			"line 10: log.format: want json or text",

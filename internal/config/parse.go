@@ -49,6 +49,7 @@ type selfSigned struct {
 }
 
 type limits struct {
+	MaxConnections  int           `yaml:"max_connections"`
 	MaxStreams      int           `yaml:"max_streams"`
 	MaxWatchers     int           `yaml:"max_watchers"`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
@@ -63,8 +64,13 @@ type logging struct {
 func Parse(text []byte) (*Config, error) {
 	d := &decoder{lines: make(map[string]int)}
 	f := file{
-		Limits: limits{MaxStreams: DefaultMaxStreams, MaxWatchers: DefaultMaxWatchers, ShutdownTimeout: DefaultShutdownTimeout},
-		Log:    logging{Level: "info", Format: "json"},
+		Limits: limits{
+			MaxConnections:  DefaultMaxConnections,
+			MaxStreams:      DefaultMaxStreams,
+			MaxWatchers:     DefaultMaxWatchers,
+			ShutdownTimeout: DefaultShutdownTimeout,
+		},
+		Log: logging{Level: "info", Format: "json"},
 	}
 	d.document(text, &f)
 	if d.unread { // that keys are missing is not the problem then
@@ -117,6 +123,7 @@ func (c *checker) config(f file) *Config {
 		field string
 		value int
 	}{
+		{"limits.max_connections", f.Limits.MaxConnections},
 		{"limits.max_streams", f.Limits.MaxStreams},
 		{"limits.max_watchers", f.Limits.MaxWatchers},
 	} {
