@@ -29,11 +29,17 @@ type ClientConfig struct {
 // A call is refused locally, before anything is sent, when there is no TraT
 // (TXN_TOKEN_MISSING) or it has expired (TXN_TOKEN_EXPIRED; by the clock, without
 // leeway), when the application set txn-token or txn-chain metadata itself
-// (CLIENT_METADATA_CONFLICT), when the metadata would pass 7680 bytes as HTTP/2 counts
-// them (METADATA_TOO_LARGE), when the server is not a workload of the trust domain on a
+// (CLIENT_METADATA_CONFLICT), when the context's metadata and the token would pass 7680
+// bytes as HTTP/2 counts them (METADATA_TOO_LARGE), when the server is not a workload of the trust domain on a
 // spiffecreds connection (EGRESS_BLOCKED), or when its X.509-SVID has expired
 // (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
 // Nothing is issued anew silently.
+//
+// Two things are out of the carrier's sight. What other call credentials add does not
+// count toward the 7680 bytes; a txn-token from them makes two, which guards refuse.
+// And a call that has passed, but waits in the transport because the server bounds the
+// streams of a connection, is not looked at again: should the token expire meanwhile,
+// the guard refuses it.
 type Client struct {
 	settings
 	trustDomain  spiffeid.TrustDomain

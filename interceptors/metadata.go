@@ -62,6 +62,9 @@ func tokenFromMetadata(ctx context.Context) (string, error) {
 // They are left out when metadata is looked up, because a copy for every call would
 // cost more than verifying a token seen before, and few handlers look. The key of
 // incoming metadata is grpc-go's secret, the type of its value is not.
+//
+// It prevents accidents, not intent: code of the same process that takes grpc-go's
+// transport stream apart finds the metadata there.
 type insideContext struct{ context.Context } //nolint:containedctx // it is one
 
 // Value implements context.Context.
