@@ -79,7 +79,6 @@ func TestNewEdgeReportsAllProblemsAtOnce(t *testing.T) {
 	wantProblems(t, err, "WithClock", "nil option")
 }
 
-// Covers SEC-08.
 func TestRulesAreValidated(t *testing.T) {
 	d := trattest.New(t, domainName)
 	match := spiffeid.MatchID(d.ID("gateway"))
@@ -171,7 +170,7 @@ func TestWhatLoosensIsLogged(t *testing.T) {
 	}
 }
 
-// Covers VER-14.
+// Covers PROP-07.
 func TestTheCarrierDemandsTransportSecurity(t *testing.T) {
 	d := trattest.New(t, domainName)
 	opts := append(carrier(t, d).DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))
