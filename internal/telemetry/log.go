@@ -1,12 +1,11 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
-	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -26,7 +25,8 @@ const (
 // the trace and span of its context. It is the last line of defence against what must
 // never be logged: whatever looks like a JWT is replaced. Callers still do not log any.
 func NewLogger(w io.Writer, level slog.Level, format LogFormat) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
+	w = redactor{w}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: textOfBytes}
 	if format == Text {
 		return slog.New(spanHandler{slog.NewTextHandler(w, options)})
 	}
@@ -56,16 +56,31 @@ func (h spanHandler) WithGroup(name string) slog.Handler {
 // jwtPart matches a part of a compact JWT from its first characters, an encoded "{".
 var jwtPart = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*`)
 
-func redactAttr(_ []string, a slog.Attr) slog.Attr {
-	var text string
-	switch a.Value.Kind() { //nolint:exhaustive // the other kinds hold no text, and groups come one by one
-	case slog.KindString:
-		text = a.Value.String()
-	case slog.KindAny:
-		text = fmt.Sprint(a.Value.Any())
+var jwtStart = []byte("eyJ")
+
+// redactor is at the very end, where a record is one line of text: whatever type a value
+// had, and in a key too, a token is found.
+type redactor struct{ w io.Writer }
+
+// Write takes whole records, as slog's handlers write them.
+func (r redactor) Write(line []byte) (int, error) {
+	if !bytes.Contains(line, jwtStart) {
+		return r.w.Write(line)
 	}
-	if strings.Contains(text, "eyJ") {
-		a.Value = slog.StringValue(jwtPart.ReplaceAllString(text, "[redacted]"))
+	if _, err := r.w.Write(jwtPart.ReplaceAll(line, []byte("[redacted]"))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// textOfBytes has bytes written as text. In base64, as the JSON handler has them, a token
+// could be read by everybody, but not by redactor.
+func textOfBytes(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindAny {
+		return a
+	}
+	if b, ok := a.Value.Any().([]byte); ok {
+		a.Value = slog.StringValue(string(b))
 	}
 	return a
 }

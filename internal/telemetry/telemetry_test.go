@@ -157,13 +157,18 @@ func TestLoggerReplacesWhatLooksLikeAToken(t *testing.T) {
 		var out bytes.Buffer
 		logger := telemetry.NewLogger(&out, slog.LevelDebug, format)
 		logger = logger.With("with", "a "+token+" b").WithGroup("group")
+		type deep struct{ Next *struct{ Token string } }
 		logger.Debug("message "+token, "error", errors.New("cause "+token), "struct", struct{ Token string }{token},
-			slog.Group("inner", "text", token), "bytes", 5, "duration", time.Second)
-		if strings.Contains(out.String(), "eyJ") || strings.Contains(out.String(), "c2lnbmF0dXJl") {
+			slog.Group("inner", "text", token), "bytes", 5, "duration", time.Second,
+			"raw", []byte(token), "deep", deep{&struct{ Token string }{token}}, token, "as key", "list", []string{token})
+		if strings.Contains(out.String(), "eyJ") || strings.Contains(out.String(), "ZXlK") || strings.Contains(out.String(), "c2lnbmF0dXJl") {
 			t.Errorf("a token is in %s", out.String())
 		}
 		if !strings.Contains(out.String(), "a [redacted] b") || !strings.Contains(out.String(), "cause [redacted]") {
 			t.Errorf("more than the token is gone: %s", out.String())
+		}
+		if format == telemetry.JSON && !json.Valid(out.Bytes()) {
+			t.Errorf("no JSON any more: %s", out.String())
 		}
 	}
 }
