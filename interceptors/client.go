@@ -30,16 +30,16 @@ type ClientConfig struct {
 // (TXN_TOKEN_MISSING) or it has expired (TXN_TOKEN_EXPIRED; by the clock, without
 // leeway), when the application set txn-token or txn-chain metadata itself
 // (CLIENT_METADATA_CONFLICT), when the context's metadata and the token would pass 7680
-// bytes as HTTP/2 counts them (METADATA_TOO_LARGE), when the server is not a workload of the trust domain on a
-// spiffecreds connection (EGRESS_BLOCKED), or when its X.509-SVID has expired
-// (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
-// Nothing is issued anew silently.
+// bytes as HTTP/2 counts them (METADATA_TOO_LARGE), when the server is not a workload
+// of the trust domain on a spiffecreds connection (EGRESS_BLOCKED), or when its
+// X.509-SVID has expired (PEER_SVID_EXPIRED). The error has the same form as one from a
+// guard; see ReasonFrom. Nothing is issued anew silently.
 //
 // Two things are out of the carrier's sight. What other call credentials add does not
-// count toward the 7680 bytes; a txn-token from them makes two, which guards refuse.
-// And a call that has passed, but waits in the transport because the server bounds the
-// streams of a connection, is not looked at again: should the token expire meanwhile,
-// the guard refuses it.
+// count toward the 7680 bytes (for a txn-token among it see DialOptions). And a call
+// that has passed, but waits in the transport because the server bounds the streams of
+// a connection, is not looked at again: should the token expire meanwhile, the guard
+// refuses it.
 type Client struct {
 	settings
 	trustDomain  spiffeid.TrustDomain
@@ -84,6 +84,11 @@ func NewClient(cfg ClientConfig, opts ...ClientOption) (*Client, error) {
 // that carry the token, both interceptors, and the header list limit. It is the
 // intended way to install it. The credentials demand transport security, which
 // spiffecreds provides; grpc.NewClient fails without.
+//
+// Give them last where there are other call credentials: of those of a connection that
+// set one key grpc-go sends the value of the last, so that none can replace the token.
+// Those given for a call (grpc.PerRPCCredentials) cannot; a second txn-token from them
+// goes beside the first, and guards refuse both.
 func (c *Client) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithPerRPCCredentials(carrierCredentials{c}),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -185,6 +186,46 @@ func TestMetadataAddedBelowTheInterceptorsIsCheckedToo(t *testing.T) {
 	}
 	if _, n := r.last(); n != 0 {
 		t.Errorf("%d calls arrived", n)
+	}
+}
+
+// otherToken are call credentials that bring a token of their own.
+type otherToken struct{ raw string }
+
+func (o otherToken) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"txn-token": o.raw}, nil
+}
+
+func (otherToken) RequireTransportSecurity() bool { return true }
+
+// What other call credentials add is out of the carrier's sight. With its options last
+// the connection's own lose to it, and those of a call make a second token.
+//
+// Covers PROP-02, PROP-04, PROP-05.
+func TestOtherCallCredentialsDoNotReplaceTheToken(t *testing.T) {
+	d := trattest.New(t, domainName)
+	creds := d.ServerCredentials("orders", d.Members())
+	r, addr := serveRecorded(t, creds, &backend{})
+	other := grpc.WithPerRPCCredentials(otherToken{d.Raw()})
+	client := dial(t, addr, d.ClientCredentials("gateway", d.Members()), append([]grpc.DialOption{other}, carrier(t, d).DialOptions()...)...)
+	for _, k := range kinds() {
+		token := d.Token()
+		if err := k.call(trat.NewContext(callContext(t), token), client); err != nil {
+			t.Fatalf("%s: %v", k.name, err)
+		}
+		if md, _ := r.last(); !slices.Equal(md.Get("txn-token"), []string{token.UnsafeRaw()}) {
+			t.Errorf("%s: not the carrier's token, or not alone", k.name)
+		}
+	}
+
+	svc := &backend{}
+	perCall := grpc.WithDefaultCallOptions(grpc.PerRPCCredentials(otherToken{d.Raw()}))
+	client = dialCarrier(t, d, serveGuarded(t, d, guard(t, d, anyScope()), svc), carrier(t, d), perCall)
+	for _, k := range kinds() {
+		wantRefusal(t, k.call(d.Context(callContext(t)), client), trat.ReasonTxnTokenMalformed)
+	}
+	if n := svc.ran.Load(); n != 0 {
+		t.Errorf("%d handlers ran", n)
 	}
 }
 
