@@ -9,6 +9,7 @@ import (
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -80,6 +81,46 @@ func TestVerifierGetsTheAuthenticatedRequester(t *testing.T) {
 	in := f.access.inputs[0]
 	if in.Requester != gateway || in.RequesterLeaf != peer.Leaf || in.Token != subjectToken || in.Type != subject.TypeAccessToken || !in.Now.Equal(f.clock.Now()) {
 		t.Errorf("input %v", in)
+	}
+}
+
+// Covers TTS-10.
+func TestCustomSubjectTokenIsForTheWorkloadsThatPolicyNames(t *testing.T) {
+	const custom = "urn:x:vm"
+	vm := &fakeVerifier{uri: custom, verify: func(subject.Input) (*subject.Principal, error) {
+		return &subject.Principal{Issuer: "https://vm.test", Subject: "vm:7"}, nil
+	}}
+	registry, err := subject.NewRegistry(vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := policy.Parse([]byte(`
+version: 1
+rules:
+  - name: vm
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:x:vm]
+    grants: [stock.count]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, func(c *server.Config) {
+		c.Subjects, c.Policy = registry, func() *policy.Policy { return rules }
+	})
+	request := goodRequest()
+	request.SubjectTokenType, request.Scope = custom, "stock.count"
+	response, err := f.server.Exchange(f.as(t, gateway), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sub := f.verify(t, response.GetAccessToken()).Subject(); sub != "vm:7" {
+		t.Errorf("sub %q", sub)
+	}
+	_, err = f.server.Exchange(f.as(t, stranger), request)
+	wantReason(t, err, trat.ReasonIssuanceDenied)
+	if vm.calls != 1 {
+		t.Errorf("the token of a workload that policy does not name was looked at")
 	}
 }
 

@@ -333,6 +333,18 @@ func TestCallerOfAnotherTrustDomainIsDenied(t *testing.T) {
 	wantReason(t, err, trat.ReasonIssuanceDenied)
 }
 
+// Covers SEC-08.
+func TestCallerWhoseIDLooksLikeAnotherIsDenied(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/gateway-evil", "/gateway/evil", "/Gateway", "/evil/gateway", "/gatewa"} {
+		_, err := f.server.Exchange(f.as(t, spiffeid.RequireFromPath(trustDomain, path)), goodRequest())
+		wantReason(t, err, trat.ReasonIssuanceDenied)
+	}
+	if f.access.calls != 0 {
+		t.Error("a subject token was verified")
+	}
+}
+
 // Covers ERR-14.
 func TestNothingIsIssuedBeforeTheKeyIsActive(t *testing.T) {
 	f := newFixture(t)

@@ -28,7 +28,7 @@ func (s *stub) Verify(context.Context, subject.Input) (*subject.Principal, error
 	return s.principal, nil
 }
 
-// Covers TTS-08, TTS-09, TTS-10.
+// Covers TTS-08, TTS-09.
 func TestOnlyRegisteredTypesAreLookedAt(t *testing.T) {
 	vm := &stub{typ: "urn:x:vm", principal: &subject.Principal{Issuer: "vm", Subject: "vm:7"}}
 	r := registry(t, vm)
