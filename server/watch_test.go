@@ -211,16 +211,21 @@ func TestOneWorkloadCannotTakeAllTheWatches(t *testing.T) {
 			}
 			open = append(open, w)
 		}
-		for _, w := range open {
-			w.end(t)
+		end := func() {
+			for _, w := range open {
+				w.end(t)
+			}
+			open = nil
 		}
+		end()
 		for range 4 {
 			w := watch(f.as(t, stranger), f)
 			if len(w.versions()) != 1 {
 				t.Fatal("watches that ended still count")
 			}
-			defer w.end(t)
+			open = append(open, w)
 		}
+		end()
 	})
 }
 
