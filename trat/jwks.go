@@ -51,7 +51,7 @@ type jwkSet struct {
 //   - at most 64 KiB, 32 keys; strict JSON as in ParseObject
 //   - kty EC with crv P-256, OKP with Ed25519, or RSA of 2048 to 4096 bits with the
 //     exponent 65537; values in canonical base64url; points of EC keys on the curve
-//     (an Ed25519 key that is no point verifies nothing)
+//     (an Ed25519 key that is no point verifies nothing), and none of small order
 //   - no private or symmetric member
 //   - kid present, unique, 1 to 64 visible ASCII characters; it becomes Key.ID
 //   - use is sig if present; key_ops holds verify if present

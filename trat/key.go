@@ -7,8 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"math/big"
+	"slices"
 )
 
 const (
@@ -21,6 +23,7 @@ const (
 var (
 	errKeyCurve    = errors.New("key is not on P-256")
 	errKeyPoint    = errors.New("key is not a point of its curve")
+	errKeyWeak     = errors.New("key is of small order: anyone can sign for it")
 	errKeyRSA      = errors.New("RSA key is not of 2048 to 4096 bits with the exponent 65537")
 	errKeyMismatch = errors.New("key and algorithm do not fit")
 )
@@ -36,7 +39,7 @@ type Key struct {
 }
 
 // NewKey binds a public key to an algorithm: *ecdsa.PublicKey on P-256 to ES256,
-// ed25519.PublicKey to EdDSA, *rsa.PublicKey of 2048 to 4096 bits with the exponent
+// ed25519.PublicKey, not of small order, to EdDSA, *rsa.PublicKey of 2048 to 4096 bits with the exponent
 // 65537 to PS256 or RS256. The key is copied. Its ID is the first 8 characters of
 // its RFC 7638 thumbprint. Failures are an *Error with ReasonParameterInvalid and
 // Field "alg" or "key".
@@ -104,7 +107,32 @@ func copyEd25519(public ed25519.PublicKey) (crypto.PublicKey, jwk, error) {
 		return nil, jwk{}, errKeyPoint
 	}
 	copied := append(ed25519.PublicKey(nil), public...)
+	if smallOrder(copied) {
+		return nil, jwk{}, errKeyWeak
+	}
 	return copied, jwk{Type: "OKP", Curve: "Ed25519", X: encoding.EncodeToString(copied)}, nil
+}
+
+// smallOrderPoints are the encodings, in hexadecimal and without the sign of x, of the
+// points whose order divides 8: y is 0, 1, -1 or one of two of order 8, and 0 and 1 once
+// more as p and p+1, which crypto/ed25519 reads too.
+var smallOrderPoints = [...]string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+}
+
+// smallOrder reports whether public is a point of small order. A signature made of
+// constants fits one in eight messages, or more, of such a key; the bytes of a key that
+// was never filled in are one.
+func smallOrder(public ed25519.PublicKey) bool {
+	y := slices.Clone(public)
+	y[len(y)-1] &= 0x7f
+	return slices.Contains(smallOrderPoints[:], hex.EncodeToString(y))
 }
 
 func copyRSA(public *rsa.PublicKey) (crypto.PublicKey, jwk, error) {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -83,6 +84,33 @@ func TestNewKeyRefuses(t *testing.T) {
 			}
 			wantError(t, err, ReasonParameterInvalid, tc.field)
 		})
+	}
+}
+
+// Covers VER-08, KEY-03.
+func TestKeysThatAnyoneCanSignForAreRefused(t *testing.T) {
+	forged := make([]byte, ed25519.SignatureSize) // R is the identity, S is 0
+	forged[0] = 1
+	for _, point := range smallOrderPoints {
+		public, err := hex.DecodeString(point)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgeable := false
+		for message := range 256 {
+			forgeable = forgeable || ed25519.Verify(public, []byte{byte(message)}, forged)
+		}
+		if !forgeable {
+			t.Errorf("%s: nothing can be forged, so it is not of small order", point)
+		}
+		for range 2 { // with either sign of x
+			_, err := NewKey(EdDSA, ed25519.PublicKey(public))
+			wantError(t, err, ReasonParameterInvalid, "key")
+			set := `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + encoding.EncodeToString(public) + `"}]}`
+			_, err = ParseJWKS([]byte(set))
+			wantError(t, err, ReasonParameterInvalid, "keys[0]")
+			public[ed25519.PublicKeySize-1] |= 0x80
+		}
 	}
 }
 
