@@ -31,7 +31,7 @@ type options struct {
 func newOptions(opts []Option) (*options, []error) {
 	o := &options{
 		clock:   time.Now,
-		log:     slog.New(slog.DiscardHandler),
+		log:     slog.Default(),
 		meters:  otel.GetMeterProvider(),
 		tracers: otel.GetTracerProvider(),
 		silence: maxSilence,
@@ -72,7 +72,7 @@ func WithClock(clock trat.Clock) Option {
 }
 
 // WithLogger sets where the key watch tells what happened to it, and Exchange that
-// an answer was refused; the default is to tell nobody. Records never hold a
+// an answer was refused; the default is slog.Default. Records never hold a
 // token, a claim or a key.
 func WithLogger(log *slog.Logger) Option {
 	return optionFunc(func(o *options) error {

@@ -37,11 +37,12 @@ func TestNewServerReportsAllProblemsAtOnce(t *testing.T) {
 	_, err := interceptors.NewServer(interceptors.ServerConfig{}, nil,
 		interceptors.WithClock(nil), interceptors.WithLogger(nil), interceptors.WithMeterProvider(nil),
 		interceptors.WithMaxHeaderListSize(4096), interceptors.WithFailureLimit(0, 1),
-		interceptors.WithFailureLimit(math.NaN(), 1), interceptors.WithFailureLimit(1, 0),
+		interceptors.WithFailureLimit(math.NaN(), 1),
+		interceptors.WithFailureLimit(math.Inf(1), 1), interceptors.WithFailureLimit(1, 0),
 		interceptors.UnsafeAllowPeerTrustDomain(spiffeid.TrustDomain{}), nil)
 	wantProblems(t, err, "no Verifier", "no SVIDs", "no Bundles", "rules are nil",
 		"WithClock: nil", "WithLogger: nil", "WithMeterProvider: nil", "WithMaxHeaderListSize: 4096",
-		"WithFailureLimit: 0", "WithFailureLimit: NaN", "WithFailureLimit: 1 per second and 0",
+		"WithFailureLimit: 0", "WithFailureLimit: NaN", "WithFailureLimit: +Inf", "WithFailureLimit: 1 per second and 0",
 		"UnsafeAllowPeerTrustDomain: no trust domain", "nil option")
 }
 

@@ -15,10 +15,15 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// ReasonFrom returns the reason that an error of a call carries: of one that a guard
-// or a token service sent, or that the carrier made before sending. It reports false
-// for errors that are not about TraTs.
-func ReasonFrom(err error) (trat.Reason, bool) { return grpcerr.ReasonFrom(err) }
+// ReasonFrom returns the reason of an error, wherever it was made: in this process
+// (trat.ReasonOf), or by the guard or the token service that sent it as a status. It
+// reports false for errors that are not about TraTs.
+func ReasonFrom(err error) (trat.Reason, bool) {
+	if reason, ok := trat.ReasonOf(err); ok {
+		return reason, true
+	}
+	return grpcerr.ReasonFrom(err)
+}
 
 // Relay marks err, the answer of a called service, for being returned by a handler as
 // its own, whatever it says about tokens (see Rule.RelayDownstream). Nil stays nil.

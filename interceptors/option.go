@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -133,8 +134,8 @@ func UnsafeAllowPeerTrustDomain(td spiffeid.TrustDomain) ServerOption {
 // one share its allowance. The default is 10 per second and 100.
 func WithFailureLimit(perSecond float64, burst int) ServerOption {
 	return serverOption(func(s *Server) error {
-		if !(perSecond > 0) || burst < 1 {
-			return fmt.Errorf("WithFailureLimit: %v per second and %d, both must be positive", perSecond, burst)
+		if !(perSecond > 0) || math.IsInf(perSecond, 0) || burst < 1 {
+			return fmt.Errorf("WithFailureLimit: %v per second and %d, both must be positive and finite", perSecond, burst)
 		}
 		s.failures.perSecond, s.failures.burst = perSecond, burst
 		return nil

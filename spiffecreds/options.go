@@ -36,7 +36,7 @@ type credentialsConfig struct {
 }
 
 func defaultCredentialsConfig() credentialsConfig {
-	return credentialsConfig{now: time.Now, logger: slog.New(slog.DiscardHandler), handshakeTimeout: DefaultHandshakeTimeout}
+	return credentialsConfig{now: time.Now, logger: slog.Default(), handshakeTimeout: DefaultHandshakeTimeout}
 }
 
 func (c credentialsConfig) problems() (problems []error) {
@@ -62,7 +62,7 @@ type sourceConfig struct {
 }
 
 func defaultSourceConfig() sourceConfig {
-	return sourceConfig{now: time.Now, logger: slog.New(slog.DiscardHandler)}
+	return sourceConfig{now: time.Now, logger: slog.Default()}
 }
 
 func (c sourceConfig) problems() (problems []error) {
@@ -94,7 +94,7 @@ func (o loggerOption) applySource(c *sourceConfig)           { c.logger = o.logg
 
 // WithLogger sets where a server's credentials log the handshakes they refused (at
 // most one line per second; the peer itself is told nothing but a TLS alert), and a Source
-// the loss and return of the Workload API. The default logs nothing.
+// the loss and return of the Workload API. The default is slog.Default.
 func WithLogger(logger *slog.Logger) Option { return loggerOption{logger} }
 
 type handshakeTimeoutOption time.Duration

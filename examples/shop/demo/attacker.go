@@ -146,9 +146,6 @@ func outcome(err error) string {
 	if err == nil {
 		return accepted
 	}
-	if reason, ok := trat.ReasonOf(err); ok {
-		return string(reason)
-	}
 	if reason, ok := interceptors.ReasonFrom(err); ok {
 		return string(reason)
 	}
