@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	grantType = "urn:ietf:params:oauth:grant-type:token-exchange"
 	// notAccessToken is the token_type of a TraT (draft section 11.4).
 	notAccessToken = "N_A"
 
@@ -92,7 +91,7 @@ func (r Request) validate() (trat.Scope, error) {
 
 func (r Request) message(audience string) *tratv1.ExchangeRequest {
 	m := &tratv1.ExchangeRequest{
-		GrantType:          grantType,
+		GrantType:          trat.GrantType,
 		Audience:           audience,
 		Scope:              r.Scope,
 		RequestedTokenType: trat.TokenType,

@@ -24,16 +24,16 @@ type SubjectTokenType string
 // Subject token types (RFC 8693 section 3; draft section 11.2).
 const (
 	// AccessToken is an OAuth 2.0 access token, a JWT of RFC 9068.
-	AccessToken SubjectTokenType = "urn:ietf:params:oauth:token-type:access_token"
+	AccessToken SubjectTokenType = trat.TokenTypeAccessToken
 	// IDToken is an OpenID Connect ID token.
-	IDToken SubjectTokenType = "urn:ietf:params:oauth:token-type:id_token"
+	IDToken SubjectTokenType = trat.TokenTypeIDToken
 	// JWT is a JWT of another kind, by agreement with the token service.
-	JWT SubjectTokenType = "urn:ietf:params:oauth:token-type:jwt"
+	JWT SubjectTokenType = trat.TokenTypeJWT
 	// SelfSigned is a JWT that the workload signed itself, see SignSubject.
-	SelfSigned SubjectTokenType = "urn:ietf:params:oauth:token-type:self_signed"
+	SelfSigned SubjectTokenType = trat.TokenTypeSelfSigned
 	// UnsignedJSON is a JSON object with a member "sub". It needs an explicit grant
 	// of impersonation at the token service.
-	UnsignedJSON SubjectTokenType = "urn:ietf:params:oauth:token-type:unsigned_json"
+	UnsignedJSON SubjectTokenType = trat.TokenTypeUnsignedJSON
 )
 
 const (
@@ -42,11 +42,6 @@ const (
 	DefaultSubjectLifetime = 60 * time.Second
 	// MaxSubjectLifetime is how long it may live at most.
 	MaxSubjectLifetime = 5 * time.Minute
-
-	// selfSignedType is the JWS "typ" of a self-signed subject token: the SVID key
-	// signs other statements too, and none may pass for another (RFC 8725 section
-	// 3.11).
-	selfSignedType = "trat-subject+jwt"
 )
 
 // selfSignedAlgorithms has at most one for each key.
@@ -127,7 +122,7 @@ func signSubject(svid *x509svid.SVID, audience string, s Subject, now time.Time)
 		return "", errors.New("the SVID's key cannot sign with an algorithm that token services accept")
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: selfSignedAlgorithms[i], Key: key},
-		(&jose.SignerOptions{}).WithType(selfSignedType))
+		(&jose.SignerOptions{}).WithType(trat.SubjectType))
 	if err != nil {
 		return "", err
 	}

@@ -79,7 +79,7 @@ func TestVerifierGetsTheAuthenticatedRequester(t *testing.T) {
 	}
 	peer, _ := spiffecreds.PeerFromContext(ctx)
 	in := f.access.inputs[0]
-	if in.Requester != gateway || in.RequesterLeaf != peer.Leaf || in.Token != subjectToken || in.Type != subject.TypeAccessToken || !in.Now.Equal(f.clock.Now()) {
+	if in.Requester != gateway || in.RequesterLeaf != peer.Leaf || in.Token != subjectToken || in.Type != trat.TokenTypeAccessToken || !in.Now.Equal(f.clock.Now()) {
 		t.Errorf("input %v", in)
 	}
 }

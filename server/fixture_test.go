@@ -180,7 +180,7 @@ func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 	t.Helper()
 	f := &fixture{
 		clock:   &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
-		access:  &fakeVerifier{uri: subject.TypeAccessToken},
+		access:  &fakeVerifier{uri: trat.TokenTypeAccessToken},
 		records: &records{},
 		logs:    &buffer{},
 		metrics: sdkmetric.NewManualReader(),
@@ -307,12 +307,12 @@ func peerContext(t testing.TB, home, callers *devauthority.Authority, id spiffei
 // goodRequest is granted by policyText.
 func goodRequest() *tratv1.ExchangeRequest {
 	return &tratv1.ExchangeRequest{
-		GrantType:          server.GrantType,
+		GrantType:          trat.GrantType,
 		Audience:           trustDomain.Name(),
 		Scope:              "order.create",
 		RequestedTokenType: trat.TokenType,
 		SubjectToken:       subjectToken,
-		SubjectTokenType:   subject.TypeAccessToken,
+		SubjectTokenType:   trat.TokenTypeAccessToken,
 		RequestContext:     `{"ip": "192.0.2.1", "ssn": "secret"}`,
 		RequestDetails:     `{"order_id": 9007199254740993, "other": "dropped"}`,
 		RequestId:          "req-1",

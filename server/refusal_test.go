@@ -87,13 +87,13 @@ var refusals = map[string]refusal{
 	"trust domain in other case":    one(func(r *tratv1.ExchangeRequest) { r.Audience = "SHOP.test" }, "audience", "AUDIENCE_NOT_SERVED"),
 	"trust domain as a prefix":      one(func(r *tratv1.ExchangeRequest) { r.Audience = "shop.test.evil" }, "audience", "AUDIENCE_NOT_SERVED"),
 	"the old spelling of the URN":   one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = "urn:ietf:params:oauth:token-type:txn-token" }, "requested_token_type", "PARAMETER_INVALID"),
-	"another requested type":        one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = subject.TypeAccessToken }, "requested_token_type", "PARAMETER_INVALID"),
+	"another requested type":        one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = trat.TokenTypeAccessToken }, "requested_token_type", "PARAMETER_INVALID"),
 	"scope with two spaces":         one(func(r *tratv1.ExchangeRequest) { r.Scope = "order.create  order.read" }, "scope", "SCOPE_MALFORMED"),
 	"scope with a quote":            one(func(r *tratv1.ExchangeRequest) { r.Scope = `order"create` }, "scope", "SCOPE_MALFORMED"),
 	"token type is no absolute URI": one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "access_token" }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
 	"token type is a bare scheme":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "urn:" }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
 	"token type is not known":       one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "urn:x:vm" }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
-	"token type is not turned on":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = subject.TypeIDToken }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
+	"token type is not turned on":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = trat.TokenTypeIDToken }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
 	"a refresh token": one(func(r *tratv1.ExchangeRequest) {
 		r.SubjectTokenType = "urn:ietf:params:oauth:token-type:refresh_token"
 	}, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),

@@ -10,9 +10,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// GrantType is the only grant_type (RFC 8693 section 2.1).
-const GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
-
 // Names of ExchangeRequest's fields, which are those of the RFC 8693 parameters.
 const (
 	fieldGrantType          = "grant_type"
@@ -58,7 +55,7 @@ func (s *Server) parse(req *tratv1.ExchangeRequest) (request, error) {
 		}
 	}
 	check(fieldGrantType, func() error {
-		return unless(req.GetGrantType() == GrantType, trat.ReasonGrantTypeUnsupported, fieldGrantType)
+		return unless(req.GetGrantType() == trat.GrantType, trat.ReasonGrantTypeUnsupported, fieldGrantType)
 	})
 	check(fieldAudience, func() error {
 		return unless(req.GetAudience() == s.trustDomain.Name(), trat.ReasonAudienceNotServed, fieldAudience)

@@ -8,9 +8,26 @@ const (
 	SpecVersion = "draft-ietf-oauth-transaction-tokens-10"
 	// Type is the JWS typ of a TraT (section 9.1).
 	Type = "txntoken+jwt"
-	// TokenType is the token type URN of RFC 8693 exchanges (section 11.1).
+	// GrantType is the grant_type of every exchange (section 11.1).
+	GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
+	// TokenType is the token type URN of a TraT in exchanges (section 11.1).
 	TokenType = "urn:ietf:params:oauth:token-type:txn_token"
 )
+
+// Token type URNs of subject tokens (RFC 8693 section 3; draft section 11.2).
+const (
+	TokenTypeAccessToken  = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
+	TokenTypeJWT          = "urn:ietf:params:oauth:token-type:jwt"
+	TokenTypeSelfSigned   = "urn:ietf:params:oauth:token-type:self_signed"
+	TokenTypeUnsignedJSON = "urn:ietf:params:oauth:token-type:unsigned_json"
+	// TokenTypeRefreshToken is refused as a subject token (section 13.3).
+	TokenTypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
+)
+
+// SubjectType is the JWS typ of a self-signed subject token. The draft names none; one
+// of its own keeps such a JWT from passing for anything else (RFC 8725 section 3.11).
+const SubjectType = "trat-subject+jwt"
 
 // Limits of this implementation; the draft leaves them open.
 const (

@@ -24,7 +24,6 @@ import (
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/internal/telemetry"
-	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -86,7 +85,7 @@ func TestTokenServiceFromStartToStop(t *testing.T) {
 	}
 
 	request := &tratv1.ExchangeRequest{
-		GrantType:          server.GrantType,
+		GrantType:          trat.GrantType,
 		Audience:           "shop.test",
 		Scope:              "order.create",
 		RequestedTokenType: trat.TokenType,
@@ -282,7 +281,7 @@ func TestIssuerOutOfReachDoesNotStopTheService(t *testing.T) {
 		t.Errorf("record %v", record)
 	}
 	request := &tratv1.ExchangeRequest{
-		GrantType:          server.GrantType,
+		GrantType:          trat.GrantType,
 		Audience:           "shop.test",
 		Scope:              "order.create",
 		RequestedTokenType: trat.TokenType,

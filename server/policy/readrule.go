@@ -17,15 +17,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// Subject token types that this package treats differently. They are named by
-// draft-ietf-oauth-transaction-tokens section 11.2 and RFC 8693 section 3.
-const (
-	typeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
-	typeSelfSigned   = "urn:ietf:params:oauth:token-type:self_signed"
-	typeUnsignedJSON = "urn:ietf:params:oauth:token-type:unsigned_json"
-	typeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
-)
-
 // unexplainedLifetime is the longest lifetime that needs no reason.
 const unexplainedLifetime = 120 * time.Second
 
@@ -139,11 +130,11 @@ func (r *reader) checkRule(rule *rule, present map[string]*yaml.Node) {
 	if rule.lifetime > unexplainedLifetime && present["lifetime_reason"] == nil {
 		r.add(present["lifetime"], "lifetime_reason", "is missing: a lifetime above %s needs one", unexplainedLifetime)
 	}
-	switch unsigned := slices.Contains(rule.types, typeUnsignedJSON); {
+	switch unsigned := slices.Contains(rule.types, trat.TokenTypeUnsignedJSON); {
 	case unsigned && !rule.impersonation:
-		r.add(present["subject_tokens"], "impersonation", "must be true for %s: its subject is whatever the requester says", typeUnsignedJSON)
+		r.add(present["subject_tokens"], "impersonation", "must be true for %s: its subject is whatever the requester says", trat.TokenTypeUnsignedJSON)
 	case !unsigned && rule.impersonation:
-		r.add(present["impersonation"], "impersonation", "is only for %s", typeUnsignedJSON)
+		r.add(present["impersonation"], "impersonation", "is only for %s", trat.TokenTypeUnsignedJSON)
 	}
 }
 
@@ -229,20 +220,20 @@ func (r *reader) lifetime(n *yaml.Node, field string) time.Duration {
 // hasScope says whether subject tokens of this type may have a scope of their own.
 // Of a type that is not known here they may.
 func hasScope(subjectTokenType string) bool {
-	return subjectTokenType != typeIDToken && hasIssuer(subjectTokenType)
+	return subjectTokenType != trat.TokenTypeIDToken && hasIssuer(subjectTokenType)
 }
 
 // hasIssuer says whether subject tokens of this type have an issuer other than the
 // requester.
 func hasIssuer(subjectTokenType string) bool {
-	return subjectTokenType != typeSelfSigned && subjectTokenType != typeUnsignedJSON
+	return subjectTokenType != trat.TokenTypeSelfSigned && subjectTokenType != trat.TokenTypeUnsignedJSON
 }
 
 func checkType(uri string) error {
 	switch u, err := url.Parse(uri); {
 	case err != nil || !u.IsAbs():
 		return errors.New("want an absolute URI")
-	case uri == typeRefreshToken:
+	case uri == trat.TokenTypeRefreshToken:
 		return errors.New("a refresh token is never a subject token")
 	case uri == trat.TokenType:
 		return errors.New("replacing a TraT is not supported")

@@ -45,7 +45,7 @@ type rule struct {
 }
 
 func (r *rule) takes(subjectTokenType string) bool {
-	if subjectTokenType == typeUnsignedJSON && !r.impersonation {
+	if subjectTokenType == trat.TokenTypeUnsignedJSON && !r.impersonation {
 		return false
 	}
 	return slices.Contains(r.types, subjectTokenType)

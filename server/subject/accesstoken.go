@@ -31,8 +31,8 @@ func NewAccessToken(issuers *Issuers) (*AccessToken, error) {
 	return &AccessToken{issuers: issuers}, nil
 }
 
-// Type returns TypeAccessToken.
-func (v *AccessToken) Type() string { return TypeAccessToken }
+// Type returns trat.TokenTypeAccessToken.
+func (v *AccessToken) Type() string { return trat.TokenTypeAccessToken }
 
 // Verify implements Verifier. It may wait up to 5 s for the issuer's keys.
 func (v *AccessToken) Verify(ctx context.Context, in Input) (*Principal, error) {

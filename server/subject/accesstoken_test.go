@@ -26,7 +26,7 @@ func TestAnAccessTokenNamesItsSubjectAndScope(t *testing.T) {
 		t.Run(key.alg+key.kid, func(t *testing.T) {
 			r := both(t, start(t, newFakeProvider(login, key), loginConfig()))
 			claims := accessClaims(now)
-			got, err := r.Verify(t.Context(), input(subject.TypeAccessToken, key.jwt("at+jwt", claims, nil)))
+			got, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, key.jwt("at+jwt", claims, nil)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestWhatAnAccessTokenMayLookLike(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := key.jwt(test.typ, edit(accessClaims(now), test.claims), nil)
-			if _, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token)); err != nil {
+			if _, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -87,7 +87,7 @@ func TestTheScopeOfAnAccessTokenIsKnownOnlyIfItIsThere(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			token := key.jwt("at+jwt", edit(accessClaims(now), members{"scope": test.scope}), nil)
-			p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestBadAccessTokensAreRefused(t *testing.T) {
 	add("a signature that is too short", parts[0]+"."+parts[1]+"."+parts[2][:80], "subject_token")
 
 	add("no typ", ec.jwt("", accessClaims(now), nil), "typ")
-	for _, typ := range []string{"JWT", "rt+jwt", "logout+jwt", "at", "at+jwt ", "x-at+jwt", trat.Type, subject.SelfSignedJWTType} {
+	for _, typ := range []string{"JWT", "rt+jwt", "logout+jwt", "at", "at+jwt ", "x-at+jwt", trat.Type, trat.SubjectType} {
 		add("typ "+typ, ec.jwt(typ, accessClaims(now), nil), "typ")
 	}
 	header("typ that is a number", "typ", members{"typ": 1})
@@ -219,11 +219,11 @@ func TestBadAccessTokensAreRefused(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(tests)) {
 		test := tests[name]
 		t.Run(name, func(t *testing.T) {
-			p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, test.token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, test.token))
 			wantError(t, p, err, test.reason, test.field)
 		})
 	}
-	if _, err := r.Verify(t.Context(), input(subject.TypeAccessToken, good)); err != nil {
+	if _, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, good)); err != nil {
 		t.Errorf("the good token they were made from: %v", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestTheSkewIsConfiguredPerIssuer(t *testing.T) {
 	r := both(t, start(t, newFakeProvider(login, key), cfg))
 	for ago, ok := range map[time.Duration]bool{59 * time.Second: true, 60 * time.Second: false, 61 * time.Second: false} {
 		token := key.jwt("at+jwt", edit(accessClaims(now), members{"iat": now.Add(-time.Hour).Unix(), "exp": now.Add(-ago).Unix()}), nil)
-		p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+		p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 		switch {
 		case ok && err != nil:
 			t.Errorf("expired %s ago: %v", ago, err)
@@ -251,7 +251,7 @@ func TestAnAlgorithmMustBeAllowedForTheIssuer(t *testing.T) {
 	cfg := loginConfig()
 	cfg.Algorithms = []trat.Algorithm{trat.ES256}
 	r := both(t, start(t, newFakeProvider(login, rs), cfg))
-	p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, rs.jwt("at+jwt", accessClaims(now), nil)))
+	p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, rs.jwt("at+jwt", accessClaims(now), nil)))
 	wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "alg")
 }
 
@@ -262,11 +262,11 @@ func TestAnIssuerWithoutAudienceHasNoAccessTokens(t *testing.T) {
 	idOnly := loginConfig()
 	idOnly.Audience = ""
 	r := both(t, start(t, other, idOnly, subject.IssuerConfig{Issuer: "https://other.test", Prefix: "other", Audience: audience}))
-	p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, key.jwt("at+jwt", accessClaims(now), nil)))
+	p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, key.jwt("at+jwt", accessClaims(now), nil)))
 	wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "iss")
 
 	idClaims := edit(idClaims(now), members{"iss": "https://other.test"})
-	p, err = r.Verify(t.Context(), input(subject.TypeIDToken, key.jwt("JWT", idClaims, nil)))
+	p, err = r.Verify(t.Context(), input(trat.TokenTypeIDToken, key.jwt("JWT", idClaims, nil)))
 	wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "iss")
 }
 
@@ -285,7 +285,7 @@ func TestTwoIssuersNeverShareASubject(t *testing.T) {
 	subjects := make(map[string]bool)
 	for issuer, key := range map[string]signingKey{login: one, partner: two} {
 		token := key.jwt("at+jwt", edit(accessClaims(now), members{"iss": issuer, "sub": "42"}), nil)
-		p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+		p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,6 +297,6 @@ func TestTwoIssuersNeverShareASubject(t *testing.T) {
 
 	// One issuer cannot speak for the other.
 	token := two.jwt("at+jwt", accessClaims(now), nil)
-	p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+	p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 	wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "subject_token")
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/server/subject"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // BenchmarkAccessToken compares the verification of an RS256 access token with the
@@ -28,7 +29,7 @@ func BenchmarkAccessToken(b *testing.B) {
 	b.Run("verifier", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := v.Verify(b.Context(), input(subject.TypeAccessToken, token)); err != nil {
+			if _, err := v.Verify(b.Context(), input(trat.TokenTypeAccessToken, token)); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -31,7 +31,7 @@ func ExampleNewRegistry() {
 
 	in := subject.Input{
 		Token:     `{"sub":"alice"}`,
-		Type:      subject.TypeUnsignedJSON,
+		Type:      trat.TokenTypeUnsignedJSON,
 		Requester: spiffeid.RequireFromString("spiffe://shop.test/old-front"),
 		Now:       time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
 	}
@@ -42,7 +42,7 @@ func ExampleNewRegistry() {
 	}
 	fmt.Println(principal.Subject)
 
-	in.Type = subject.TypeAccessToken // is not turned on
+	in.Type = trat.TokenTypeAccessToken // is not turned on
 	_, err = registry.Verify(context.Background(), in)
 	reason, _ := trat.ReasonOf(err)
 	fmt.Println(reason)

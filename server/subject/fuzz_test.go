@@ -77,9 +77,9 @@ func FuzzAccessToken(f *testing.F) {
 	shapes(f, goodAccess)
 
 	f.Fuzz(func(t *testing.T, token string) {
-		p, err := access.Verify(t.Context(), input(subject.TypeAccessToken, token))
+		p, err := access.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 		checkVerdict(t, token, p, err, signedParts(goodAccess))
-		p, err = id.Verify(t.Context(), input(subject.TypeIDToken, token))
+		p, err = id.Verify(t.Context(), input(trat.TokenTypeIDToken, token))
 		checkVerdict(t, token, p, err, signedParts(goodID))
 	})
 }
@@ -102,7 +102,7 @@ func FuzzUnsignedJSON(f *testing.F) {
 	}
 	v := subject.NewUnsignedJSON()
 	f.Fuzz(func(t *testing.T, token string) {
-		p, err := v.Verify(t.Context(), input(subject.TypeUnsignedJSON, token))
+		p, err := v.Verify(t.Context(), input(trat.TokenTypeUnsignedJSON, token))
 		if err == nil {
 			if !strings.HasPrefix(p.Subject, "unsigned:shop.test/gateway:") {
 				t.Errorf("subject %q is outside its namespace", p.Subject)

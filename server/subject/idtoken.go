@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 var _ Verifier = (*IDToken)(nil)
@@ -32,8 +34,8 @@ func NewIDToken(issuers *Issuers) (*IDToken, error) {
 	return &IDToken{issuers: issuers}, nil
 }
 
-// Type returns TypeIDToken.
-func (v *IDToken) Type() string { return TypeIDToken }
+// Type returns trat.TokenTypeIDToken.
+func (v *IDToken) Type() string { return trat.TokenTypeIDToken }
 
 // Verify implements Verifier. It may wait up to 5 s for the issuer's keys.
 func (v *IDToken) Verify(ctx context.Context, in Input) (*Principal, error) {

@@ -25,7 +25,7 @@ func TestAnIDTokenNamesItsSubjectAndNoScope(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := key.jwt(test.typ, edit(idClaims(now), test.claims), nil)
-			p, err := r.Verify(t.Context(), input(subject.TypeIDToken, token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeIDToken, token))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestBadIDTokensAreRefused(t *testing.T) {
 		{"an older access token by its client", "JWT", members{"client_id": clientID}, trat.ReasonSubjectTokenInvalid, "client_id"},
 		{"a logout token by its typ", "logout+jwt", nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"a logout token by its events", "JWT", members{"events": members{}}, trat.ReasonSubjectTokenInvalid, "events"},
-		{"a self-signed token by its typ", subject.SelfSignedJWTType, nil, trat.ReasonSubjectTokenInvalid, "typ"},
+		{"a self-signed token by its typ", trat.SubjectType, nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"a TraT by its typ", trat.Type, nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"without iss", "JWT", members{"iss": absent{}}, trat.ReasonSubjectTokenInvalid, "iss"},
 		{"without sub", "JWT", members{"sub": absent{}}, trat.ReasonSubjectTokenInvalid, "sub"},
@@ -72,24 +72,24 @@ func TestBadIDTokensAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			token := key.jwt(test.typ, edit(idClaims(now), test.claims), nil)
-			p, err := r.Verify(t.Context(), input(subject.TypeIDToken, token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeIDToken, token))
 			wantError(t, p, err, test.reason, test.field)
 		})
 	}
 	t.Run("another key", func(t *testing.T) {
 		forger := signingKey{kid: "1", alg: "ES256", private: newECKey()}
-		p, err := r.Verify(t.Context(), input(subject.TypeIDToken, forger.jwt("JWT", idClaims(now), nil)))
+		p, err := r.Verify(t.Context(), input(trat.TokenTypeIDToken, forger.jwt("JWT", idClaims(now), nil)))
 		wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "alg")
 	})
 	t.Run("an ID token as an access token", func(t *testing.T) {
-		p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, key.jwt("JWT", idClaims(now), nil)))
+		p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, key.jwt("JWT", idClaims(now), nil)))
 		wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "typ")
 	})
 	t.Run("no kid where there are several keys", func(t *testing.T) {
 		two := newFakeProvider(login, key, signingKey{kid: "2", alg: "RS256", private: rsaKey()})
 		r := both(t, start(t, two, loginConfig()))
 		token := key.jwt("JWT", idClaims(now), members{"kid": absent{}})
-		p, err := r.Verify(t.Context(), input(subject.TypeIDToken, token))
+		p, err := r.Verify(t.Context(), input(trat.TokenTypeIDToken, token))
 		wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "kid")
 	})
 }

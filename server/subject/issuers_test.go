@@ -90,7 +90,7 @@ func TestKeysAreFoundOverTheNetwork(t *testing.T) {
 			}
 			issuers := start(t, transport, cfg)
 			token := key.jwt("at+jwt", edit(accessClaims(now), members{"iss": cfg.Issuer}), nil)
-			if _, err := both(t, issuers).Verify(t.Context(), input(subject.TypeAccessToken, token)); err != nil {
+			if _, err := both(t, issuers).Verify(t.Context(), input(trat.TokenTypeAccessToken, token)); err != nil {
 				t.Error(err)
 			}
 			if err := issuers.Ready(); err != nil {
@@ -108,7 +108,7 @@ func TestHTTPOnTheLoopbackInterfaceIsAChoice(t *testing.T) {
 	cfg.Issuer, cfg.InsecureLoopbackHTTP = provider.issuer, true
 	r := both(t, start(t, nil, cfg)) // by the transport of its own
 	token := key.jwt("at+jwt", edit(accessClaims(now), members{"iss": cfg.Issuer}), nil)
-	if _, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token)); err != nil {
+	if _, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token)); err != nil {
 		t.Error(err)
 	}
 }
@@ -121,7 +121,7 @@ func TestAProviderWithAnUnknownCertificateIsNotBelieved(t *testing.T) {
 	cfg.Issuer = provider.issuer
 	r := both(t, start(t, nil, cfg)) // by the certificate authorities of the system
 	token := key.jwt("at+jwt", edit(accessClaims(now), members{"iss": cfg.Issuer}), nil)
-	p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+	p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 	wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 	if n := provider.metadataFetches.Load(); n != 0 {
 		t.Errorf("%d requests reached the provider", n)
@@ -135,7 +135,7 @@ func TestWithoutStartThereAreNoKeys(t *testing.T) {
 		Issuers: []subject.IssuerConfig{loginConfig()}, Transport: provider, Clock: func() time.Time { return now },
 	}))
 	token := key.jwt("at+jwt", accessClaims(now), nil)
-	p, err := both(t, issuers).Verify(t.Context(), input(subject.TypeAccessToken, token))
+	p, err := both(t, issuers).Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 	wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 	wantError(t, nil, issuers.Ready(), trat.ReasonDependencyUnavailable, "")
 	if err := issuers.Close(); err != nil {

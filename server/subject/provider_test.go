@@ -94,7 +94,7 @@ func TestALyingProviderHasNoKeys(t *testing.T) {
 				provider.lie(lie.metadata, lie.jwks)
 				issuers := start(t, provider, loginConfig())
 				token := key.jwt("at+jwt", accessClaims(now), nil)
-				p, err := both(t, issuers).Verify(t.Context(), input(subject.TypeAccessToken, token))
+				p, err := both(t, issuers).Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 				wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 				wantError(t, nil, issuers.Ready(), trat.ReasonDependencyUnavailable, "")
 			})
@@ -114,7 +114,7 @@ func TestGoodKeysOutliveABadAnswerUntilTheyAreStale(t *testing.T) {
 				r := both(t, issuers)
 				verify := func() error {
 					token := key.jwt("at+jwt", accessClaims(time.Now()), nil)
-					in := input(subject.TypeAccessToken, token)
+					in := input(trat.TokenTypeAccessToken, token)
 					in.Now = time.Now()
 					_, err := r.Verify(t.Context(), in)
 					return err
@@ -147,7 +147,7 @@ func TestKeysThatAreNotForTokensAreLeftOut(t *testing.T) {
 	provider := newFakeProvider(login)
 	provider.publishJWKs(encryption, members{"kty": "oct", "k": "c2VjcmV0"}, members{"kty": "AKP", "alg": "ML-DSA-99"}, key.jwk())
 	r := both(t, start(t, provider, loginConfig()))
-	if _, err := r.Verify(t.Context(), input(subject.TypeAccessToken, key.jwt("at+jwt", accessClaims(now), nil))); err != nil {
+	if _, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, key.jwt("at+jwt", accessClaims(now), nil))); err != nil {
 		t.Error(err)
 	}
 }
@@ -172,7 +172,7 @@ func TestACompressedAnswerIsBoundedByWhatItBecomes(t *testing.T) {
 	cfg.Issuer = provider.issuer
 	issuers := start(t, transport, cfg)
 	token := key.jwt("at+jwt", edit(accessClaims(now), members{"iss": cfg.Issuer}), nil)
-	p, err := both(t, issuers).Verify(t.Context(), input(subject.TypeAccessToken, token))
+	p, err := both(t, issuers).Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 	wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 	if !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("error = %v, want the bound", err)
@@ -185,7 +185,7 @@ func TestUnknownKeysAreFetchedForRarelyAndTogether(t *testing.T) {
 		stranger := signingKey{kid: "stranger", alg: "ES256", private: newECKey()}
 		provider := newFakeProvider(login, key)
 		r := both(t, start(t, provider, loginConfig()))
-		if _, err := r.Verify(t.Context(), input(subject.TypeAccessToken, key.jwt("at+jwt", accessClaims(now), nil))); err != nil {
+		if _, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, key.jwt("at+jwt", accessClaims(now), nil))); err != nil {
 			t.Fatal(err)
 		}
 		token := stranger.jwt("at+jwt", accessClaims(now), nil)
@@ -193,7 +193,7 @@ func TestUnknownKeysAreFetchedForRarelyAndTogether(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 1000 {
 				wg.Go(func() {
-					p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+					p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 					wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "kid")
 				})
 			}
@@ -216,7 +216,7 @@ func TestUnknownKeysAreFetchedForEveryTenSecondsAtMost(t *testing.T) {
 		}))
 		synctest.Wait()
 		for range 1000 { // over 100 s
-			in := input(subject.TypeAccessToken, stranger.jwt("at+jwt", accessClaims(time.Now()), nil))
+			in := input(trat.TokenTypeAccessToken, stranger.jwt("at+jwt", accessClaims(time.Now()), nil))
 			in.Now = time.Now()
 			p, err := r.Verify(t.Context(), in)
 			wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "kid")
@@ -241,7 +241,7 @@ func TestNewKeysAreFoundWhenATokenNeedsThem(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 50 {
 				wg.Go(func() {
-					if _, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token)); err != nil {
+					if _, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token)); err != nil {
 						t.Errorf("key %s: %v", key.kid, err)
 					}
 				})
@@ -256,7 +256,7 @@ func TestNewKeysAreFoundWhenATokenNeedsThem(t *testing.T) {
 		provider.publish(next)
 		after(subject.DefaultRefreshInterval * 12 / 10)
 		load(next)
-		p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, old.jwt("at+jwt", accessClaims(now), nil)))
+		p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, old.jwt("at+jwt", accessClaims(now), nil)))
 		wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "kid")
 	})
 }
@@ -340,7 +340,7 @@ func TestAWaitForKeysEnds(t *testing.T) {
 			provider.lie(hang, nil)
 			r := both(t, start(t, provider, loginConfig()))
 			began := time.Now()
-			p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 			wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 			if waited := time.Since(began); waited != 5*time.Second {
 				t.Errorf("waited %s", waited)
@@ -354,7 +354,7 @@ func TestAWaitForKeysEnds(t *testing.T) {
 			r := both(t, start(t, provider, loginConfig()))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			p, err := r.Verify(ctx, input(subject.TypeAccessToken, token))
+			p, err := r.Verify(ctx, input(trat.TokenTypeAccessToken, token))
 			wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error = %v, want it to wrap context.DeadlineExceeded", err)
@@ -369,7 +369,7 @@ func TestAWaitForKeysEnds(t *testing.T) {
 			r := both(t, issuers)
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				p, err := r.Verify(t.Context(), input(subject.TypeAccessToken, token))
+				p, err := r.Verify(t.Context(), input(trat.TokenTypeAccessToken, token))
 				wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 			})
 			synctest.Wait()

@@ -43,7 +43,7 @@ func (r *Registry) add(v Verifier) error {
 	if u, err := url.Parse(uri); err != nil || !u.IsAbs() {
 		return errors.New("the type is not an absolute URI")
 	}
-	if uri == typeRefreshToken || uri == trat.TokenType {
+	if uri == trat.TokenTypeRefreshToken || uri == trat.TokenType {
 		return errors.New("the type is never that of a subject token")
 	}
 	if _, dup := r.verifiers[uri]; dup {
@@ -62,7 +62,7 @@ func (r *Registry) Supports(subjectTokenType string) error {
 }
 
 func (r *Registry) verifier(subjectTokenType string) (Verifier, error) {
-	if subjectTokenType == typeRefreshToken {
+	if subjectTokenType == trat.TokenTypeRefreshToken {
 		return nil, trat.Errorf(trat.ReasonSubjectTokenTypeUnsupported, "subject_token_type", "a refresh token is never a subject token")
 	}
 	v, ok := r.verifiers[subjectTokenType]

@@ -39,7 +39,7 @@ func TestOnlyRegisteredTypesAreLookedAt(t *testing.T) {
 		t.Errorf("Supports(a registered type) = %v", err)
 	}
 	for _, typ := range []string{
-		"", "vm", "urn:x:VM", "urn:x:vm ", subject.TypeAccessToken, subject.TypeIDToken, subject.TypeSelfSigned, subject.TypeUnsignedJSON,
+		"", "vm", "urn:x:VM", "urn:x:vm ", trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON,
 		"urn:ietf:params:oauth:token-type:refresh_token", "urn:ietf:params:oauth:token-type:saml2", trat.TokenType,
 	} {
 		p, err := r.Verify(t.Context(), input(typ, "token"))
@@ -71,7 +71,7 @@ func TestARegistryRefusesWhatCannotBeASubjectTokenType(t *testing.T) {
 }
 
 func TestARegistryWithoutVerifiersRefusesEverything(t *testing.T) {
-	p, err := registry(t).Verify(t.Context(), input(subject.TypeAccessToken, "token"))
+	p, err := registry(t).Verify(t.Context(), input(trat.TokenTypeAccessToken, "token"))
 	wantError(t, p, err, trat.ReasonSubjectTokenTypeUnsupported, "subject_token_type")
 }
 
@@ -105,7 +105,7 @@ func TestARegistryGuardsItsVerifiers(t *testing.T) {
 }
 
 func TestAnInputDoesNotPrintItsToken(t *testing.T) {
-	in := input(subject.TypeAccessToken, "eyJhbGciOiJub25lIn0.e30.")
+	in := input(trat.TokenTypeAccessToken, "eyJhbGciOiJub25lIn0.e30.")
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "in", in)
 	for _, text := range []string{

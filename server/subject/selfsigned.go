@@ -14,11 +14,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
-// SelfSignedJWTType is the JWS typ of self-signed subject tokens. The draft names
-// none; this one keeps them apart from every other JWT that a workload signs with
-// its SVID (RFC 8725 section 3.11).
-const SelfSignedJWTType = "trat-subject+jwt"
-
 const (
 	// selfSignedWindow is how far "iat" may be from now.
 	selfSignedWindow = 60 * time.Second
@@ -37,7 +32,7 @@ var _ Verifier = (*SelfSigned)(nil)
 // SelfSigned verifies JWTs that the requester itself has signed (draft section
 // 11.2.1), by these rules:
 //
-//   - typ is SelfSignedJWTType; alg is the one of the key: ES256, EdDSA, RS256 or
+//   - typ is trat.SubjectType; alg is the one of the key: ES256, EdDSA, RS256 or
 //     PS256. A kid is not looked at.
 //   - iss is the requester's SPIFFE ID, and the key that of its X.509-SVID on this
 //     connection. So a token is of no use to another workload.
@@ -70,8 +65,8 @@ func NewSelfSigned(audience string, seen replay.Store) (*SelfSigned, error) {
 	return &SelfSigned{audience: audience, seen: seen}, nil
 }
 
-// Type returns TypeSelfSigned.
-func (v *SelfSigned) Type() string { return TypeSelfSigned }
+// Type returns trat.TokenTypeSelfSigned.
+func (v *SelfSigned) Type() string { return trat.TokenTypeSelfSigned }
 
 // Verify implements Verifier. Its reasons include SUBJECT_TOKEN_REPLAYED,
 // RATE_LIMITED when the requester has used up its share of the replay store, and
@@ -84,7 +79,7 @@ func (v *SelfSigned) Verify(ctx context.Context, in Input) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !j.hasType(SelfSignedJWTType) {
+	if !j.hasType(trat.SubjectType) {
 		return nil, invalid("typ", "is not that of a self-signed subject token")
 	}
 	if !slices.Contains(algorithmsOf(in.RequesterLeaf.PublicKey), j.alg) {
@@ -148,7 +143,7 @@ func (v *SelfSigned) markSeen(ctx context.Context, in Input, jti string, exp, ia
 		until = end
 	}
 	owner := in.Requester.String()
-	key := sha256.Sum256([]byte(TypeSelfSigned + "\x00" + owner + "\x00" + jti))
+	key := sha256.Sum256([]byte(trat.TokenTypeSelfSigned + "\x00" + owner + "\x00" + jti))
 	fresh, err := v.seen.Mark(ctx, owner, base64.RawURLEncoding.EncodeToString(key[:]), until.Add(replayMargin))
 	switch {
 	case errors.Is(err, replay.ErrShare):

@@ -61,10 +61,10 @@ func (w workload) claims(jti string) members {
 }
 
 func (w workload) input(token string) subject.Input {
-	return subject.Input{Token: token, Type: subject.TypeSelfSigned, Requester: w.id, RequesterLeaf: w.leaf, Now: now}
+	return subject.Input{Token: token, Type: trat.TokenTypeSelfSigned, Requester: w.id, RequesterLeaf: w.leaf, Now: now}
 }
 
-func (w workload) token(claims members) string { return w.jwt(subject.SelfSignedJWTType, claims, nil) }
+func (w workload) token(claims members) string { return w.jwt(trat.SubjectType, claims, nil) }
 
 func selfSigned(t testing.TB) *subject.SelfSigned {
 	t.Helper()
@@ -141,12 +141,12 @@ func TestBadSelfSignedTokensAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		name, token, field string
 	}{
-		{"another key", other.jwt(subject.SelfSignedJWTType, w.claims("bad"), nil), "subject_token"},
+		{"another key", other.jwt(trat.SubjectType, w.claims("bad"), nil), "subject_token"},
 		{"another type", w.jwt("JWT", w.claims("bad"), nil), "typ"},
 		{"no type", w.jwt("", w.claims("bad"), nil), "typ"},
 		{"a TraT's type", w.jwt(trat.Type, w.claims("bad"), nil), "typ"},
-		{"the algorithm of another key type", w.jwt(subject.SelfSignedJWTType, w.claims("bad"), members{"alg": "EdDSA"}), "alg"},
-		{"a certificate of its own", w.jwt(subject.SelfSignedJWTType, w.claims("bad"), members{"x5c": []string{"MA=="}}), "x5c"},
+		{"the algorithm of another key type", w.jwt(trat.SubjectType, w.claims("bad"), members{"alg": "EdDSA"}), "alg"},
+		{"a certificate of its own", w.jwt(trat.SubjectType, w.claims("bad"), members{"x5c": []string{"MA=="}}), "x5c"},
 		{"no JWT", "alice", "subject_token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,17 +13,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// Subject token types: RFC 8693 section 3 and draft section 11.2.
-const (
-	TypeAccessToken  = "urn:ietf:params:oauth:token-type:access_token"
-	TypeIDToken      = "urn:ietf:params:oauth:token-type:id_token"
-	TypeSelfSigned   = "urn:ietf:params:oauth:token-type:self_signed"
-	TypeUnsignedJSON = "urn:ietf:params:oauth:token-type:unsigned_json"
-
-	// typeRefreshToken is refused by name (draft section 11.2).
-	typeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
-)
-
 const (
 	// MaxTokenSize is the longest subject token that is looked at, in bytes. The
 	// JSON of its claims may be trat.MaxObjectSize bytes long.

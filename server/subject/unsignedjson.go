@@ -20,8 +20,8 @@ type UnsignedJSON struct{}
 // NewUnsignedJSON returns a verifier of unsigned subjects.
 func NewUnsignedJSON() *UnsignedJSON { return &UnsignedJSON{} }
 
-// Type returns TypeUnsignedJSON.
-func (v *UnsignedJSON) Type() string { return TypeUnsignedJSON }
+// Type returns trat.TokenTypeUnsignedJSON.
+func (v *UnsignedJSON) Type() string { return trat.TokenTypeUnsignedJSON }
 
 // Verify implements Verifier. It does no I/O.
 func (v *UnsignedJSON) Verify(_ context.Context, in Input) (*Principal, error) {

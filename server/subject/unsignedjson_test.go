@@ -22,7 +22,7 @@ func TestAnUnsignedObjectNamesASubjectOfTheRequester(t *testing.T) {
 		"an exp":          {fmt.Sprintf(`{"sub":"alice","exp":%d}`, now.Unix()+1), now.Add(time.Second)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := r.Verify(t.Context(), input(subject.TypeUnsignedJSON, test.token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeUnsignedJSON, test.token))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestBadUnsignedObjectsAreRefused(t *testing.T) {
 		{"expired", fmt.Sprintf(`{"sub":"alice","exp":%d}`, now.Unix()), trat.ReasonSubjectTokenExpired, "exp"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := r.Verify(t.Context(), input(subject.TypeUnsignedJSON, test.token))
+			p, err := r.Verify(t.Context(), input(trat.TokenTypeUnsignedJSON, test.token))
 			wantError(t, p, err, test.reason, test.field)
 		})
 	}

@@ -108,7 +108,7 @@ func (a *attacker) exchange(ctx context.Context, source *spiffecreds.Source, acc
 		return nil, err
 	}
 	return tratv1.NewTokenServiceClient(conn).Exchange(ctx, &tratv1.ExchangeRequest{
-		GrantType:          "urn:ietf:params:oauth:grant-type:token-exchange",
+		GrantType:          trat.GrantType,
 		Audience:           trustDomain.Name(),
 		Scope:              scope,
 		RequestedTokenType: trat.TokenType,
