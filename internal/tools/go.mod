@@ -2,7 +2,7 @@
 // Run one from the repository root: go tool -modfile=internal/tools/go.mod protoc-gen-go --version
 module github.com/grpc-trat/grpc-trat/internal/tools
 
-go 1.26.8
+go 1.26.4
 
 tool (
 	golang.org/x/perf/cmd/benchstat

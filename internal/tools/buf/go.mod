@@ -3,7 +3,7 @@
 // Run it from the repository root: go tool -modfile=internal/tools/buf/go.mod buf --version
 module github.com/grpc-trat/grpc-trat/internal/tools/buf
 
-go 1.26.8
+go 1.26.7
 
 tool github.com/bufbuild/buf/cmd/buf
 

@@ -3,7 +3,7 @@
 // Run it from the repository root: go tool -modfile=internal/tools/lint/go.mod golangci-lint version
 module github.com/grpc-trat/grpc-trat/internal/tools/lint
 
-go 1.26.8
+go 1.26.4
 
 tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
