@@ -19,6 +19,7 @@ var (
 	makeTarget  = regexp.MustCompile("`make ([a-z-]+)")
 	target      = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	telemetry   = regexp.MustCompile(`\btxn_(?:token|chain)\.[a-z_.]*[a-z]\b`)
+	dependency  = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`) // direct: without a comment
 	codeBlock   = regexp.MustCompile("(?s)\n```(?:go|yaml)\n(.*?)\n```")
 )
 
@@ -103,6 +104,20 @@ func TestTelemetryDocumentNamesWhatThereIs(t *testing.T) {
 	got := uniqueSorted(telemetry.FindAllString(readFile(t, "docs/telemetry.md"), -1))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names in docs/telemetry.md (-want, of internal/semconv +got):\n%s", diff)
+	}
+}
+
+func TestEveryDirectDependencyHasAReason(t *testing.T) {
+	const reasons = "docs/decisions/0003-dependencies.md"
+	text := readFile(t, reasons)
+	direct := dependency.FindAllStringSubmatch(readFile(t, "go.mod"), -1)
+	if len(direct) == 0 {
+		t.Fatal("found no direct dependency in go.mod")
+	}
+	for _, found := range direct {
+		if !strings.Contains(text, "`"+found[1]+"`") {
+			t.Errorf("%s does not say what %s is for", reasons, found[1])
+		}
 	}
 }
 
