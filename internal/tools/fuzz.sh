@@ -15,7 +15,9 @@ for package in "${packages[@]}"; do
   targets=$(go test -list '^Fuzz' "$package")
   for target in $(grep '^Fuzz' <<<"$targets"); do
     printf -- '--- fuzz %s %s\n' "$package" "$target"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$duration" "$package"
+    # Without a limit Go spends most of a short run on shrinking inputs that merely reach
+    # new code: for the policy parser 2,900 executions in 30 s instead of 95,000 in 20 s.
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$duration" -fuzzminimizetime 1x "$package"
     count=$((count + 1))
   done
 done
