@@ -28,7 +28,8 @@ func (s *Server) admit(ctx context.Context, fullMethod string) (context.Context,
 	inside, c := insideContext{ctx}, call{start: s.clock()}
 	if c.method = s.lookup(fullMethod); c.method == nil {
 		c.method = s.unregistered
-		c.err = trat.Errorf(trat.ReasonCoverageUnchecked, "", "CheckCoverage has not passed")
+		c.err = errUnchecked
+		s.logUnchecked(ctx)
 		return inside, c
 	}
 	if c.method.exempt {

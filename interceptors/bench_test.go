@@ -30,7 +30,7 @@ func draftClaims() []trattest.TokenOption {
 // openGuard is a guard of the test service whose coverage was checked.
 func openGuard(tb testing.TB, d *trattest.Domain, opts ...interceptors.ServerOption) *interceptors.Server {
 	g := guard(tb, d, interceptors.Rules{wholeService: interceptors.Require()}, opts...)
-	srv := grpc.NewServer()
+	srv := grpc.NewServer(g.ServerOptions()...)
 	testpb.RegisterTestServiceServer(srv, &backend{})
 	if err := g.CheckCoverage(srv); err != nil {
 		tb.Fatal(err)

@@ -6,6 +6,14 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+var (
+	errUnchecked    = trat.Errorf(trat.ReasonCoverageUnchecked, "", "CheckCoverage has not passed")
+	errNotInstalled = errors.New("the guard is not installed: give its ServerOptions to grpc.NewServer, " +
+		"or say InstalledByHand to NewServer")
 )
 
 // ServiceInfoProvider is what CheckCoverage asks; a *grpc.Server is one.
@@ -18,13 +26,18 @@ type ServiceInfoProvider interface {
 // once, when a registered method has no rule (health excepted, reflection not), when a
 // rule names no registered method or service, and when a rule has a Check but covers a
 // streaming method, or a CheckMessage but covers a unary one. A wildcard rule with both
-// fits both kinds. Methods registered later are denied.
+// fits both kinds. Methods registered later are denied. It fails as well when the guard
+// was not installed: when ServerOptions was never called, and InstalledByHand not given.
 //
 // Until it has passed, the guard denies everything but health checks, with
 // COVERAGE_UNCHECKED; if it is called again and fails, the guard does so again. It logs
-// every exemption with its reason.
+// every exemption with its reason. Ready reports whether it has passed.
 //
-// What it cannot see: grpc-go runs no interceptor for a hand-written grpc.StreamDesc
+// What it cannot see: whether what ServerOptions returned went into srv. Options that
+// were dropped, or given to another server than the one checked, leave srv open, for
+// grpc-go tells nobody what a server was made with. Call ServerOptions in the arguments
+// of the grpc.NewServer that makes srv, and let a test call one method without a token.
+// Nor can it see that grpc-go runs no interceptor for a hand-written grpc.StreamDesc
 // that streams in neither direction, and reports it as a unary method. Generated code
 // has none; do not register any.
 func (s *Server) CheckCoverage(srv ServiceInfoProvider) error {
@@ -36,6 +49,9 @@ func (s *Server) CheckCoverage(srv ServiceInfoProvider) error {
 	methods := make(map[string]*method)
 	used := make(map[string]bool, len(s.rules))
 	var problems []error
+	if !s.installed.Load() {
+		problems = append(problems, errNotInstalled)
+	}
 	for _, service := range sortedKeys(services) {
 		for _, info := range services[service].Methods {
 			fullMethod := "/" + service + "/" + info.Name
@@ -66,6 +82,16 @@ func (s *Server) CheckCoverage(srv ServiceInfoProvider) error {
 	}
 	s.logExemptions(methods)
 	s.methods.Store(&methods)
+	return nil
+}
+
+// Ready reports why the guard denies every call (COVERAGE_UNCHECKED), nil once
+// CheckCoverage has passed. A health service that asks it keeps callers away from a
+// server that is not set up; whether there are keys to verify with is not its matter.
+func (s *Server) Ready() error {
+	if s.methods.Load() == nil {
+		return fmt.Errorf("interceptors: %w", errUnchecked)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package interceptors_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestCoverageIsCheckedBothWays(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := guard(t, d, tc.rules).CheckCoverage(tc.services)
+			err := guard(t, d, tc.rules, interceptors.InstalledByHand()).CheckCoverage(tc.services)
 			if tc.want == nil {
 				if err != nil {
 					t.Fatal(err)
@@ -86,6 +87,30 @@ func TestCoverageIsCheckedBothWays(t *testing.T) {
 	}
 	if err := guard(t, d, interceptors.Rules{}).CheckCoverage(nil); err == nil {
 		t.Error("coverage of no server passed")
+	}
+}
+
+// A guard that no server was given would guard nothing.
+//
+// Covers VER-22.
+func TestCoverageFailsForAGuardThatIsNotInstalled(t *testing.T) {
+	d := trattest.New(t, domainName)
+	rules := interceptors.Rules{"/pkg.Svc/*": interceptors.Require()}
+	g := guard(t, d, rules)
+	wantProblems(t, g.CheckCoverage(oneUnaryOneStream()), "the guard is not installed", "ServerOptions", "InstalledByHand")
+	if err := g.Ready(); !errors.Is(err, trat.ReasonCoverageUnchecked) {
+		t.Errorf("Ready = %v", err)
+	}
+	// Together with what else is wrong.
+	wantProblems(t, g.CheckCoverage(services{}), "the guard is not installed", "names nothing")
+
+	g.ServerOptions()
+	if err := errors.Join(g.CheckCoverage(oneUnaryOneStream()), g.Ready()); err != nil {
+		t.Error(err)
+	}
+	byHand := guard(t, d, rules, interceptors.InstalledByHand())
+	if err := errors.Join(byHand.CheckCoverage(oneUnaryOneStream()), byHand.Ready()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -101,6 +126,9 @@ func TestAFailedCoverageCheckClosesTheGuardAgain(t *testing.T) {
 		t.Fatal("the rules name a service that is not there, and nobody minded")
 	}
 	wantRefusal(t, callUnary(ctx, client), trat.ReasonCoverageUnchecked)
+	if err := g.Ready(); !errors.Is(err, trat.ReasonCoverageUnchecked) {
+		t.Errorf("Ready = %v", err)
+	}
 }
 
 func TestTheExactRuleWins(t *testing.T) {

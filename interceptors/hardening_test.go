@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -170,6 +171,26 @@ func TestAMethodWithoutARuleIsLoggedOnceAMinute(t *testing.T) {
 	}
 }
 
+// Calls that are denied for want of a coverage check look like an outage; one line a
+// minute says what it is.
+func TestAnUncheckedGuardSaysSoOnceAMinute(t *testing.T) {
+	d := trattest.New(t, domainName)
+	s := newSinks()
+	g := guard(t, d, anyScope(), interceptors.WithLogger(s.logger))
+	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
+	testpb.RegisterTestServiceServer(srv, &backend{})
+	client := dialRaw(t, d, serve(t, srv))
+	for minute := 1; minute <= 2; minute++ {
+		for _, k := range kinds() {
+			wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), client), trat.ReasonCoverageUnchecked)
+		}
+		if n := strings.Count(s.log.String(), "TraT guard denies every call"); n != minute {
+			t.Errorf("logged %d times in minute %d", n, minute)
+		}
+		d.Advance(time.Minute)
+	}
+}
+
 // onlyContext is a stream of which nothing but the context is used.
 type onlyContext struct {
 	grpc.ServerStream
@@ -184,7 +205,7 @@ func TestACheckIsNotPassedOverInTheOtherShape(t *testing.T) {
 	d := trattest.New(t, domainName)
 	g := guard(t, d, interceptors.Rules{
 		wholeService: interceptors.Require(), unaryMethod: interceptors.Require().Check(allow), bidiStreaming: interceptors.Require().CheckMessage(allow),
-	})
+	}, interceptors.InstalledByHand())
 	srv := grpc.NewServer()
 	testpb.RegisterTestServiceServer(srv, &backend{})
 	if err := g.CheckCoverage(srv); err != nil {

@@ -42,8 +42,11 @@ type Server struct {
 	rules       Rules
 	failures    failures
 	telemetry   serverTelemetry
-	misconfig   *rate.Limiter
+	misconfig   *rate.Limiter // of the log line about a method without a rule
+	unchecked   *rate.Limiter // of the log line about coverage
 
+	// installed says that the interceptors were asked for, or are there by hand.
+	installed atomic.Bool
 	// methods is what CheckCoverage compiled: the registered methods by full name. Nil
 	// until it has passed.
 	methods atomic.Pointer[map[string]*method]
@@ -62,6 +65,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		foreign:   make(map[spiffeid.TrustDomain]bool),
 		rules:     maps.Clone(rules),
 		misconfig: rate.NewLimiter(rate.Every(time.Minute), 1),
+		unchecked: rate.NewLimiter(rate.Every(time.Minute), 1),
 	}
 	s.failures.init()
 	problems := []error{s.checkConfig()}
@@ -130,10 +134,12 @@ func checkIdentity(svids x509svid.Source, td spiffeid.TrustDomain) error {
 }
 
 // ServerOptions returns what grpc.NewServer needs for the guard: both interceptors and
-// the header list limit. It is the intended way to install it. Interceptors that
+// the header list limit. It is the intended way to install it: CheckCoverage fails
+// unless it was called, or InstalledByHand given. Interceptors that
 // belong outside the guard (see the package documentation) come before it in the
 // option list, those that belong inside after it.
 func (s *Server) ServerOptions() []grpc.ServerOption {
+	s.installed.Store(true)
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(s.Unary),
 		grpc.ChainStreamInterceptor(s.Stream),
@@ -141,7 +147,7 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// Unary is the grpc.UnaryServerInterceptor.
+// Unary is the grpc.UnaryServerInterceptor. It is part of ServerOptions.
 func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	ctx, c := s.admit(ctx, info.FullMethod)
 	if c.err == nil {
@@ -158,7 +164,7 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return resp, err
 }
 
-// Stream is the grpc.StreamServerInterceptor. The token is verified once, before the
+// Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. The token is verified once, before the
 // handler runs.
 func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, c := s.admit(stream.Context(), info.FullMethod)

@@ -150,3 +150,12 @@ func (s *Server) logMisconfigured(ctx context.Context, fullMethod string) {
 			slog.String(string(semconv.RPCMethod), fullMethod))
 	}
 }
+
+// logUnchecked reports that every call is denied, at most once a minute: what each of
+// them is refused with looks like an outage, and only this tells the way out of it.
+func (s *Server) logUnchecked(ctx context.Context) {
+	if s.unchecked.AllowN(s.clock(), 1) {
+		s.logger.LogAttrs(ctx, slog.LevelError, "TraT guard denies every call: CheckCoverage was not called, or has failed",
+			slog.String(string(semconv.ErrorType), string(trat.ReasonCoverageUnchecked)))
+	}
+}
