@@ -10,12 +10,10 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	"github.com/grpc-trat/grpc-trat/client"
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
-	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -135,19 +133,4 @@ func sleep(ctx context.Context, t time.Time) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// accepted is the outcome of a call that was not refused.
-const accepted = "accepted"
-
-// outcome is the one word for how a call ended: the reason of a refusal, here or at
-// the other end, or the gRPC code where none is told.
-func outcome(err error) string {
-	if err == nil {
-		return accepted
-	}
-	if reason, ok := interceptors.ReasonFrom(err); ok {
-		return string(reason)
-	}
-	return status.Code(err).String()
 }

@@ -11,7 +11,7 @@ import (
 // it.
 func exchangeAttacks() []attack {
 	return []attack{
-		{"exchange by a workload that may not", string(trat.ReasonIssuanceDenied), func(ctx context.Context, a *attacker) error {
+		{"exchange by a workload that may not", refusal("tratd", trat.ReasonIssuanceDenied), func(ctx context.Context, a *attacker) error {
 			details, err := orderDetails()
 			if err != nil {
 				return err
@@ -19,7 +19,7 @@ func exchangeAttacks() []attack {
 			_, err = a.exchange(ctx, a.mallory, a.accessToken, "order.create", details)
 			return err
 		}},
-		{"scope above the access token's", string(trat.ReasonScopeExceeded), func(ctx context.Context, a *attacker) error {
+		{"scope above the access token's", refusal("tratd", trat.ReasonScopeExceeded), func(ctx context.Context, a *attacker) error {
 			readOnly, err := a.user.accessToken(ctx, "orders:read")
 			if err != nil {
 				return err
@@ -31,7 +31,7 @@ func exchangeAttacks() []attack {
 			_, err = a.exchange(ctx, a.gateway, readOnly, "order.create", details)
 			return err
 		}},
-		{"a TraT as subject token, to get a longer one", string(trat.ReasonSubjectTokenInvalid), func(ctx context.Context, a *attacker) error {
+		{"a TraT as subject token, to get a longer one", refusal("tratd", trat.ReasonSubjectTokenInvalid), func(ctx context.Context, a *attacker) error {
 			details, err := orderDetails()
 			if err != nil {
 				return err
@@ -39,7 +39,7 @@ func exchangeAttacks() []attack {
 			_, err = a.exchange(ctx, a.gateway, a.stolen, "order.create", details)
 			return err
 		}},
-		{"a self-signed subject token, used twice", string(trat.ReasonSubjectTokenReplayed), func(ctx context.Context, a *attacker) error {
+		{"a self-signed subject token, used twice", refusal("tratd", trat.ReasonSubjectTokenReplayed), func(ctx context.Context, a *attacker) error {
 			tokens, err := a.client(a.scheduler, a.shop.addresses["tts"])
 			if err != nil {
 				return err

@@ -28,13 +28,13 @@ const noCertificate = trat.Reason("TLS_CERTIFICATE_REQUIRED")
 // networkAttacks are made on who is at the other end of a connection.
 func networkAttacks() []attack {
 	return []attack{
-		{"TLS without a client certificate", string(noCertificate), func(ctx context.Context, a *attacker) error {
+		{"TLS without a client certificate", refusal(ordersTLS, noCertificate), func(ctx context.Context, a *attacker) error {
 			return a.anonymous(ctx)
 		}},
-		{"token service with another workload's SVID", string(trat.ReasonDependencyUnavailable), func(ctx context.Context, a *attacker) error {
+		{"token service with another workload's SVID", refusal(tokenClient, trat.ReasonDependencyUnavailable), func(ctx context.Context, a *attacker) error {
 			return a.rogueTokenService(ctx)
 		}},
-		{"token sent to another trust domain", string(trat.ReasonEgressBlocked), func(ctx context.Context, a *attacker) error {
+		{"token sent to another trust domain", refusal(carrier, trat.ReasonEgressBlocked), func(ctx context.Context, a *attacker) error {
 			return a.egress(ctx)
 		}},
 	}

@@ -4,8 +4,8 @@
 //
 //	go run ./examples/shop/demo
 //
-// The exit status is 0 only if the order went through and every attack was refused
-// for the expected reason. Nothing is left behind, also after Ctrl-C.
+// The exit status is 0 only if the order went through and every attack was refused by
+// the expected party and for the expected reason. Nothing is left behind, also after Ctrl-C.
 package main
 
 import (
