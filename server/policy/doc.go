@@ -48,7 +48,8 @@
 // a request stays within one rule. Two rules that could both apply are an error.
 //
 // Anchors, aliases, merge keys, duplicate keys, unknown keys and further documents
-// are errors too; Parse reports all problems of a file at once.
+// are errors too; Parse reports all problems of a file at once. ParseFor also reports
+// rules that can never apply in the service that the policy is for.
 //
 // A refusal is an *trat.Error. Of a scope that no rule of the requester could ever
 // grant it says SCOPE_EXCEEDED, as of one that this subject token does not carry:

@@ -17,11 +17,18 @@ const formatVersion = "1"
 
 // Parse compiles a policy file. Its error joins a *Problem for each thing that is
 // wrong, with line, rule and key; then there is no policy.
-func Parse(text []byte) (*Policy, error) {
+func Parse(text []byte) (*Policy, error) { return parse(text, nil) }
+
+// ParseFor is Parse for the service that the policy is to decide for. What can never
+// apply there is a problem too: a requester of another trust domain, an issuer or a
+// subject token type that the service does not accept.
+func ParseFor(text []byte, service Service) (*Policy, error) { return parse(text, &service) }
+
+func parse(text []byte, service *Service) (*Policy, error) {
 	if len(text) > MaxFileSize {
 		return nil, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
 	}
-	var r reader
+	r := reader{service: service}
 	rules := r.file(text)
 	r.checkNames(rules)
 	compiled := r.compile(rules)

@@ -136,6 +136,9 @@ func (r *reader) checkRule(rule *rule, present map[string]*yaml.Node) {
 	case !unsigned && rule.impersonation:
 		r.add(present["impersonation"], "impersonation", "is only for %s", trat.TokenTypeUnsignedJSON)
 	}
+	if r.service != nil {
+		r.checkService(rule, present)
+	}
 }
 
 func (r *reader) requester(n *yaml.Node, field string) requester {

@@ -14,6 +14,7 @@ import (
 // problem and reads as the zero value, so that reading goes on.
 type reader struct {
 	problems
+	service *Service // nil: any
 }
 
 // document returns the top node of the one YAML document in text; nil after a
