@@ -33,19 +33,24 @@ var (
 	gateway     = spiffeid.RequireFromString("spiffe://shop.test/gateway")
 )
 
-const policyText = `
-version: 1
-rules:
-  - name: gateway-orders
+const policyText = selfSignedPolicy + `  - name: gateway-orders
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes: {orders:write: [order.create]}
     request_details: {required: [order_id]}
+`
+
+const selfSignedPolicy = `
+version: 1
+rules:
   - name: gateway-night
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
     grants: [stock.count]
 `
+
+// noRules goes with withoutSubjectTokens.
+const noRules = "version: 1\nrules: []\n"
 
 const configText = `
 version: 1

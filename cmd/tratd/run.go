@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-
-	"github.com/grpc-trat/grpc-trat/internal/config"
 )
 
 // usageError is a command line that cannot be carried out as written.
@@ -36,18 +34,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case *path == "":
 		return usageError{errors.New("-config is required (see tratd -help)")}
 	}
-	cfg, err := config.Load(*path)
+	cfg, decided, err := loadFiles(*path)
 	if err != nil {
 		return err
 	}
 	if *check {
-		if _, err := loadPolicy(cfg.Policy); err != nil {
-			return err
-		}
 		_, err := fmt.Fprintln(stdout, "configuration and policy are good")
 		return err
 	}
-	return serve(ctx, cfg, stderr)
+	return serve(ctx, cfg, decided, stderr)
 }
 
 // buildVersion is the module version that the Go toolchain recorded.

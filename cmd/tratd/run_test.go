@@ -36,6 +36,31 @@ func TestCommandLine(t *testing.T) {
 			status: 1,
 			stderr: []string{`line 3: rule "a": requester`, "line 4", "nam"},
 		},
+		"a policy that does not fit": {
+			args: []string{"-config", writeFiles(t, good, strings.NewReplacer(
+				"spiffe://shop.test", "spiffe://other.test", ":access_token]", ":id_token]\n    issuers: [https://login.test]", "scopes: {orders:write: [order.create]}", "grants: [order.create]",
+			).Replace(policyText)), "-check-config"},
+			status: 1,
+			stderr: []string{
+				`line 5: rule "gateway-night": requester: is not in the trust domain shop.test`,
+				`line 10: rule "gateway-orders": subject_tokens: "urn:ietf:params:oauth:token-type:id_token" is not turned on`,
+			},
+		},
+		"a policy that does not fit, at start": {
+			args:   []string{"-config", writeFiles(t, good, policyText+"    issuers: [https://login.test]\n")},
+			status: 1,
+			stderr: []string{`line 13: rule "gateway-orders": issuers: "https://login.test" is not an issuer in the configuration`},
+		},
+		"self-signed subjects that are off": {
+			args:   []string{"-config", writeFiles(t, withoutSubjectTokens(), selfSignedPolicy), "-check-config"},
+			status: 1,
+			stderr: []string{`line 6: rule "gateway-night": subject_tokens: "urn:ietf:params:oauth:token-type:self_signed" is not turned on`},
+		},
+		"both files are bad": {
+			args:   []string{"-config", writeFiles(t, good+"x: 1\n", "version: 2\nrules: []\n"), "-check-config"},
+			status: 1,
+			stderr: []string{"config: line 16: x: ", "policy: line 1: version: want 1"},
+		},
 		"bad policy at start": {
 			args:   []string{"-config", writeFiles(t, good, "rules: []")},
 			status: 1,
@@ -68,7 +93,7 @@ func TestCommandLine(t *testing.T) {
 func TestSVIDOfAnotherWorkloadIsRefused(t *testing.T) {
 	newAuthority(t, spiffeid.RequireFromString("spiffe://shop.test/somebody"))
 	var stderr bytes.Buffer
-	err := run(t.Context(), []string{"-config", writeFiles(t, withoutSubjectTokens(), policyText)}, &stderr, &stderr)
+	err := run(t.Context(), []string{"-config", writeFiles(t, withoutSubjectTokens(), noRules)}, &stderr, &stderr)
 	if err == nil || !strings.Contains(err.Error(), `this process is "spiffe://shop.test/somebody"`) {
 		t.Errorf("got %v", err)
 	}

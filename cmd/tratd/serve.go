@@ -25,9 +25,9 @@ import (
 // flushTimeout bounds the last export of telemetry.
 const flushTimeout = 5 * time.Second
 
-// serve runs the token service until ctx ends. Whatever it starts has ended when it
-// returns.
-func serve(ctx context.Context, cfg *config.Config, logs io.Writer) (err error) {
+// serve runs the token service until ctx ends, with decided as its policy. Whatever it
+// starts has ended when it returns.
+func serve(ctx context.Context, cfg *config.Config, decided *policy.Policy, logs io.Writer) (err error) {
 	format := telemetry.Text
 	if cfg.Log.JSON {
 		format = telemetry.JSON
@@ -42,10 +42,6 @@ func serve(ctx context.Context, cfg *config.Config, logs io.Writer) (err error) 
 	}
 	defer flush(ctx, providers, logger)
 
-	decided, err := loadPolicy(cfg.Policy)
-	if err != nil {
-		return err
-	}
 	subjects, err := newSubjects(cfg, logger)
 	if err != nil {
 		return err

@@ -148,7 +148,7 @@ func TestWorkloadExchangesASubjectItVouchesFor(t *testing.T) {
 	defer cancel()
 	authority := newAuthority(t, tts)
 	text := withoutSubjectTokens() + "subject_tokens: {self_signed: {replay_store: memory}}\n"
-	daemon := start(ctx, t, writeFiles(t, text, policyText))
+	daemon := start(ctx, t, writeFiles(t, text, selfSignedPolicy))
 
 	source, _ := credentialsOf(t, authority, gateway)
 	c, err := client.New(client.Config{
@@ -193,7 +193,7 @@ func TestCallersWithoutSVIDAreRefused(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	newAuthority(t, tts)
-	daemon := start(ctx, t, writeFiles(t, withoutSubjectTokens(), policyText))
+	daemon := start(ctx, t, writeFiles(t, withoutSubjectTokens(), noRules))
 	conn, err := grpc.NewClient("passthrough:///"+daemon.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

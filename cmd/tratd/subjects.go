@@ -2,13 +2,9 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"os"
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
-	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
@@ -85,18 +81,4 @@ func (s *subjects) Close() error {
 		return nil
 	}
 	return s.issuers.Close()
-}
-
-// loadPolicy reads the policy file.
-func loadPolicy(path string) (*policy.Policy, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	defer func() { _ = file.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(file, policy.MaxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	return policy.Parse(text)
 }

@@ -124,23 +124,25 @@ func (c *Config) AcceptsIDTokens() bool {
 	return slices.ContainsFunc(c.Issuers, func(i subject.IssuerConfig) bool { return i.ClientID != "" })
 }
 
-// Load reads the file at path. Paths in it are relative to its directory.
-func Load(path string) (*Config, error) {
+// Load reads the file at path. Paths in it are relative to its directory. The path of the
+// policy file is also returned, unless it is not known, where the configuration has
+// problems, so that those of the policy can be told with them.
+func Load(path string) (c *Config, policy string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, "", fmt.Errorf("config: %w", err)
 	}
 	defer func() { _ = file.Close() }() // read only
 	text, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, "", fmt.Errorf("config: %w", err)
 	}
-	c, err := Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	if !filepath.IsAbs(c.Policy) {
+	c, err = parse(text)
+	if c.Policy != "" && !filepath.IsAbs(c.Policy) {
 		c.Policy = filepath.Join(filepath.Dir(path), c.Policy)
 	}
-	return c, nil
+	if err != nil {
+		return nil, c.Policy, err
+	}
+	return c, c.Policy, nil
 }

@@ -212,25 +212,29 @@ func TestPolicyIsRelativeToTheFile(t *testing.T) {
 		}
 	}
 	write(minimal)
-	c, err := config.Load(path)
+	c, policy, err := config.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Policy != filepath.Join(dir, "policy.yaml") {
-		t.Errorf("policy %q", c.Policy)
+	if want := filepath.Join(dir, "policy.yaml"); c.Policy != want || policy != want {
+		t.Errorf("policy %q and %q", c.Policy, policy)
 	}
 	write(strings.Replace(minimal, "policy.yaml", "/etc/tratd/policy.yaml", 1))
-	if c, err = config.Load(path); err != nil || c.Policy != "/etc/tratd/policy.yaml" {
+	if c, _, err = config.Load(path); err != nil || c.Policy != "/etc/tratd/policy.yaml" {
 		t.Errorf("policy %v, %v", c, err)
 	}
-	write("x: 1")
-	if _, err = config.Load(path); err == nil {
-		t.Error("no error for a bad file")
+	write("x: 1\npolicy: p.yaml\n")
+	if c, policy, err = config.Load(path); err == nil || c != nil || policy != filepath.Join(dir, "p.yaml") {
+		t.Errorf("a bad file: %v, policy %q, %v", c, policy, err)
 	}
-	if _, err = config.Load(filepath.Join(dir, "absent.yaml")); !errors.Is(err, os.ErrNotExist) {
+	write("- x")
+	if _, policy, err = config.Load(path); err == nil || policy != "" {
+		t.Errorf("a file without keys: policy %q, %v", policy, err)
+	}
+	if _, _, err = config.Load(filepath.Join(dir, "absent.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent file: %v", err)
 	}
-	if _, err = config.Load(dir); err == nil {
+	if _, _, err = config.Load(dir); err == nil {
 		t.Error("no error for a directory")
 	}
 }

@@ -62,6 +62,15 @@ type logging struct {
 
 // Parse reads a configuration. On failure the error joins every *Problem.
 func Parse(text []byte) (*Config, error) {
+	c, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// parse is Parse that also returns, beside an error, what could be read.
+func parse(text []byte) (*Config, error) {
 	d := &decoder{lines: make(map[string]int)}
 	f := file{
 		Limits: limits{
@@ -74,13 +83,10 @@ func Parse(text []byte) (*Config, error) {
 	}
 	d.document(text, &f)
 	if d.unread { // that keys are missing is not the problem then
-		return nil, d.err()
+		return &Config{}, d.err()
 	}
 	c := (&checker{decoder: d}).config(f)
-	if err := d.err(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, d.err()
 }
 
 // checker turns what is written into what is meant.
