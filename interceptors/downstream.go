@@ -42,17 +42,31 @@ func (r relayed) Unwrap() error { return r.error }
 // in place of the status message.
 func (r relayed) GRPCStatus() *status.Status { return status.Convert(r.error) }
 
-// isForeignRefusal reports whether a handler's error says, in the words of this
-// project, that a caller was refused: by a called service, by a token service, or by
-// the own carrier. None of it is about the caller of the handler.
-func isForeignRefusal(err error) bool {
+// foreign returns what the caller gets instead of a handler's error that says, in the
+// words of this project, what became of a call that the handler made: that a called
+// service, a token service or the own carrier refused it, or could not judge it. None
+// of it is about the caller of the handler, nor about the keys and the set-up of this
+// service. It returns false for every other error, and for one that Relay marked.
+func foreign(err error) (reason trat.Reason, message string, ok bool) {
 	if errors.As(err, new(relayed)) {
-		return false
+		return "", "", false
 	}
 	st, ok := status.FromError(err) // finds wrapped ones too, as grpc-go will
-	if !ok || st.Code() != codes.Unauthenticated && st.Code() != codes.PermissionDenied {
-		return false
+	if !ok || !isOurs(st) {
+		return "", "", false
 	}
+	switch st.Code() {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return trat.ReasonDownstreamRejected, "a called service refused this one", true
+	case codes.Unavailable:
+		return trat.ReasonDependencyUnavailable, "a called service was not able to judge the call of this one", true
+	default:
+		return "", "", false
+	}
+}
+
+// isOurs reports whether st is about TraTs.
+func isOurs(st *status.Status) bool {
 	for _, detail := range st.Details() {
 		// By domain, not by word: a newer service may use a word unknown here.
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == grpcerr.Domain {
@@ -64,10 +78,10 @@ func isForeignRefusal(err error) bool {
 
 // notRelayed returns what the caller gets for a handler's error.
 func (s *settings) notRelayed(ctx context.Context, method string, err error) error {
-	if !isForeignRefusal(err) {
+	reason, message, ok := foreign(err)
+	if !ok {
 		return err
 	}
-	const reason = trat.ReasonDownstreamRejected
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetAttributes(semconv.ErrorType.String(string(reason)))
 	}
@@ -75,7 +89,7 @@ func (s *settings) notRelayed(ctx context.Context, method string, err error) err
 	if r, ok := grpcerr.ReasonFrom(err); ok {
 		inner = string(r)
 	}
-	s.logs.warn(ctx, s, "a called service refused this one",
+	s.logs.warn(ctx, s, message,
 		slog.String(string(semconv.ErrorType), string(reason)),
 		slog.String("downstream.error.type", inner),
 		slog.String(string(semconv.RPCMethod), method))

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
@@ -62,6 +65,32 @@ func TestADownstreamRefusalIsNotRelayed(t *testing.T) {
 	}
 }
 
+// Service b calls service c, which has no keys or was not set up; a must look for that
+// at c.
+func TestADownstreamOutageIsNotRelayed(t *testing.T) {
+	d := trattest.New(t, domainName)
+	serviceC := guard(t, d, anyScope())
+	srv := grpc.NewServer(append(serviceC.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
+	testpb.RegisterTestServiceServer(srv, &backend{})
+	unchecked := dialCarrier(t, d, serve(t, srv), carrier(t, d))
+	callC := func(ctx context.Context) error { return callUnary(ctx, unchecked) }
+
+	s := newSinks()
+	svc := &backend{handle: callC}
+	b := dialRaw(t, d, serveGuarded(t, d, guard(t, d, anyScope(), interceptors.WithLogger(s.logger)), svc))
+	relaying := dialRaw(t, d, serveGuarded(t, d, guard(t, d, interceptors.Rules{wholeService: interceptors.Require().RelayDownstream()}), svc))
+	marked := &backend{handle: func(ctx context.Context) error { return interceptors.Relay(callC(ctx)) }}
+	marking := dialRaw(t, d, serveGuarded(t, d, guard(t, d, anyScope()), marked))
+	for _, k := range kinds() {
+		wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), b), trat.ReasonDependencyUnavailable)
+		wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), relaying), trat.ReasonCoverageUnchecked)
+		wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), marking), trat.ReasonCoverageUnchecked)
+	}
+	if log := s.log.String(); !strings.Contains(log, "a called service was not able to judge") || !strings.Contains(log, "COVERAGE_UNCHECKED") {
+		t.Errorf("not in the log:\n%s", log)
+	}
+}
+
 // Covers ERR-16.
 func TestOtherErrorsOfHandlersPassUnchanged(t *testing.T) {
 	d := trattest.New(t, domainName)
@@ -71,7 +100,9 @@ func TestOtherErrorsOfHandlersPassUnchanged(t *testing.T) {
 		"other code":             status.Error(codes.NotFound, "no such order"),
 		"no status":              errors.New("broken"),
 		"other domain's details": withInfo(t, codes.PermissionDenied, "shop.example"),
-		"not a refusal":          withInfo(t, codes.Unavailable, "trat.v1"),
+		"not a refusal":          withInfo(t, codes.ResourceExhausted, "trat.v1"),
+		"own outage":             status.Error(codes.Unavailable, "the database is away"),
+		"other domain's outage":  withInfo(t, codes.Unavailable, "shop.example"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			svc := &backend{handle: func(context.Context) error { return handlerErr }}

@@ -299,6 +299,7 @@ var codeOf = map[trat.Reason]codes.Code{
 	trat.ReasonKeysUnavailable:        codes.Unavailable,
 	trat.ReasonPolicyUnavailable:      codes.Unavailable,
 	trat.ReasonCoverageUnchecked:      codes.Unavailable,
+	trat.ReasonDependencyUnavailable:  codes.Unavailable,
 	trat.ReasonRateLimited:            codes.ResourceExhausted,
 	trat.ReasonMetadataTooLarge:       codes.ResourceExhausted,
 	trat.ReasonClientMetadataConflict: codes.Internal,

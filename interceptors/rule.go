@@ -90,10 +90,12 @@ func (r Rule) CheckMessage(f CheckFunc) Rule {
 	return r
 }
 
-// RelayDownstream lets the handler return a called service's refusal of the token or
-// the chain as its own. Without it such an answer becomes INTERNAL with
-// DOWNSTREAM_REJECTED: the caller must not take the refusal of this service for a
-// refusal of itself. Relay does the same for one error.
+// RelayDownstream lets the handler return what a called service said about the token
+// or the chain as its own. Without it a refusal becomes INTERNAL with
+// DOWNSTREAM_REJECTED, for the caller must not take the refusal of this service for a
+// refusal of itself; and UNAVAILABLE for want of keys, policy or a coverage check
+// becomes UNAVAILABLE with DEPENDENCY_UNAVAILABLE, for it is not this service that
+// lacks them. Relay does the same for one error.
 func (r Rule) RelayDownstream() Rule {
 	r.relay = true
 	return r
