@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -30,23 +31,35 @@ func requestContext(ctx context.Context) map[string]any {
 	return environment
 }
 
-// forOutsiders turns an error from behind the edge into one that a user may see: a
-// code and a constant sentence. Names, identities and reasons of the inside go to
-// the log only.
-func forOutsiders(ctx context.Context, err error) error {
-	reason, _ := trat.ReasonOf(err)
-	slog.WarnContext(ctx, "transaction refused", "reason", reason, "error", err)
-	switch reason {
+// exchangeFailed turns an error of the token exchange into one that a user may see: a
+// code and a constant sentence. Names, identities and reasons of the inside go to the
+// log only. What the token service says about the access token is about the user's.
+func exchangeFailed(ctx context.Context, err error) error {
+	switch logFailure(ctx, "no transaction was started", err) {
 	case trat.ReasonSubjectTokenInvalid, trat.ReasonSubjectTokenExpired:
 		return status.Error(codes.Unauthenticated, "the access token is not accepted")
 	case trat.ReasonScopeExceeded, trat.ReasonSubjectScopeUnknown:
 		return status.Error(codes.PermissionDenied, "the access token does not permit this")
 	default:
-		return forOutsidersByCode(status.Code(err))
+		return byCode(status.Code(err))
 	}
 }
 
-func forOutsidersByCode(code codes.Code) error {
+// orderFailed does the same for an error of the services behind. Whatever those say
+// about a token, or about their own exchanges, is not about the user's access token.
+func orderFailed(ctx context.Context, err error) error {
+	logFailure(ctx, "the order was not placed", err)
+	return byCode(status.Code(err))
+}
+
+// logFailure logs err with its reason, wherever that was found, and returns the reason.
+func logFailure(ctx context.Context, message string, err error) trat.Reason {
+	reason, _ := interceptors.ReasonFrom(err)
+	slog.WarnContext(ctx, message, "reason", reason, "error", err)
+	return reason
+}
+
+func byCode(code codes.Code) error {
 	switch code {
 	case codes.InvalidArgument, codes.NotFound:
 		return status.Error(code, "the order cannot be placed as requested")

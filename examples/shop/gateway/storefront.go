@@ -34,13 +34,13 @@ func (s *storefront) PlaceOrder(ctx context.Context, req *shopv1.PlaceOrderReque
 	}
 	token, err := s.begin(ctx, accessToken, req)
 	if err != nil {
-		return nil, forOutsiders(ctx, err)
+		return nil, exchangeFailed(ctx, err)
 	}
 	// From here on, every call made with ctx belongs to the transaction.
 	ctx = trat.NewContext(ctx, token)
 	resp, err := s.place(ctx, req)
 	if err != nil {
-		return nil, forOutsiders(ctx, err)
+		return nil, orderFailed(ctx, err)
 	}
 	slog.InfoContext(ctx, "order placed", "order_id", resp.GetOrderId(), "token", token)
 	return resp, nil
