@@ -101,7 +101,7 @@ var refusals = map[string]refusal{
 	"request_context is no JSON":     one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `{` }, "request_context", "PARAMETER_INVALID"),
 	"request_details is null":        one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `null` }, "request_details", "PARAMETER_INVALID"),
 	"request_details says it twice":  one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"order_id":1,"order_id":2}` }, "request_details", "PARAMETER_INVALID"),
-	"a required detail is missing":   one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"note":"x"}` }, "request_details", "PARAMETER_MISSING"),
+	"a required detail is missing":   one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"note":"x"}` }, "request_details.order_id", "PARAMETER_MISSING"),
 	"request_details holds a JWT":    one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"order_id":"` + subjectToken + `"}` }, "request_details", "PARAMETER_INVALID"),
 	"request_context holds the same": one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `{"ip":"` + subjectToken + `"}` }, "request_context", "PARAMETER_INVALID"),
 

@@ -1,6 +1,7 @@
 package grpcerr
 
 import (
+	"regexp"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -15,8 +16,17 @@ import (
 // name inside a subject token is no parameter of the request and is not told.
 var parameters = (*tratv1.ExchangeRequest)(nil).ProtoReflect().Descriptor().Fields()
 
+// fieldRequestDetails is the parameter whose keys the policy names.
+const fieldRequestDetails = "request_details"
+
+// detailKey is a key that may be told: a word, and nothing that reads as anything else.
+var detailKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// maxViolations bounds the size of a status.
+const maxViolations = 32
+
 // fieldViolations names the parameters that err's tree blames, in the order of the
-// tree, each once. There are no more of them than ExchangeRequest has fields.
+// tree, each once, and no more than maxViolations.
 func fieldViolations(err error) []*errdetails.BadRequest_FieldViolation {
 	var violations []*errdetails.BadRequest_FieldViolation
 	seen := make(map[string]bool)
@@ -25,11 +35,11 @@ func fieldViolations(err error) []*errdetails.BadRequest_FieldViolation {
 		if !ok || entry.code != codes.InvalidArgument {
 			return
 		}
-		name := parameter(e.Field)
+		name := told(e)
 		if name == "" {
 			name = entry.parameter
 		}
-		if name == "" || seen[name] {
+		if name == "" || seen[name] || len(violations) == maxViolations {
 			return
 		}
 		seen[name] = true
@@ -40,6 +50,21 @@ func fieldViolations(err error) []*errdetails.BadRequest_FieldViolation {
 		})
 	})
 	return violations
+}
+
+// told returns the name that e may carry to the peer, "" for none. That is a parameter,
+// or a key of request_details that is missing: such a name is not the caller's, which
+// did not send it, but that of the policy, which requires it. A key that is there may
+// be anything and is not repeated.
+func told(e *trat.Error) string {
+	name := parameter(e.Field)
+	if name != fieldRequestDetails || e.Reason != trat.ReasonParameterMissing {
+		return name
+	}
+	if _, key, ok := strings.Cut(e.Field, "."); ok && detailKey.MatchString(key) {
+		return e.Field
+	}
+	return name
 }
 
 // parameter returns the request parameter that field names, itself or by a path

@@ -2,7 +2,7 @@
 //
 // A peer learns the code, one constant sentence per reason, google.rpc.ErrorInfo
 // (domain "trat.v1", the reason), for a bad request google.rpc.BadRequest with the
-// names of the parameters at fault, and google.rpc.RetryInfo where waiting helps.
+// names of the parameters at fault and of the required keys that are missing, and google.rpc.RetryInfo where waiting helps.
 // Everything else that an error holds, its cause and the claim it concerns, is lost
 // at this boundary on purpose: it belongs into the log of the process that made it.
 //

@@ -75,6 +75,33 @@ func TestFieldViolationsNameEveryParameterAtFault(t *testing.T) {
 			reason: trat.ReasonParameterInvalid,
 			want:   []violation{{"request_details", "PARAMETER_INVALID"}},
 		},
+		"missing keys that policy requires": {
+			err: errors.Join(
+				trat.Errorf(trat.ReasonParameterMissing, "request_details.sku", "secret"),
+				trat.Errorf(trat.ReasonParameterMissing, "request_details.order-id_2", "secret"),
+				trat.Errorf(trat.ReasonParameterMissing, "request_details.sku", "secret"),
+			),
+			reason: trat.ReasonParameterMissing,
+			want: []violation{
+				{"request_details.sku", "PARAMETER_MISSING"},
+				{"request_details.order-id_2", "PARAMETER_MISSING"},
+			},
+		},
+		"missing keys that are no words name their parameter only": {
+			err: errors.Join(
+				trat.Errorf(trat.ReasonParameterMissing, "request_details.a secret", ""),
+				trat.Errorf(trat.ReasonParameterMissing, "request_details."+strings.Repeat("secret", 11), ""),
+				trat.Errorf(trat.ReasonParameterMissing, "request_details.secret.x", ""),
+				trat.Errorf(trat.ReasonParameterMissing, "request_details.", ""),
+			),
+			reason: trat.ReasonParameterMissing,
+			want:   []violation{{"request_details", "PARAMETER_MISSING"}},
+		},
+		"a path below another parameter": {
+			err:    trat.Errorf(trat.ReasonParameterMissing, "request_context.secret", ""),
+			reason: trat.ReasonParameterMissing,
+			want:   []violation{{"request_context", "PARAMETER_MISSING"}},
+		},
 		"by the nature of the reason": {
 			err:    trat.Errorf(trat.ReasonScopeMalformed, "", "secret"),
 			reason: trat.ReasonScopeMalformed,
@@ -125,6 +152,18 @@ func TestFieldViolationsNameEveryParameterAtFault(t *testing.T) {
 				t.Errorf("a cause or a foreign name is in the status: %v", st.Proto())
 			}
 		})
+	}
+}
+
+func TestTheNumberOfFieldViolationsIsBounded(t *testing.T) {
+	var missing []error
+	for i := range 100 {
+		missing = append(missing, trat.Errorf(trat.ReasonParameterMissing, fmt.Sprintf("request_details.k%d", i), ""))
+	}
+	for _, d := range grpcerr.Status(errors.Join(missing...)).Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok && len(bad.GetFieldViolations()) != 32 {
+			t.Errorf("%d violations, want 32", len(bad.GetFieldViolations()))
+		}
 	}
 }
 

@@ -80,8 +80,8 @@ func (p *Policy) MayPresent(requester spiffeid.ID, subjectTokenType string) erro
 //     has no grants (draft section 13.14).
 //   - SCOPE_EXCEEDED: the wanted scope is empty, is beyond what the subject token
 //     carries (draft section 13.6), or spans two rules.
-//   - PARAMETER_MISSING: a required key of request_details is absent; Field is
-//     "request_details." and the key.
+//   - PARAMETER_MISSING: required keys of request_details are absent. There is one
+//     error for each, joined; Field is "request_details." and the key.
 //
 // The cost does not depend on the number of rules for other requesters.
 func (p *Policy) Decide(r Request) (Grant, error) {

@@ -183,6 +183,28 @@ func TestWhatNoRuleGrantsIsRefused(t *testing.T) {
 	}
 }
 
+func TestAllMissingDetailsAreNamedAtOnce(t *testing.T) {
+	p := parse(t, `
+version: 1
+rules:
+  - name: r
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:id_token]
+    grants: [order.create]
+    request_details: {required: [sku, quantity, order_id], optional: [note]}
+`)
+	_, err := p.Decide(policy.Request{
+		Requester: gateway, SubjectTokenType: idToken, Scope: scope(t, "order.create"),
+		Details: object(t, `{"quantity": 1, "order_id": null}`),
+	})
+	want := `PARAMETER_MISSING: request_details.sku: rule "r" requires it
+PARAMETER_MISSING: request_details.order_id: rule "r" requires it`
+	if err == nil || err.Error() != want {
+		t.Errorf("Decide = %v, want %s", err, want)
+	}
+	wantError(t, err, trat.ReasonParameterMissing, "request_details.sku")
+}
+
 // Covers TTS-31.
 func TestASubjectTokenWithoutScopeHasOnlyWhatIsGrantedByName(t *testing.T) {
 	const both = `

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -112,10 +113,14 @@ func (r *rule) mapped(external []string) set {
 func (r *rule) transactionContext(details trat.Object) (trat.Object, error) {
 	members := make(map[string]any, len(r.requiredDetails)+len(r.optionalDetails))
 	copyMembers(members, details, r.requiredDetails)
+	var missing []error
 	for _, key := range r.requiredDetails {
 		if value, ok := details.Raw(key); !ok || value == "null" {
-			return trat.Object{}, trat.Errorf(trat.ReasonParameterMissing, "request_details."+key, "rule %q requires it", r.name)
+			missing = append(missing, trat.Errorf(trat.ReasonParameterMissing, "request_details."+key, "rule %q requires it", r.name))
 		}
+	}
+	if err := errors.Join(missing...); err != nil {
+		return trat.Object{}, err
 	}
 	copyMembers(members, details, r.optionalDetails)
 	return object(members)
