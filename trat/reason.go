@@ -4,9 +4,10 @@ package trat
 //
 //	errors.Is(err, trat.ReasonTxnTokenExpired)
 //
-// works on every error of this module. The same word is the Reason enum of
-// trat.v1 (without its REASON_ prefix), google.rpc.ErrorInfo.reason, a span's
-// error.type and a metric label.
+// works on every error of the packages trat and client. What a guard or a carrier
+// makes of a call is a gRPC status: interceptors.ReasonFrom finds the Reason of either
+// kind. The same word is the Reason enum of trat.v1 (without its REASON_ prefix),
+// google.rpc.ErrorInfo.reason, a span's error.type and a metric label.
 type Reason string
 
 // Error returns the word itself.

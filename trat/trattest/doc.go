@@ -13,6 +13,12 @@
 // connections are real TLS, and what a service trusts is still what it is configured
 // with: give it the Domain's Verifier, issuer and sources.
 //
+// A guard or a carrier under test needs interceptors.WithClock(d.Now) beside the
+// Verifier, as soon as the test moves the clock with SetTime or Advance: by their own
+// clock, which is time.Now, they judge peers' certificates and what is left of a
+// token's lifetime. Package client has client.WithClock for the same. The example
+// "GuardedServer" is a whole server under test.
+//
 // Every way in which a token can be bad is a [Flaw], with the reason that a verifier
 // must give for it; run a service against all of them:
 //
