@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"time"
@@ -17,6 +18,9 @@ import (
 // Record is one decision of Exchange. It holds no token and no subject, so that it may
 // be kept. What was not known when the decision fell is empty.
 type Record struct {
+	// DecisionID is random and names this decision. The log line that has the cause of a
+	// refusal has it too.
+	DecisionID string
 	// Time is when the request was taken up.
 	Time time.Time
 	// Reason is why nothing was issued; empty when a token was. Words beyond trat's
@@ -87,6 +91,7 @@ func (l *LogAuditor) Record(ctx context.Context, r Record) error {
 			record.AddAttrs(slog.String(key, value))
 		}
 	}
+	text(decisionID, r.DecisionID)
 	text(string(semconv.ErrorType), string(r.Reason))
 	text(string(semconv.TokenReqWL), r.Requester)
 	text(string(semconv.TokenSubjectTokenType), r.SubjectTokenType)
@@ -106,6 +111,17 @@ func (l *LogAuditor) Record(ctx context.Context, r Record) error {
 		)
 	}
 	return l.handler.Handle(ctx, record)
+}
+
+// decisionID is the key of Record.DecisionID in logs.
+const decisionID = "txn_token.decision_id"
+
+// newDecisionID returns 64 random bits, in hexadecimal: no part of it looks like a token
+// to a log that redacts those.
+func newDecisionID() string {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails: it ends the process instead
+	return hex.EncodeToString(id[:])
 }
 
 // pseudonymizer replaces subjects by a keyed hash, the same for the life of the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,8 +30,8 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 		t.Fatalf("%d records, want 1", len(list))
 	}
 	got := list[0]
-	pseudonym := got.SubjectPseudonym
-	got.SubjectPseudonym = ""
+	pseudonym, id := got.SubjectPseudonym, got.DecisionID
+	got.SubjectPseudonym, got.DecisionID = "", ""
 	want := server.Record{
 		Time:             f.clock.Now(),
 		Requester:        "spiffe://shop.test/gateway",
@@ -55,8 +56,12 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 	if _, err := f.server.Exchange(ctx, goodRequest()); err != nil {
 		t.Fatal(err)
 	}
-	if again := f.records.take()[0].SubjectPseudonym; again != pseudonym {
-		t.Errorf("pseudonym %q, before %q", again, pseudonym)
+	again := f.records.take()[0]
+	if again.SubjectPseudonym != pseudonym {
+		t.Errorf("pseudonym %q, before %q", again.SubjectPseudonym, pseudonym)
+	}
+	if len(id) != 16 || again.DecisionID == id {
+		t.Errorf("decisions %q and %q, want two ids", id, again.DecisionID)
 	}
 	other := newFixture(t)
 	if _, err := other.server.Exchange(other.as(t, gateway), goodRequest()); err != nil {
@@ -86,6 +91,36 @@ func TestFailingAuditorIsCountedAndTheRequestServed(t *testing.T) {
 				t.Error("the log does not say so")
 			}
 		})
+	}
+}
+
+// Covers TTS-42.
+func TestCauseAndRecordOfARefusalHaveOneID(t *testing.T) {
+	var audit buffer
+	f := newFixture(t, func(c *server.Config) {
+		c.Auditor = server.NewLogAuditor(slog.New(slog.NewJSONHandler(&audit, nil)))
+	})
+	request := goodRequest()
+	request.Scope, request.RequestId = "order.delete", ""
+	for range 2 { // equal requests, and yet two decisions
+		_, err := f.server.Exchange(f.as(t, gateway), request)
+		wantReason(t, err, trat.ReasonScopeExceeded)
+	}
+	ids := func(text string) (found []string) {
+		for line := range strings.Lines(text) {
+			var record struct {
+				ID string `json:"txn_token.decision_id"`
+			}
+			if err := json.Unmarshal([]byte(line), &record); err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, record.ID)
+		}
+		return found
+	}
+	causes, decisions := ids(f.logs.String()), ids(audit.String())
+	if diff := cmp.Diff(decisions, causes); diff != "" || len(causes) != 2 || causes[0] == "" || causes[0] == causes[1] {
+		t.Errorf("a refusal is one record and one cause with its id; records %q, causes %q", decisions, causes)
 	}
 }
 
@@ -141,12 +176,12 @@ func TestLogAuditorWritesOneLine(t *testing.T) {
 		},
 		"refused": {
 			record: server.Record{
-				Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Requester: "spiffe://shop.test/gateway",
+				DecisionID: "0123456789abcdef", Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Requester: "spiffe://shop.test/gateway",
 				Reason: trat.ReasonIssuanceDenied, PolicyVersion: "v",
 			},
 			want: map[string]any{
 				"time": "2026-11-22T12:00:00Z", "level": "WARN", "msg": "Transaction Token refused",
-				"event.name": "txn_token.issuance.denied", "error.type": "ISSUANCE_DENIED",
+				"event.name": "txn_token.issuance.denied", "txn_token.decision_id": "0123456789abcdef", "error.type": "ISSUANCE_DENIED",
 				"txn_token.req_wl": "spiffe://shop.test/gateway", "txn_token.policy_version": "v",
 			},
 		},

@@ -25,11 +25,13 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
 	record := s.record(a, outcome)
 	if err := s.audit(ctx, record); err != nil {
 		s.telemetry.auditFailed(ctx)
-		s.logger.LogAttrs(ctx, slog.LevelError, "audit record not written", slog.Any("error", err))
+		s.logger.LogAttrs(ctx, slog.LevelError, "audit record not written",
+			slog.String(decisionID, record.DecisionID), slog.Any("error", err))
 	}
 	s.telemetry.concluded(ctx, a, outcome, s.clock())
 	if err != nil {
 		s.logger.LogAttrs(ctx, outcome.level(), "exchange refused",
+			slog.String(decisionID, record.DecisionID),
 			slog.String(string(semconv.ErrorType), string(outcome.reason)),
 			slog.String(string(semconv.TokenReqWL), record.Requester),
 			slog.String(string(semconv.TokenRequestID), record.RequestID),
@@ -58,7 +60,7 @@ func (s *Server) audit(ctx context.Context, r Record) (err error) {
 // record takes from the attempt what may be kept. The request's own text is not: a
 // caller may have put its token into the wrong parameter.
 func (s *Server) record(a *attempt, o outcome) Record {
-	r := Record{Time: a.started, Reason: o.reason, RequestID: a.request.id}
+	r := Record{DecisionID: a.decision, Time: a.started, Reason: o.reason, RequestID: a.request.id}
 	if !a.requester.ID.IsZero() {
 		r.Requester = a.requester.ID.String()
 	}

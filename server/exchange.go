@@ -25,6 +25,7 @@ const tokenTypeNotApplicable = "N_A"
 // attempt is one Exchange on its way: what the steps have found out so far. The audit
 // record and the telemetry are made of it, however far it came.
 type attempt struct {
+	decision  string // its id
 	started   time.Time
 	requester spiffecreds.Peer
 	supported bool // request.subjectTokenType is one that is served
@@ -41,7 +42,7 @@ type attempt struct {
 // gRPC statuses made by internal/grpcerr. It identifies the caller by ctx alone, so
 // that every front end has to bring a peer that package spiffecreds verified.
 func (s *Server) Exchange(ctx context.Context, req *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
-	a := &attempt{started: s.clock()}
+	a := &attempt{decision: newDecisionID(), started: s.clock()}
 	response, err := s.decide(ctx, req, a)
 	s.conclude(ctx, a, err)
 	if err != nil {
