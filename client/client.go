@@ -66,7 +66,7 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 	keys := newKeySet(cfg.Issuer, o.clock)
 	verifier, err := trat.NewVerifier(cfg.TrustDomain.Name(), cfg.Issuer, keys,
 		append([]trat.VerifierOption{trat.WithClock(o.clock)}, o.verifier...)...)
-	if err := errors.Join(append(problems, err)...); err != nil {
+	if err := errors.Join(append(problems, cfg.verifierProblems(err)...)...); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	transport, err := newTransport(cfg, o.clock)

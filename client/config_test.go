@@ -101,8 +101,19 @@ func TestNewRefusesIssuerThatIsNoHTTPSURL(t *testing.T) {
 		cfg := goodConfig(t)
 		cfg.Issuer = issuer
 		_, err := client.New(cfg)
-		if diff := cmp.Diff([]string{"PARAMETER_INVALID issuer"}, problems(err)); diff != "" {
+		if diff := cmp.Diff([]string{"PARAMETER_INVALID Config.Issuer"}, problems(err)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", issuer, diff)
+		}
+	}
+}
+
+func TestNewRefusesTargetThatIsAWebURL(t *testing.T) {
+	for _, target := range []string{"https://tts.shop.test:8443", "http://tts", "HTTPS://tts"} {
+		cfg := goodConfig(t)
+		cfg.Target = target
+		_, err := client.New(cfg)
+		if diff := cmp.Diff([]string{"PARAMETER_INVALID Config.Target"}, problems(err)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", target, diff)
 		}
 	}
 }
@@ -125,11 +136,11 @@ func TestNewReportsEveryProblemAtOnce(t *testing.T) {
 		"PARAMETER_INVALID WithTracerProvider",
 		"PARAMETER_INVALID WithDialOptions",
 		"PARAMETER_MISSING Config.Target",
+		"PARAMETER_MISSING Config.Issuer",
+		"PARAMETER_MISSING Config.TrustDomain",
 		"PARAMETER_MISSING Config.ServerID",
 		"PARAMETER_MISSING Config.SVIDs",
 		"PARAMETER_MISSING Config.Bundles",
-		"PARAMETER_INVALID trustDomain",
-		"PARAMETER_INVALID issuer",
 		"PARAMETER_INVALID WithLeeway",
 	}
 	if diff := cmp.Diff(want, problems(err)); diff != "" {

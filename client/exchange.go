@@ -20,6 +20,10 @@ const (
 	// notAccessToken is the token_type of a TraT (draft section 11.4).
 	notAccessToken = "N_A"
 
+	// issuedToken is what errors call the answer's access_token (RFC 8693), lest it be
+	// taken for an access token that was sent as the subject token.
+	issuedToken = "issued token"
+
 	// maxKeyWait is how long an answer may wait for a key that the watch has not
 	// brought yet. A new key is published two seconds before it signs.
 	maxKeyWait = 5 * time.Second
@@ -35,7 +39,7 @@ type Request struct {
 	// SubjectTokenType says what SubjectToken is. Required.
 	SubjectTokenType SubjectTokenType
 	// Scope is the purpose of the transaction: space-separated, case-sensitive
-	// scope tokens. Required. The token service may grant less.
+	// scope tokens. Required. The token service grants it as asked or refuses.
 	Scope string
 	// Context is the environment of the request: the caller's address, how the user
 	// authenticated. The token service decides what of it becomes rctx. Optional.
@@ -162,7 +166,7 @@ func (c *Client) accept(ctx context.Context, answer *tratv1.ExchangeResponse, as
 	case answer.GetTokenType() != notAccessToken:
 		return nil, answerError("token_type", errors.New("not N_A"))
 	case answer.GetAccessToken() == "":
-		return nil, answerError("access_token", errors.New("empty"))
+		return nil, answerError(issuedToken, errors.New("empty"))
 	}
 	token, err := c.verify(ctx, answer.GetAccessToken())
 	if err != nil {
@@ -195,7 +199,7 @@ func (c *Client) verify(ctx context.Context, raw string) (*trat.Token, error) {
 			return token, nil
 		}
 		if !errors.Is(err, errNoKey) && !errors.Is(err, trat.ReasonKeysUnavailable) {
-			return nil, answerError("access_token", err)
+			return nil, answerError(issuedToken, err)
 		}
 		missing := &trat.Error{Reason: trat.ReasonKeysUnavailable, Err: c.watcher.explain(err)}
 		select {

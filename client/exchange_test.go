@@ -223,12 +223,12 @@ func TestExchangeRefusesAnswersThatWereNotAskedFor(t *testing.T) {
 		"another type":      {func(r *tratv1.ExchangeResponse) { r.IssuedTokenType = string(client.AccessToken) }, "issued_token_type", ""},
 		"bearer token":      {func(r *tratv1.ExchangeResponse) { r.TokenType = "Bearer" }, "token_type", ""},
 		"lower case n_a":    {func(r *tratv1.ExchangeResponse) { r.TokenType = "n_a" }, "token_type", ""},
-		"no token":          {func(r *tratv1.ExchangeResponse) { r.AccessToken = "" }, "access_token", ""},
-		"the subject token": {func(r *tratv1.ExchangeResponse) { r.AccessToken = secret }, "access_token", trat.ReasonTxnTokenMalformed},
-		"forged":            {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.Forged) }, "access_token", trat.ReasonTxnTokenInvalid},
-		"expired":           {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.Expired) }, "access_token", trat.ReasonTxnTokenExpired},
-		"another issuer":    {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.WrongIssuer) }, "access_token", trat.ReasonTxnTokenInvalid},
-		"another audience":  {func(r *tratv1.ExchangeResponse) { r.AccessToken = other.Raw() }, "access_token", trat.ReasonTxnTokenAudience},
+		"no token":          {func(r *tratv1.ExchangeResponse) { r.AccessToken = "" }, "issued token", ""},
+		"the subject token": {func(r *tratv1.ExchangeResponse) { r.AccessToken = secret }, "issued token", trat.ReasonTxnTokenMalformed},
+		"forged":            {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.Forged) }, "issued token", trat.ReasonTxnTokenInvalid},
+		"expired":           {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.Expired) }, "issued token", trat.ReasonTxnTokenExpired},
+		"another issuer":    {func(r *tratv1.ExchangeResponse) { r.AccessToken = d.Broken(trattest.WrongIssuer) }, "issued token", trat.ReasonTxnTokenInvalid},
+		"another audience":  {func(r *tratv1.ExchangeResponse) { r.AccessToken = other.Raw() }, "issued token", trat.ReasonTxnTokenAudience},
 		"more scope": {func(r *tratv1.ExchangeResponse) {
 			r.AccessToken, r.Scope = d.Raw(trattest.Scope("order.create admin")), "order.create admin"
 		}, "scope", ""},

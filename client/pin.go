@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc/codes"
@@ -18,6 +19,16 @@ import (
 type pin struct {
 	server spiffeid.ID
 	clock  trat.Clock
+}
+
+// pinned accepts want alone. Its error names want: spiffecreds names who came instead.
+func pinned(want spiffeid.ID) spiffeid.Matcher {
+	return func(actual spiffeid.ID) error {
+		if actual != want {
+			return fmt.Errorf("want %s", want)
+		}
+		return nil
+	}
 }
 
 // GetRequestMetadata adds nothing to a call and fails it for a wrong server. The

@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +82,18 @@ func TestNothingIsSentToAServerThatIsNotThePinnedOne(t *testing.T) {
 				t.Error("ready with the keys of a stranger")
 			}
 		})
+	}
+}
+
+func TestAWrongServerIsNamedBesideTheWantedOne(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	f := startTTSAs(t, d, d.ServerCredentials("evil", d.Members()))
+	c, _ := f.connect(t)
+	_, err := c.Exchange(timeout(t), request())
+	for _, id := range []string{"spiffe://shop.test/evil", "want spiffe://shop.test/tts"} {
+		if n := strings.Count(fmt.Sprint(err), id); n != 1 {
+			t.Errorf("%q is there %d times: %v", id, n, err)
+		}
 	}
 }
 

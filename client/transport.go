@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"google.golang.org/grpc/credentials"
 
@@ -42,7 +41,7 @@ type transport struct {
 
 func newTransport(cfg Config, clock trat.Clock) (*transport, error) {
 	own := &presented{Source: cfg.SVIDs}
-	creds, err := spiffecreds.NewClient(own, cfg.Bundles, spiffeid.MatchID(cfg.ServerID), spiffecreds.WithClock(clock))
+	creds, err := spiffecreds.NewClient(own, cfg.Bundles, pinned(cfg.ServerID), spiffecreds.WithClock(clock))
 	if err != nil {
 		return nil, err
 	}
