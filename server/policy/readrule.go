@@ -148,7 +148,10 @@ func (r *reader) requester(n *yaml.Node, field string) requester {
 	}
 	matches, err := spiffecreds.MatchPattern(pattern)
 	if err != nil {
-		r.add(n, field, "%v", err)
+		if cause := errors.Unwrap(err); cause != nil { // without the name of a Go package
+			err = cause
+		}
+		r.add(n, field, "want a SPIFFE ID such as spiffe://shop.test/gateway, not %q: %v", pattern, err)
 		return requester{}
 	}
 	return requester{segments: segments(pattern), matches: matches}
@@ -202,11 +205,11 @@ func (r *reader) details(rule *rule, n *yaml.Node, field string) {
 }
 
 func (r *reader) lifetime(n *yaml.Node, field string) time.Duration {
-	text := r.text(n, field)
-	if text == "" {
+	if n.ShortTag() != "!!str" {
+		r.add(n, field, "want a duration such as 15s, not %s", kind(n))
 		return trat.DefaultLifetime
 	}
-	lifetime, err := time.ParseDuration(text)
+	lifetime, err := time.ParseDuration(n.Value)
 	switch {
 	case err != nil:
 		r.add(n, field, "want a duration such as 15s")

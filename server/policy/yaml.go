@@ -93,6 +93,9 @@ func (r *reader) sequence(n *yaml.Node, field string) []*yaml.Node {
 // text returns the text n, which may not be empty.
 func (r *reader) text(n *yaml.Node, field string) string {
 	switch {
+	case isNumber(n):
+		r.add(n, field, "want text, not a number (quote it to make it text)")
+		return ""
 	case n.ShortTag() != "!!str":
 		r.add(n, field, "want text, not %s", kind(n))
 		return ""
@@ -139,6 +142,8 @@ func (r *reader) boolean(n *yaml.Node, field string) bool {
 	return value
 }
 
+func isNumber(n *yaml.Node) bool { return n.ShortTag() == "!!int" || n.ShortTag() == "!!float" }
+
 // kind names what n is, in words for the writer of the file.
 func kind(n *yaml.Node) string {
 	switch n.Kind {
@@ -160,7 +165,7 @@ func scalarKind(tag string) string {
 	case "!!bool":
 		return "true or false"
 	case "!!int", "!!float":
-		return "a number (quote it to make it text)"
+		return "a number"
 	default:
 		return "a " + strings.TrimPrefix(tag, "!!")
 	}
