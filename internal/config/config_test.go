@@ -110,7 +110,7 @@ func TestEveryProblemNamesLineAndKey(t *testing.T) {
 			"issuer: is required", "spiffe_id: is required",
 		}},
 		"unknown and repeated keys": {minimal + "listener: x\nlog: {levl: info}\nlisten: x:1\n", []string{
-			"line 8: listener: no such key", "line 9: log.levl: no such key", "line 10: listen: is there twice",
+			"line 8: listener: unknown key", "line 9: log.levl: unknown key", "line 10: listen: is there twice",
 		}},
 		"wrong types": {strings.Replace(minimal, "listen: 127.0.0.1:0", "listen: 8443", 1) + `
 subject_tokens: {issuers: {}, unsigned_json: "yes"}
@@ -124,7 +124,6 @@ log:
 			"line 10: limits.max_watchers: want a whole number, not a number",
 			"line 10: limits.shutdown_timeout: want a duration such as 30s, not a number",
 			"line 11: log: want keys and values, not nothing",
-			"line 9: subject_tokens.issuers: is empty",
 		}},
 		"values out of range": {minimal + `
 limits: {max_connections: 0, max_streams: 0, max_watchers: 1e3, shutdown_timeout: 2 h}
@@ -156,7 +155,7 @@ policy: ""
 		"ID without path": {strings.Replace(minimal, "/tts\n", "\n", 1), []string{"line 6: spiffe_id: has no path"}},
 		"ID of another":   {strings.Replace(minimal, "//shop.test/tts\n", "//other.test/tts\n", 1), []string{"line 6: spiffe_id: is not in trust_domain"}},
 		"anchors":         {minimal + "log: &l {level: info}\n", []string{"line 8: log: anchors and aliases are not allowed"}},
-		"no replay store": {minimal + "subject_tokens: {self_signed: {}}", []string{"subject_tokens.self_signed.replay_store: is required"}},
+		"no replay store": {minimal + "subject_tokens: {self_signed: {}}", []string{"line 8: subject_tokens.self_signed.replay_store: is required"}},
 		"no such store":   {minimal + "subject_tokens: {self_signed: {replay_store: redis, replay_limit: 0}}", []string{"line 8: subject_tokens.self_signed.replay_store: want memory, the only one there is", "line 8: subject_tokens.self_signed.replay_limit: want 1 to 10000000"}},
 		"written, but none": {minimal + `
 subject_tokens:
@@ -179,10 +178,38 @@ subject_tokens:
       algorithms: [none]
       skew: 2h
 `, []string{
-			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Issuer: is not https`,
-			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Prefix: want 1 to 32 of a-z, 0-9 and '-'`,
-			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Algorithms: "none" is not one of [ES256 EdDSA PS256 RS256]`,
-			`line 11: subject_tokens.issuers: subject: issuer "http://login.test": Skew: want 0 to 1m0s`,
+			`line 11: subject_tokens.issuers[0].issuer: is not https`,
+			`line 12: subject_tokens.issuers[0].prefix: want 1 to 32 of a-z, 0-9 and '-'`,
+			`line 14: subject_tokens.issuers[0].algorithms: "none" is not one of [ES256 EdDSA PS256 RS256]`,
+			`line 15: subject_tokens.issuers[0].skew: want 0 to 1m0s`,
+		}},
+		"what issuers lack": {minimal + `
+subject_tokens:
+  issuers:
+    - issuer: http://localhost:8080
+      prefix: login
+      client_id: c
+    - prefix: login
+`, []string{
+			`line 11: subject_tokens.issuers[0].insecure_loopback_http: must be true for an issuer that is plain http on this host`,
+			`line 14: subject_tokens.issuers[1].issuer: is required`,
+			`line 14: subject_tokens.issuers[1].audience: is required for access tokens, as the client ID is for ID tokens: with neither, every token would be refused`,
+			`line 14: subject_tokens.issuers[1].prefix: "login" is that of another issuer`,
+		}},
+		"one problem per value": {minimal + `
+subject_tokens:
+  issuers:
+    - issuer: 1
+      prefix: 2
+      audience: 3
+      algorithms: ES256
+      skew: 30
+`, []string{
+			"line 11: subject_tokens.issuers[0].issuer: want text, not a number",
+			"line 12: subject_tokens.issuers[0].prefix: want text, not a number",
+			"line 13: subject_tokens.issuers[0].audience: want text, not a number",
+			"line 14: subject_tokens.issuers[0].algorithms: want a list, not text",
+			"line 15: subject_tokens.issuers[0].skew: want a duration such as 30s, not a number",
 		}},
 	}
 	for name, tc := range tests {

@@ -102,7 +102,7 @@ func (d *decoder) mapping(n *yaml.Node, field string, v reflect.Value) {
 		member := memberOf(v, key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode || !member.IsValid():
-			d.add(key.Line, name, "no such key")
+			d.add(key.Line, name, "unknown key")
 		case seen[name]:
 			d.add(key.Line, name, "is there twice")
 		default:

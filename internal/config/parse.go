@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -85,16 +88,39 @@ func parse(text []byte) (*Config, error) {
 	if d.unread { // that keys are missing is not the problem then
 		return &Config{}, d.err()
 	}
-	c := (&checker{decoder: d}).config(f)
+	c := newChecker(d).config(f)
 	return c, d.err()
 }
 
 // checker turns what is written into what is meant.
-type checker struct{ *decoder }
+type checker struct {
+	*decoder
+	unreadable map[string]bool // fields whose value the decoder refused
+}
 
-// bad adds a problem of a key; the line is known if the key is there.
+func newChecker(d *decoder) *checker {
+	c := &checker{decoder: d, unreadable: make(map[string]bool)}
+	for _, field := range d.fields() {
+		c.unreadable[field] = true
+	}
+	return c
+}
+
+// bad adds a problem of a key, in its line or, if it is not there, in that of the mapping
+// where it is missing. Of a value that could not be read enough has been said.
 func (c *checker) bad(field, format string, args ...any) {
-	c.add(c.lines[field], field, format, args...)
+	if c.unreadable[field] {
+		return
+	}
+	line := c.lines[field]
+	for parent := field; line == 0; line = c.lines[parent] {
+		dot := strings.LastIndexByte(parent, '.')
+		if dot < 0 {
+			break
+		}
+		parent = parent[:dot]
+	}
+	c.add(line, field, format, args...)
 }
 
 // text checks that a required text is there. One that is there but empty, or of
@@ -211,12 +237,24 @@ func (c *checker) issuers(list []issuer, out *Config) {
 			InsecureLoopbackHTTP: i.InsecureLoopbackHTTP,
 		})
 	}
-	// The rules of issuers are theirs; each problem names its issuer.
+	// The rules of issuers are theirs.
 	if _, err := subject.NewIssuers(subject.IssuersConfig{Issuers: out.Issuers}); err != nil {
-		for _, problem := range unjoin(err) {
-			c.bad(field, "%v", problem)
+		for _, err := range unjoin(err) {
+			problem, ok := errors.AsType[*subject.IssuerProblem](err)
+			if !ok {
+				c.bad(field, "%v", err)
+				continue
+			}
+			c.bad(fmt.Sprintf("%s[%d].%s", field, problem.Index, issuerKey(problem.Field)), "%v", problem.Err)
 		}
 	}
+}
+
+// issuerKey returns the key that sets a field of subject.IssuerConfig: type issuer has
+// the same fields.
+func issuerKey(name string) string {
+	field, _ := reflect.TypeFor[issuer]().FieldByName(name)
+	return field.Tag.Get("yaml")
 }
 
 // unset refuses what is written and yet means the default, which is looser: whoever writes

@@ -32,7 +32,7 @@ func (p *Problem) Error() string {
 }
 
 // problems collects what is wrong, in the order it was found.
-type problems struct{ list []error }
+type problems struct{ list []*Problem }
 
 func (p *problems) add(line int, field, format string, args ...any) {
 	if len(p.list) < maxProblems {
@@ -40,4 +40,20 @@ func (p *problems) add(line int, field, format string, args ...any) {
 	}
 }
 
-func (p *problems) err() error { return errors.Join(p.list...) }
+// fields are those that something is wrong with.
+func (p *problems) fields() []string {
+	fields := make([]string, len(p.list))
+	for i, problem := range p.list {
+		fields[i] = problem.Field
+	}
+	return fields
+}
+
+// err joins the problems; nil if there are none.
+func (p *problems) err() error {
+	joined := make([]error, len(p.list))
+	for i, problem := range p.list {
+		joined[i] = problem
+	}
+	return errors.Join(joined...)
+}

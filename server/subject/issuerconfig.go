@@ -49,6 +49,26 @@ func (c IssuerConfig) skew() time.Duration {
 	return c.Skew
 }
 
+// IssuerProblem is one thing wrong with one issuer. The error of NewIssuers joins them.
+type IssuerProblem struct {
+	// Index is the issuer's place in IssuersConfig.Issuers, from 0.
+	Index int
+	// Issuer is its IssuerConfig.Issuer.
+	Issuer string
+	// Field is the name of the field of IssuerConfig that is at fault.
+	Field string
+	// Err says what is wrong with it.
+	Err error
+}
+
+// Error joins issuer, field and cause.
+func (p *IssuerProblem) Error() string {
+	return fmt.Sprintf("subject: issuer %q: %s: %v", p.Issuer, p.Field, p.Err)
+}
+
+// Unwrap returns Err.
+func (p *IssuerProblem) Unwrap() error { return p.Err }
+
 func (c IssuersConfig) validate() error {
 	var problems []error
 	add := func(format string, args ...any) {
@@ -58,17 +78,19 @@ func (c IssuersConfig) validate() error {
 		add("no issuers")
 	}
 	names, prefixes := make(map[string]bool), make(map[string]bool)
-	for _, issuer := range c.Issuers {
-		for _, err := range issuer.problems() {
-			add("issuer %q: %w", issuer.Issuer, err)
+	for i, issuer := range c.Issuers {
+		bad := func(field string, err error) {
+			problems = append(problems, &IssuerProblem{Index: i, Issuer: issuer.Issuer, Field: field, Err: err})
 		}
+		issuer.check(bad)
 		if names[issuer.Issuer] {
-			add("issuer %q: is there twice", issuer.Issuer)
+			bad("Issuer", errors.New("is there twice"))
 		}
 		if prefixes[issuer.Prefix] {
-			add("issuer %q: Prefix %q is that of another issuer", issuer.Issuer, issuer.Prefix)
+			bad("Prefix", fmt.Errorf("%q is that of another issuer", issuer.Prefix))
 		}
-		names[issuer.Issuer], prefixes[issuer.Prefix] = true, true
+		// What is missing is no name that could be used twice.
+		names[issuer.Issuer], prefixes[issuer.Prefix] = issuer.Issuer != "", issuer.Prefix != ""
 	}
 	interval, stale := c.RefreshInterval, c.MaxStale
 	if interval == 0 {
@@ -86,20 +108,27 @@ func (c IssuersConfig) validate() error {
 	return errors.Join(problems...)
 }
 
-func (c IssuerConfig) problems() []error {
-	var problems []error
+// check calls bad for each field that is wrong.
+func (c IssuerConfig) check(bad func(field string, err error)) {
 	add := func(field string, err error) {
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", field, err))
+			bad(field, err)
 		}
 	}
-	add("Issuer", c.checkURL(c.Issuer))
+	switch err := c.checkURL(c.Issuer); {
+	case c.Issuer == "":
+		add("Issuer", errors.New("is required"))
+	case errors.Is(err, errLoopbackHTTP):
+		add("InsecureLoopbackHTTP", errors.New("must be true for an issuer that is plain http on this host"))
+	default:
+		add("Issuer", err)
+	}
 	if strings.Contains(c.Issuer, "?") {
 		add("Issuer", errors.New("has a query"))
 	}
 	add("Prefix", checkPrefix(c.Prefix))
 	if c.Audience == "" && c.ClientID == "" {
-		add("Audience", errors.New("neither Audience nor ClientID: every token would be refused"))
+		add("Audience", errors.New("is required for access tokens, as the client ID is for ID tokens: with neither, every token would be refused"))
 	}
 	for _, alg := range c.Algorithms {
 		if !slices.Contains(allAlgorithms, alg) {
@@ -109,11 +138,12 @@ func (c IssuerConfig) problems() []error {
 	if c.Skew < 0 || c.Skew > MaxSkew {
 		add("Skew", fmt.Errorf("want 0 to %s", MaxSkew))
 	}
-	return problems
 }
 
 // allAlgorithms are the algorithms that any issuer may be allowed.
 var allAlgorithms = []trat.Algorithm{trat.ES256, trat.EdDSA, trat.PS256, trat.RS256}
+
+var errLoopbackHTTP = errors.New("is not https, and plain http on this host is not allowed")
 
 // checkURL says whether something may be fetched from a URL of this issuer.
 func (c IssuerConfig) checkURL(text string) error {
@@ -137,7 +167,7 @@ func (c IssuerConfig) checkURL(text string) error {
 		if c.InsecureLoopbackHTTP {
 			return nil
 		}
-		return errors.New("is not https (InsecureLoopbackHTTP is not set)")
+		return errLoopbackHTTP
 	}
 	return errors.New("is not https")
 }

@@ -17,11 +17,11 @@ func TestBadIssuersAreRefused(t *testing.T) {
 		says   string
 	}{
 		{"none", func(c *subject.IssuersConfig) { c.Issuers = nil }, "no issuers"},
-		{"no issuer", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "" }, "Issuer: has no host"},
+		{"no issuer", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "" }, "Issuer: is required"},
 		{"no URL", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "://" }, "Issuer: not a URL"},
 		{"no host", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "https://:443" }, "Issuer: has no host"},
 		{"http", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "http://login.shop.test" }, "Issuer: is not https"},
-		{"http on the loopback interface", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "http://127.0.0.1:8080" }, "InsecureLoopbackHTTP"},
+		{"http on the loopback interface", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "http://127.0.0.1:8080" }, "InsecureLoopbackHTTP: must be true"},
 		{"http elsewhere with InsecureLoopbackHTTP", func(c *subject.IssuersConfig) {
 			c.Issuers[0].Issuer, c.Issuers[0].InsecureLoopbackHTTP = "http://127.0.0.1.evil.test", true
 		}, "Issuer: is not https"},
@@ -32,7 +32,7 @@ func TestBadIssuersAreRefused(t *testing.T) {
 		{"too long", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer += strings.Repeat("/x", 1024) }, "Issuer: longer than"},
 		{"no prefix", func(c *subject.IssuersConfig) { c.Issuers[0].Prefix = "" }, "Prefix: want 1 to 32"},
 		{"a reserved prefix", func(c *subject.IssuersConfig) { c.Issuers[0].Prefix = "self" }, "Prefix: is reserved"},
-		{"no recipient", func(c *subject.IssuersConfig) { c.Issuers[0].Audience, c.Issuers[0].ClientID = "", "" }, "neither Audience nor ClientID"},
+		{"no recipient", func(c *subject.IssuersConfig) { c.Issuers[0].Audience, c.Issuers[0].ClientID = "", "" }, "Audience: is required for access tokens"},
 		{"HMAC", func(c *subject.IssuersConfig) { c.Issuers[0].Algorithms = []trat.Algorithm{"HS256"} }, `"HS256" is not one of`},
 		{"none", func(c *subject.IssuersConfig) { c.Issuers[0].Algorithms = []trat.Algorithm{"none"} }, `"none" is not one of`},
 		{"a skew below zero", func(c *subject.IssuersConfig) { c.Issuers[0].Skew = -1 }, "Skew: want 0 to 1m0s"},
@@ -42,7 +42,7 @@ func TestBadIssuersAreRefused(t *testing.T) {
 			other := c.Issuers[0]
 			other.Issuer = "https://other.test"
 			c.Issuers = append(c.Issuers, other)
-		}, `Prefix "shop" is that of another issuer`},
+		}, `Prefix: "shop" is that of another issuer`},
 		{"a refresh without pause", func(c *subject.IssuersConfig) { c.RefreshInterval = 1 }, "RefreshInterval is below 1s"},
 		{"keys that are stale before they are refreshed", func(c *subject.IssuersConfig) { c.MaxStale = time.Minute }, "MaxStale is below twice RefreshInterval"},
 	} {
