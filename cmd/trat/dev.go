@@ -38,6 +38,9 @@ const devExample = `  trat dev --trust-domain shop.test --dir /tmp/shop \
 
   SPIFFE_ENDPOINT_SOCKET=unix:///tmp/shop/gateway.sock ./gateway`
 
+// minSVIDLifetime is the least that package devauthority takes.
+const minSVIDLifetime = 2 * time.Second
+
 // devOptions are the flags of `trat dev`.
 type devOptions struct {
 	trustDomain  string
@@ -123,8 +126,8 @@ func (o devOptions) check() (spiffeid.TrustDomain, []identity, error) {
 	if o.dir == "" {
 		problems = append(problems, errors.New("--dir is required"))
 	}
-	if o.svidLifetime <= 0 {
-		problems = append(problems, errors.New("--svid-lifetime must be positive"))
+	if o.svidLifetime < minSVIDLifetime {
+		problems = append(problems, fmt.Errorf("--svid-lifetime must be at least %s", minSVIDLifetime))
 	}
 	if len(o.identities) == 0 {
 		problems = append(problems, errors.New("--identity is required at least once"))

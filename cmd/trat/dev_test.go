@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.uber.org/goleak"
 
+	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
@@ -89,17 +91,29 @@ func TestDevServesOneWorkloadAPISocketPerIdentity(t *testing.T) {
 	}
 }
 
+func TestTheLeastSVIDLifetimeIsTheAuthoritys(t *testing.T) {
+	for lifetime, ok := range map[time.Duration]bool{minSVIDLifetime: true, minSVIDLifetime - 1: false} {
+		authority, err := devauthority.New(spiffeid.RequireTrustDomainFromString("shop.test"), devauthority.WithSVIDLifetime(lifetime))
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", lifetime, err)
+		}
+		if err == nil {
+			_ = authority.Close()
+		}
+	}
+}
+
 func TestDevReportsEveryWrongFlagAtOnce(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := execute(t.Context(), []string{
-		"dev", "--trust-domain", "shop.example",
+		"dev", "--trust-domain", "shop.example", "--svid-lifetime", "1ms",
 		"--identity", "a/b", "--identity", "a=b", "--identity", "ok", "--identity", "ok=/other",
 	}, &stdout, &stderr)
 	if code != 2 {
 		t.Errorf("exit status %d, want 2", code)
 	}
 	for _, want := range []string{
-		`must end in ".test"`, "--dir is required", `"a/b": the name must be`, `"a=b"`, `"ok=/other": the name is used twice`,
+		`must end in ".test"`, "--svid-lifetime must be at least 2s", "--dir is required", `"a/b": the name must be`, `"a=b"`, `"ok=/other": the name is used twice`,
 	} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &stderr)
