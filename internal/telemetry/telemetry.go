@@ -57,6 +57,9 @@ func Setup(ctx context.Context, service Service) (*Providers, error) {
 	}
 	traces, tracesErr := exported("TRACES")
 	metrics, metricsErr := exported("METRICS")
+	if tracesErr != nil && metricsErr != nil && tracesErr.Error() == metricsErr.Error() {
+		metricsErr = nil // a variable that both signals have
+	}
 	if err := errors.Join(tracesErr, metricsErr); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}

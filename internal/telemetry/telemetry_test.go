@@ -93,7 +93,13 @@ func TestEnvironmentDecidesWhatIsExported(t *testing.T) {
 			env:    map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"},
 			traces: true,
 		},
-		"protocol http":    {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, err: "OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported"},
+		"protocol http": {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, err: "OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported"},
+		"protocols of both signals": {
+			env: map[string]string{
+				"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/json",
+			},
+			err: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: only grpc is supported\nOTEL_EXPORTER_OTLP_METRICS_PROTOCOL: only grpc is supported",
+		},
 		"another exporter": {env: map[string]string{"OTEL_METRICS_EXPORTER": "prometheus"}, err: "OTEL_METRICS_EXPORTER: only otlp and none are supported"},
 	}
 	for name, tc := range tests {
@@ -104,7 +110,7 @@ func TestEnvironmentDecidesWhatIsExported(t *testing.T) {
 			}
 			p, err := telemetry.Setup(t.Context(), service)
 			if tc.err != "" {
-				if err == nil || !strings.Contains(err.Error(), tc.err) {
+				if err == nil || err.Error() != "telemetry: "+tc.err {
 					t.Fatalf("got %v, want %s", err, tc.err)
 				}
 				return
