@@ -1,6 +1,7 @@
 // Command trat is the command line tool of grpc-trat.
 //
 //	trat dev      a SPIFFE authority for development, in one process
+//	trat health   health of a server, asked over SPIFFE mutual TLS
 //	trat version  version of this build
 //
 // Exit status: 0 done, 1 failed, 2 wrong use.
@@ -69,7 +70,7 @@ any handler runs.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDev(), newVersion())
+	root.AddCommand(newDev(), newHealth(), newVersion())
 	return root
 }
 

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/grpc-trat/grpc-trat/internal/devauthority"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+)
+
+const shopTTS = "spiffe://shop.test/tts"
+
+// serveHealth runs a server with the identity shopTTS and makes this process the workload
+// spiffe://shop.test/probe. It returns the server's address and its health.
+func serveHealth(t *testing.T) (address string, h *health.Server) {
+	t.Helper()
+	td := spiffeid.RequireTrustDomainFromString("shop.test")
+	authority, err := devauthority.New(td)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = authority.Close() })
+	socket, err := authority.Listen(filepath.Join(t.TempDir(), "w"), "probe", spiffeid.RequireFromPath(td, "/probe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SPIFFE_ENDPOINT_SOCKET", socket)
+
+	source := authority.Source(spiffeid.RequireFromString(shopTTS))
+	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(td))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = health.NewServer()
+	g := grpc.NewServer(grpc.Creds(creds))
+	healthpb.RegisterHealthServer(g, h)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = g.Serve(listener) })
+	t.Cleanup(func() { g.Stop(); wg.Wait() })
+	return listener.Addr().String(), h
+}
+
+func TestHealthIsTheExitStatus(t *testing.T) {
+	address, h := serveHealth(t)
+	h.SetServingStatus("up", healthpb.HealthCheckResponse_SERVING)
+	h.SetServingStatus("down", healthpb.HealthCheckResponse_NOT_SERVING)
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nobody.Close()
+	for name, tc := range map[string]struct {
+		args   []string
+		status int
+		stdout string
+		stderr []string
+	}{
+		"the server": {args: []string{"--target", address, "--server-id", shopTTS}, stdout: "SERVING\n"},
+		"a service":  {args: []string{"--target", address, "--server-id", shopTTS, "--service", "up"}, stdout: "SERVING\n"},
+		"a service that is down": {
+			args: []string{"--target", address, "--server-id", shopTTS, "--service", "down"}, status: 1, stderr: []string{`"down"`, "NOT_SERVING"},
+		},
+		"no such service": {args: []string{"--target", address, "--server-id", shopTTS, "--service", "x"}, status: 1, stderr: []string{"NotFound"}},
+		"another server":  {args: []string{"--target", address, "--server-id", "spiffe://shop.test/orders"}, status: 1, stderr: []string{"Unavailable"}},
+		"nobody there":    {args: []string{"--target", nobody.Addr().String(), "--server-id", shopTTS}, status: 1, stderr: []string{"refused"}},
+		"no flags":        {status: 2, stderr: []string{"--target is required", "--server-id is required"}},
+		"bad flags": {
+			args: []string{"--target", address, "--server-id", "tts", "--timeout", "0s"}, status: 2,
+			stderr: []string{`want a SPIFFE ID such as spiffe://shop.test/tts, not "tts"`, "--timeout must be positive"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if got := execute(t.Context(), append([]string{"health"}, tc.args...), &stdout, &stderr); got != tc.status {
+				t.Errorf("exit status %d, want %d: %s", got, tc.status, &stderr)
+			}
+			if stdout.String() != tc.stdout {
+				t.Errorf("printed %q, want %q", &stdout, tc.stdout)
+			}
+			for _, want := range tc.stderr {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("no %q in %s", want, &stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestHealthNeedsTheWorkloadAPI(t *testing.T) {
+	t.Setenv("SPIFFE_ENDPOINT_SOCKET", "")
+	var stdout, stderr bytes.Buffer
+	code := execute(t.Context(), []string{"health", "--target", "127.0.0.1:1", "--server-id", shopTTS}, &stdout, &stderr)
+	if code != 1 || !strings.Contains(stderr.String(), "SPIFFE_ENDPOINT_SOCKET") {
+		t.Errorf("exit status %d: %s", code, &stderr)
+	}
+}
