@@ -27,15 +27,6 @@ func (t timings) median() time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// mean returns the mean of t and other, round by round.
-func (t timings) mean(other timings) timings {
-	out := make(timings, len(t))
-	for i := range t {
-		out[i] = (t[i] + other[i]) / 2
-	}
-	return out
-}
-
 // over returns the median of the rounds' ratios to other, which was measured in the
 // same rounds.
 func (t timings) over(other timings) float64 {
@@ -43,8 +34,7 @@ func (t timings) over(other timings) float64 {
 	for i := range t {
 		ratios[i] = float64(t[i]) / float64(other[i])
 	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
+	return middle(ratios)
 }
 
 // compare measures the subjects in turns of the given length.

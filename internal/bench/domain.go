@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"slices"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/internal/devauthority"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const (
+	// transactions is how many transactions take turns on a connection: the guard has
+	// seen each token before, but together they are more than header compression
+	// remembers, as on the connections of a service that serves many callers.
+	transactions = 64
+	// streamMessages is how many messages a measured stream carries: so many that what
+	// is paid once, at its opening, hardly counts.
+	streamMessages = 4000
+)
+
+// backend answers at once: the cost of a call is the cost of calling.
+type backend struct {
+	testpb.UnimplementedTestServiceServer
+}
+
+func (backend) UnaryCall(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	return &testpb.SimpleResponse{}, nil
+}
+
+func (backend) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	for range streamMessages {
+		if err := stream.Send(&testpb.StreamingOutputCallResponse{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// domain is a trust domain with two workloads, and what is to be closed at the end.
+type domain struct {
+	td        spiffeid.TrustDomain
+	authority *devauthority.Authority
+	tokens    *tokens
+	verified  []*trat.Token // of as many transactions
+	close     []func()
+}
+
+func newDomain() (*domain, error) {
+	td, err := spiffeid.TrustDomainFromString("trust-domain.test")
+	if err != nil {
+		return nil, err
+	}
+	d := &domain{td: td}
+	if d.authority, err = devauthority.New(td); err != nil {
+		return nil, err
+	}
+	d.close = append(d.close, func() { _ = d.authority.Close() })
+	if d.tokens, err = newTokens(); err != nil {
+		return nil, err
+	}
+	verifier, err := d.verifier()
+	if err != nil {
+		return nil, err
+	}
+	// The draft's example, in a domain for which the authority may issue.
+	claims := d.tokens.claims
+	claims.Audience = td.Name()
+	for range transactions {
+		claims.TransactionID = rand.Text()
+		raw, err := d.tokens.sign(claims)
+		if err != nil {
+			return nil, err
+		}
+		token, err := verifier.Verify(raw)
+		if err != nil {
+			return nil, err
+		}
+		d.verified = append(d.verified, token)
+	}
+	return d, nil
+}
+
+func (d *domain) verifier() (*trat.Verifier, error) {
+	return trat.NewVerifier(d.td.Name(), d.tokens.claims.Issuer, d.tokens.keys)
+}
+
+func (d *domain) stop() {
+	for _, f := range slices.Backward(d.close) {
+		f()
+	}
+}
+
+func (d *domain) source(path string) (*devauthority.Source, error) {
+	id, err := spiffeid.FromPath(d.td, path)
+	if err != nil {
+		return nil, err
+	}
+	return d.authority.Source(id), nil
+}
+
+// serve starts a server over loopback TCP and SPIFFE mTLS.
+func (d *domain) serve(guarded bool) (addr string, err error) {
+	source, err := d.source("/orders")
+	if err != nil {
+		return "", err
+	}
+	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(d.td))
+	if err != nil {
+		return "", err
+	}
+	opts := []grpc.ServerOption{grpc.Creds(creds), grpc.MaxHeaderListSize(interceptors.DefaultMaxHeaderListSize)}
+	var guard *interceptors.Server
+	if guarded {
+		verifier, err := d.verifier()
+		if err != nil {
+			return "", err
+		}
+		guard, err = interceptors.NewServer(
+			interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
+			interceptors.Rules{"/grpc.testing.TestService/*": interceptors.Require("trade.stocks")})
+		if err != nil {
+			return "", err
+		}
+		opts = append(opts, guard.ServerOptions()...)
+	}
+	server := grpc.NewServer(opts...)
+	testpb.RegisterTestServiceServer(server, backend{})
+	if guarded {
+		if err := guard.CheckCoverage(server); err != nil {
+			return "", err
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // ends with Stop
+	}()
+	d.close = append(d.close, func() { server.Stop(); <-done })
+	return listener.Addr().String(), nil
+}
+
+// dial connects to addr, with the carrier or without.
+func (d *domain) dial(addr string, carried bool) (testpb.TestServiceClient, error) {
+	source, err := d.source("/apigateway")
+	if err != nil {
+		return nil, err
+	}
+	creds, err := spiffecreds.NewClient(source, source, spiffeid.MatchMemberOf(d.td))
+	if err != nil {
+		return nil, err
+	}
+	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds)}
+	if carried {
+		carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: d.td, SVIDs: source})
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, carrier.DialOptions()...)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+addr, opts...)
+	if err != nil {
+		return nil, err
+	}
+	d.close = append(d.close, func() { _ = conn.Close() })
+	return testpb.NewTestServiceClient(conn), nil
+}

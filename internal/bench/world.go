@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Two connections of one kind differ by several percent for as long as they live, so a
+// comparison is made in many worlds, each with new servers and connections, and only a
+// little in each: the value is the median over the worlds, and its uncertainty is
+// known.
+
+const (
+	// precision is the standard error that a ratio may have.
+	precision = 0.006
+	// callTimeout ends a world in which a call hangs.
+	callTimeout = time.Minute
+)
+
+// plan says how much is measured.
+type plan struct {
+	worlds int // at least
+	limit  time.Duration
+	rounds int // in each world
+	turn   time.Duration
+}
+
+// variant is one way to call: a client, and how the context of the i-th call is made.
+// A token or its bytes are attached for each call, because each call has another.
+type variant struct {
+	name    string
+	guarded bool
+	context func(d *domain, ctx context.Context, i int) context.Context
+}
+
+func bareContext(_ *domain, ctx context.Context, _ int) context.Context { return ctx }
+
+func bytesContext(d *domain, ctx context.Context, i int) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "txn-token", d.verified[i%transactions].UnsafeRaw())
+}
+
+func tokenContext(d *domain, ctx context.Context, i int) context.Context {
+	return trat.NewContext(ctx, d.verified[i%transactions])
+}
+
+// The bare call, the bare call that carries as many bytes of metadata, and the call with
+// guard and carrier.
+var (
+	bare    = variant{"bare", false, bareContext}
+	bytes   = variant{"bytes", false, bytesContext}
+	guarded = variant{"guarded", true, tokenContext}
+)
+
+// The last two with one token for ever.
+var (
+	bytesOfOne = variant{"bytes of one", false, func(d *domain, ctx context.Context, _ int) context.Context {
+		return bytesContext(d, ctx, 0)
+	}}
+	guardedOne = variant{"guarded one", true, func(d *domain, ctx context.Context, _ int) context.Context {
+		return tokenContext(d, ctx, 0)
+	}}
+)
+
+// call makes the call that is measured.
+type call func(context.Context, testpb.TestServiceClient) error
+
+// worldly are the median costs of each variant in each world.
+type worldly map[string]timings
+
+// inWorlds compares the variants of a call, the first against the second above all: it
+// makes worlds until that ratio is known to within precision, and stops at the limit
+// when the machine is too busy for that.
+func (p plan) inWorlds(do call, variants ...variant) (worldly, error) {
+	costs := make(worldly)
+	start := time.Now()
+	for n := 0; ; n++ {
+		_, uncertain := costs.over(variants[0], variants[1])
+		if n >= p.worlds && (uncertain <= precision || time.Since(start) > p.limit) {
+			return costs, nil
+		}
+		one, err := inOneWorld(p.rounds, p.turn, do, variants)
+		if err != nil {
+			return nil, err
+		}
+		for name, t := range one {
+			costs[name] = append(costs[name], t.median())
+		}
+	}
+}
+
+func inOneWorld(rounds int, turn time.Duration, do call, variants []variant) (map[string]timings, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	d, err := newDomain()
+	if err != nil {
+		return nil, err
+	}
+	defer d.stop()
+	var subjects []subject
+	for _, v := range variants {
+		addr, err := d.serve(v.guarded)
+		if err != nil {
+			return nil, err
+		}
+		client, err := d.dial(addr, v.guarded)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, subject{v.name, func(i int) error { return do(v.context(d, ctx, i), client) }})
+		// From here on the guard has seen every token, and the connection is warm.
+		for i := range 2 * transactions {
+			if err := unaryCall(v.context(d, ctx, i), client); err != nil {
+				return nil, fmt.Errorf("%s: %w", v.name, err)
+			}
+		}
+	}
+	return compare(rounds, turn, subjects...)
+}
+
+// over returns the median ratio of a to b over the worlds, and the standard error of
+// that median.
+func (w worldly) over(a, b variant) (ratio, standardError float64) {
+	if len(w[b.name]) == 0 {
+		return 0, math.Inf(1)
+	}
+	ratios := make([]float64, len(w[b.name]))
+	for i, of := range w[b.name] {
+		ratios[i] = float64(w[a.name][i]) / float64(of)
+	}
+	ratio = middle(ratios)
+	deviations := make([]float64, len(ratios))
+	for i, r := range ratios {
+		deviations[i] = math.Abs(r - ratio)
+	}
+	// 1.4826 makes a standard deviation of the median deviation, 1.2533 the error of a
+	// median of that of a mean, both for a normal distribution.
+	return ratio, 1.4826 * 1.2533 * middle(deviations) / math.Sqrt(float64(len(ratios)))
+}
+
+// middle sorts values and returns the median.
+func middle(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func unaryCall(ctx context.Context, c testpb.TestServiceClient) error {
+	_, err := c.UnaryCall(ctx, &testpb.SimpleRequest{})
+	return err
+}
+
+func streamingCall(ctx context.Context, c testpb.TestServiceClient) error {
+	stream, err := c.StreamingOutputCall(ctx, &testpb.StreamingOutputCallRequest{})
+	if err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		switch _, err := stream.Recv(); {
+		case errors.Is(err, io.EOF):
+			if n != streamMessages {
+				return fmt.Errorf("%d messages", n)
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// measureCalls measures unary calls; CPU time is that of client and server together.
+func measureCalls(rounds int) ([]row, error) {
+	p := plan{worlds: rounds, limit: time.Duration(rounds) * time.Second, rounds: 6, turn: 15 * time.Millisecond}
+	w, err := p.inWorlds(unaryCall, guarded, bytes, bare)
+	if err != nil {
+		return nil, err
+	}
+	p.limit /= 4
+	one, err := p.inWorlds(unaryCall, guardedOne, bytesOfOne)
+	if err != nil {
+		return nil, err
+	}
+	ofBytes, _ := w.over(bytes, bare)
+	ofBare, _ := w.over(guarded, bare)
+	ratio, uncertain := w.over(guarded, bytes)
+	oneRatio, _ := one.over(guardedOne, bytesOfOne)
+	return []row{
+		{name: "unary call, bare mTLS, CPU", value: micros(w[bare.name].median()), unit: " us"},
+		{name: "unary call, bare mTLS with the token's bytes, CPU", value: micros(w[bytes.name].median()), unit: " us"},
+		{name: "unary call, guard and carrier, CPU", value: micros(w[guarded.name].median()), unit: " us"},
+		{name: "unary call, bare with the bytes / bare", value: ofBytes, unit: "x"},
+		{name: "unary call, guard and carrier / bare", value: ofBare, unit: "x"},
+		{name: "unary call, guard and carrier / bare with the bytes", value: ratio, unit: "x", budget: 1.08},
+		{name: "unary call, standard error of that", value: uncertain, unit: "x"},
+		{name: "unary call, that with one token, its bytes compressed away", value: oneRatio, unit: "x"},
+	}, nil
+}
+
+// measureStreams measures long server streams: a message costs nothing more than
+// without a guard. The budget leaves room for the noise of the machine and for the
+// opening, which all messages share.
+func measureStreams(rounds int) ([]row, error) {
+	p := plan{worlds: rounds, limit: time.Duration(rounds) * time.Second, rounds: 4, turn: 25 * time.Millisecond}
+	w, err := p.inWorlds(streamingCall, guarded, bytes)
+	if err != nil {
+		return nil, err
+	}
+	ratio, uncertain := w.over(guarded, bytes)
+	return []row{
+		{name: "server stream, bare, CPU per message", value: micros(w[bytes.name].median()) / streamMessages, unit: " us"},
+		{name: "server stream, guarded, CPU per message", value: micros(w[guarded.name].median()) / streamMessages, unit: " us"},
+		{name: "server stream, guarded / bare", value: ratio, unit: "x", budget: 1.05},
+		{name: "server stream, standard error of that", value: uncertain, unit: "x"},
+	}, nil
+}
