@@ -7,7 +7,8 @@
 //
 // It is a workload like any other: SPIFFE_ENDPOINT_SOCKET names the Workload API that
 // gives it its X.509-SVID. Package internal/config describes the configuration file,
-// package server/policy the policy file that it names. Traces and metrics are exported
+// package server/policy the policy file that it names. A policy with a rule that can never
+// apply in this configuration is an error. Traces and metrics are exported
 // over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set. Logs and audit records go to
 // standard error.
 //

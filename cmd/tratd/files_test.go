@@ -1,0 +1,39 @@
+package main
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/grpc-trat/grpc-trat/internal/config"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+func TestAPolicyIsComparedWithWhatTheServiceAccepts(t *testing.T) {
+	const issuers = "subject_tokens: {issuers: [{issuer: 'https://login.test', prefix: login, "
+	for name, text := range map[string]string{
+		"nothing":       "",
+		"access tokens": issuers + "audience: a}]}",
+		"ID tokens":     issuers + "client_id: c}]}",
+		"both":          issuers + "audience: a, client_id: c}]}",
+		"self-signed":   "subject_tokens: {self_signed: {replay_store: memory}}",
+		"unsigned":      "subject_tokens: {unsigned_json: true}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := config.Parse([]byte(withoutSubjectTokens() + text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := newSubjects(cfg, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.Close() }()
+			service := serviceOf(cfg)
+			for _, uri := range []string{trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON} {
+				if _, listed := service.SubjectTokens[uri]; listed != (s.Supports(uri) == nil) {
+					t.Errorf("%s: policies may name it: %t, the service accepts it: %t", uri, listed, !listed)
+				}
+			}
+		})
+	}
+}
