@@ -40,16 +40,16 @@ type plan struct {
 type variant struct {
 	name    string
 	guarded bool
-	context func(d *domain, ctx context.Context, i int) context.Context
+	context func(ctx context.Context, d *domain, i int) context.Context
 }
 
-func bareContext(_ *domain, ctx context.Context, _ int) context.Context { return ctx }
+func bareContext(ctx context.Context, _ *domain, _ int) context.Context { return ctx }
 
-func bytesContext(d *domain, ctx context.Context, i int) context.Context {
+func bytesContext(ctx context.Context, d *domain, i int) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "txn-token", d.verified[i%transactions].UnsafeRaw())
 }
 
-func tokenContext(d *domain, ctx context.Context, i int) context.Context {
+func tokenContext(ctx context.Context, d *domain, i int) context.Context {
 	return trat.NewContext(ctx, d.verified[i%transactions])
 }
 
@@ -63,11 +63,11 @@ var (
 
 // The last two with one token for ever.
 var (
-	bytesOfOne = variant{"bytes of one", false, func(d *domain, ctx context.Context, _ int) context.Context {
-		return bytesContext(d, ctx, 0)
+	bytesOfOne = variant{"bytes of one", false, func(ctx context.Context, d *domain, _ int) context.Context {
+		return bytesContext(ctx, d, 0)
 	}}
-	guardedOne = variant{"guarded one", true, func(d *domain, ctx context.Context, _ int) context.Context {
-		return tokenContext(d, ctx, 0)
+	guardedOne = variant{"guarded one", true, func(ctx context.Context, d *domain, _ int) context.Context {
+		return tokenContext(ctx, d, 0)
 	}}
 )
 
@@ -116,10 +116,10 @@ func inOneWorld(rounds int, turn time.Duration, do call, variants []variant) (ma
 		if err != nil {
 			return nil, err
 		}
-		subjects = append(subjects, subject{v.name, func(i int) error { return do(v.context(d, ctx, i), client) }})
+		subjects = append(subjects, subject{v.name, func(i int) error { return do(v.context(ctx, d, i), client) }})
 		// From here on the guard has seen every token, and the connection is warm.
 		for i := range 2 * transactions {
-			if err := unaryCall(v.context(d, ctx, i), client); err != nil {
+			if err := unaryCall(v.context(ctx, d, i), client); err != nil {
 				return nil, fmt.Errorf("%s: %w", v.name, err)
 			}
 		}
