@@ -95,7 +95,8 @@ func New(cfg Config, opts ...Option) (*Client, error) {
 		verifier:  verifier,
 		metrics:   metrics,
 		watcher: &watcher{
-			rpc: rpc, conn: conn, keys: keys, log: o.log, metrics: metrics, silence: o.silence,
+			rpc: rpc, conn: conn, keys: keys, clock: o.clock, metrics: metrics, silence: o.silence,
+			log: o.log.With(slog.String("target", cfg.Target), slog.String("server_id", cfg.ServerID.String())),
 		},
 		keyWait: o.keyWait,
 		stop:    stop,

@@ -92,7 +92,7 @@ func isWebURL(target string) bool {
 // of the fields of c that its parameters come from. What validate has reported is left
 // out.
 func (c Config) verifierProblems(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what NewVerifier joined, one level
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

@@ -26,6 +26,9 @@ import (
 // secret is in every subject token of these tests and may be in no output.
 const secret = "eyJzdWJqZWN0LXRva2VuIn0"
 
+// watchTrouble begins what the watch logs about a stream that failed.
+const watchTrouble = "the watch of the token service's keys"
+
 // fakeTTS speaks the real protocol over real SPIFFE mTLS; what it says is up to the
 // test. It can be stopped and started again at the same address.
 type fakeTTS struct {

@@ -2,6 +2,8 @@ package client
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,7 +91,7 @@ func (k *keySet) next() <-chan struct{} {
 // version, and a recovery from a stale set.
 func (k *keySet) apply(m *tratv1.WatchKeysResponse) (replaced bool, err error) {
 	if m.GetIssuer() != k.issuer {
-		return false, refused("issuer", errors.New("not the configured issuer"))
+		return false, refused("issuer", &issuerError{configured: k.issuer, received: clip(m.GetIssuer())})
 	}
 	age := m.GetMaxAge()
 	if !age.IsValid() || age.AsDuration() <= 0 {
@@ -137,6 +139,24 @@ func (k *keySet) age() (time.Duration, bool) {
 		return 0, false
 	}
 	return k.clock().Sub(s.heard), true
+}
+
+// maxIssuerText is how many bytes of a received issuer are told.
+const maxIssuerText = 256
+
+// issuerError is why a message of another issuer is not taken over.
+type issuerError struct{ configured, received string }
+
+func (e *issuerError) Error() string {
+	return fmt.Sprintf("it is %q, configured is %q", e.received, e.configured)
+}
+
+// clip bounds a text that is not ours before it is told.
+func clip(s string) string {
+	if len(s) <= maxIssuerText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxIssuerText], "") + "…"
 }
 
 // refused is the error for a message that was not taken over.

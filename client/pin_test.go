@@ -71,7 +71,7 @@ func TestNothingIsSentToAServerThatIsNotThePinnedOne(t *testing.T) {
 				t.Errorf("reason = %s, want %s", reason, trat.ReasonDependencyUnavailable)
 			}
 			// The watch tries again and again, and gets no further.
-			log.wait(6, "the watch of the token service's keys was interrupted")
+			log.wait(6, watchTrouble, "cannot be opened")
 			if log.lines("level=ERROR") != 1 {
 				t.Errorf("not one alarm:\n%s", log)
 			}
@@ -169,6 +169,6 @@ func TestConnectionEndsWithTheCertificateItWasMadeWith(t *testing.T) {
 	offset := time.Until(end) - 500*time.Millisecond
 	_, log := f.connect(t, client.WithClock(func() time.Time { return time.Now().Add(offset) }))
 	log.wait(1, "txn_token.keys.refreshed")
-	log.wait(1, "interrupted")
+	log.wait(1, watchTrouble)
 	eventually(t, "nobody watches", func() bool { return f.watching() == 0 })
 }

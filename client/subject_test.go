@@ -262,9 +262,9 @@ func TestTokenServiceAcceptsSelfSignedSubjectOnce(t *testing.T) {
 		t.Errorf("after a rotation: %v", err)
 	}
 	f.stop()
-	log.wait(1, "interrupted")
+	log.wait(1, watchTrouble)
 	f.start()
-	log.wait(1, "interrupted")
+	log.wait(1, watchTrouble)
 	eventually(t, "exchange over a new connection", func() bool {
 		_, _, err := exchange()
 		return err == nil

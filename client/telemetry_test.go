@@ -73,7 +73,7 @@ func TestKeyMetrics(t *testing.T) {
 	}
 
 	f.stop()
-	log.wait(2, "interrupted")
+	log.wait(2, watchTrouble)
 	if n := refreshes(t, reader)["error DEPENDENCY_UNAVAILABLE"]; n < 2 {
 		t.Errorf("%d interruptions counted", n)
 	}

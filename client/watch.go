@@ -29,8 +29,10 @@ const (
 	backoffFactor = 1.6
 	backoffJitter = 0.1
 
-	// alarmAfter failures in a row the log says so at level ERROR, once.
+	// alarmAfter failures in a row the log says so at level ERROR: once, and while
+	// there are no usable keys again every alarmEvery.
 	alarmAfter = 5
+	alarmEvery = time.Minute
 )
 
 var errSilent = errors.New("no message for too long")
@@ -40,7 +42,8 @@ type watcher struct {
 	rpc     tratv1.TokenServiceClient
 	conn    *grpc.ClientConn
 	keys    *keySet
-	log     *slog.Logger
+	log     *slog.Logger // names the token service in every record
+	clock   trat.Clock
 	metrics *keyMetrics
 	silence time.Duration
 
@@ -48,25 +51,27 @@ type watcher struct {
 	trouble atomic.Pointer[error]
 
 	// Of the loop alone.
-	failures    int  // attempts in a row without an accepted message
-	staleTold   bool // the stale event of the present set was logged
-	refusedTold bool // the present run of refused messages was logged
+	failures    int       // attempts in a row without an accepted message
+	staleTold   bool      // the stale event of the present set was logged
+	refusedTold bool      // the present run of refused messages was logged
+	alarmed     time.Time // when the newest alarm was logged; zero while all is well
 }
 
 // run watches until ctx ends. Nothing else ends it.
 func (w *watcher) run(ctx context.Context) {
 	for {
-		err := w.watch(ctx)
+		opened, err := w.watch(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		w.failed(ctx, err)
+		w.failed(ctx, opened, err)
 		w.pause(ctx, backoff(w.failures))
 	}
 }
 
-// watch opens one stream and reads it to its end, which is always an error.
-func (w *watcher) watch(ctx context.Context) error {
+// watch opens one stream and reads it to its end, which is always an error. It reports
+// whether there was a stream: whether the token service said anything on it.
+func (w *watcher) watch(ctx context.Context) (opened bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(w.silence, func() { cancel(errSilent) })
@@ -74,16 +79,17 @@ func (w *watcher) watch(ctx context.Context) error {
 
 	stream, err := w.rpc.WatchKeys(ctx, &tratv1.WatchKeysRequest{})
 	if err != nil {
-		return err
+		return false, err
 	}
 	for {
 		m, err := stream.Recv()
 		if err != nil {
 			if errors.Is(context.Cause(ctx), errSilent) {
-				return errSilent
+				err = errSilent
 			}
-			return err
+			return opened, err
 		}
+		opened = true
 		watchdog.Reset(w.silence)
 		w.receive(ctx, m)
 	}
@@ -96,7 +102,11 @@ func (w *watcher) receive(ctx context.Context, m *tratv1.WatchKeysResponse) {
 		w.refuse(ctx, err)
 		return
 	}
-	w.failures, w.staleTold, w.refusedTold = 0, false, false
+	if !w.alarmed.IsZero() {
+		w.log.LogAttrs(ctx, slog.LevelInfo, "the watch of the token service's keys has recovered",
+			slog.Int("failures", w.failures))
+	}
+	w.failures, w.staleTold, w.refusedTold, w.alarmed = 0, false, false, time.Time{}
 	w.trouble.Store(nil)
 	w.metrics.refreshed(ctx)
 	if !replaced {
@@ -112,31 +122,54 @@ func (w *watcher) receive(ctx context.Context, m *tratv1.WatchKeysResponse) {
 func (w *watcher) refuse(ctx context.Context, err error) {
 	w.trouble.Store(&err)
 	w.metrics.failed(ctx, trat.ReasonKeysUnavailable)
-	level := slog.LevelError
+	level := slog.LevelDebug
 	switch {
-	case w.refusedTold:
-		level = slog.LevelDebug
+	case w.refusedTold && !w.alarmAgain():
 	case errors.Is(err, errOlder):
 		level = slog.LevelWarn
+	default:
+		level = w.alarm()
 	}
 	w.refusedTold = true
-	w.log.LogAttrs(ctx, level, "a key set was refused, the last good one stays", slog.String("error", err.Error()))
+	_, unusable := w.keys.usable()
+	attrs := []slog.Attr{slog.Bool("usable_set", unusable == nil), slog.String("error", err.Error())}
+	if other, ok := errors.AsType[*issuerError](err); ok {
+		attrs = append(attrs, slog.String("issuer.configured", other.configured), slog.String("issuer.received", other.received))
+	}
+	w.log.LogAttrs(ctx, level, "a key set was refused", attrs...)
 	w.checkStale(ctx)
 }
 
 // failed tells of a stream that could not be opened or that ended. A single one is
 // everyday life (the server renews connections), many in a row are an alarm.
-func (w *watcher) failed(ctx context.Context, err error) {
+func (w *watcher) failed(ctx context.Context, opened bool, err error) {
 	w.failures++
 	w.trouble.Store(&err)
 	w.metrics.failed(ctx, trat.ReasonDependencyUnavailable)
 	level := slog.LevelDebug
-	if w.failures == alarmAfter {
-		level = slog.LevelError
+	if w.failures == alarmAfter || w.failures > alarmAfter && w.alarmAgain() {
+		level = w.alarm()
 	}
-	w.log.LogAttrs(ctx, level, "the watch of the token service's keys was interrupted",
+	message := "the watch of the token service's keys cannot be opened"
+	if opened {
+		message = "the watch of the token service's keys was interrupted"
+	}
+	w.log.LogAttrs(ctx, level, message,
 		slog.Int("failures", w.failures), slog.String("error", err.Error()))
 	w.checkStale(ctx)
+}
+
+// alarm notes that an alarm is logged now, and returns its level.
+func (w *watcher) alarm() slog.Level {
+	w.alarmed = w.clock()
+	return slog.LevelError
+}
+
+// alarmAgain reports whether it is time to repeat the alarm: a service that refuses
+// every token must not fall silent about why.
+func (w *watcher) alarmAgain() bool {
+	_, err := w.keys.usable()
+	return err != nil && w.clock().Sub(w.alarmed) >= alarmEvery
 }
 
 // checkStale logs, once, that the set has passed its maximum age.

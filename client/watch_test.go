@@ -73,7 +73,7 @@ func TestWaitReadySaysWhatIsWrong(t *testing.T) {
 	f := startTTS(t, trattest.New(t, "shop.test"))
 	f.stop()
 	c, log := f.connect(t)
-	log.wait(1, "interrupted")
+	log.wait(1, watchTrouble)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := c.WaitReady(ctx); err == nil || !strings.Contains(err.Error(), "connection refused") {
@@ -173,7 +173,7 @@ func TestOversizedMessageEndsTheStreamNotTheWatch(t *testing.T) {
 	m := f.keys(2)
 	m.Jwks = strings.Repeat(" ", 10<<20)
 	f.publish(m)
-	log.wait(2, "interrupted", "ResourceExhausted")
+	log.wait(2, watchTrouble, "ResourceExhausted")
 	wantVerify(t, c, raw, "")
 	f.publish(f.keys(3))
 	log.wait(1, "txn_token.keys.refreshed", "version=3")
@@ -198,8 +198,8 @@ func TestWatchRecoversAfterTheTokenServiceReturns(t *testing.T) {
 	old := f.domain.Raw()
 
 	f.stop()
-	log.wait(5, "interrupted") // five failures, and on
-	if n := log.lines("interrupted", "level=ERROR"); n != 1 {
+	log.wait(5, watchTrouble) // five failures, and on
+	if n := log.lines(watchTrouble, "level=ERROR"); n != 1 {
 		t.Errorf("%d alarms, want 1:\n%s", n, log)
 	}
 	wantVerify(t, c, old, "") // last good
@@ -223,7 +223,7 @@ func TestKeysGoStaleWithoutTheTokenServiceAndComeBack(t *testing.T) {
 	f := startTTS(t, trattest.New(t, "shop.test"))
 	c, log := f.ready(t)
 	f.stop()
-	log.wait(1, "interrupted")
+	log.wait(1, watchTrouble)
 
 	f.domain.Advance(client.MaxKeyAge)
 	wantVerify(t, c, f.domain.Raw(), "")
@@ -232,8 +232,8 @@ func TestKeysGoStaleWithoutTheTokenServiceAndComeBack(t *testing.T) {
 	if err := c.Ready(); !errors.Is(err, trat.ReasonKeysUnavailable) {
 		t.Errorf("Ready = %v", err)
 	}
-	seen := log.lines("interrupted")
-	log.wait(seen+3, "interrupted")
+	seen := log.lines(watchTrouble)
+	log.wait(seen+3, watchTrouble)
 	if n := log.lines("txn_token.keys.stale", "level=ERROR"); n != 1 {
 		t.Errorf("%d stale events, want 1:\n%s", n, log)
 	}
@@ -265,7 +265,7 @@ func TestStreamEndedByTheServiceIsOpenedAgain(t *testing.T) {
 	_, log := f.ready(t)
 	latest := f.keys(1)
 	f.publish(nil)
-	log.wait(1, "interrupted", "failures=1")
+	log.wait(1, watchTrouble, "failures=1")
 	f.publish(latest)
 	eventually(t, "watching again", func() bool { return f.watching() == 1 })
 	if log.lines("level=ERROR") > 0 {
@@ -277,7 +277,7 @@ func TestStreamEndedByTheServiceIsOpenedAgain(t *testing.T) {
 func TestSilentStreamIsGivenUp(t *testing.T) {
 	f := startTTS(t, trattest.New(t, "shop.test"))
 	_, log := f.ready(t, client.WithSilence(50*time.Millisecond))
-	log.wait(2, "interrupted", "no message for too long")
+	log.wait(2, watchTrouble, "no message for too long")
 	eventually(t, "watching again", func() bool { return f.watching() >= 1 })
 }
 
@@ -296,10 +296,70 @@ func TestSVIDRotationNeedsNoNewClient(t *testing.T) {
 	c, log := f.ready(t)
 	f.domain.RotateSVIDs()
 	f.stop()
-	log.wait(1, "interrupted")
+	log.wait(1, watchTrouble)
 	f.start() // with the rotated SVIDs on both sides
 	eventually(t, "exchange over a new connection", func() bool {
 		_, err := c.Exchange(timeout(t), request())
 		return err == nil
 	})
+}
+
+// A workload that never gets keys refuses every token: its log must go on saying why.
+func TestAlarmIsRepeatedWhileThereAreNoKeys(t *testing.T) {
+	t.Parallel()
+	f := startTTS(t, trattest.New(t, "shop.test"))
+	f.stop()
+	c, log := f.connect(t)
+	log.wait(1, watchTrouble, "cannot be opened", "level=ERROR", "failures=5",
+		"target=passthrough:///"+f.addr, "server_id=spiffe://shop.test/tts")
+	log.wait(2+log.lines(watchTrouble), watchTrouble)
+	if n := log.lines("level=ERROR"); n != 1 {
+		t.Errorf("%d alarms within a minute, want 1:\n%s", n, log)
+	}
+	f.domain.Advance(time.Minute)
+	log.wait(2, watchTrouble, "cannot be opened", "level=ERROR")
+	f.start()
+	if err := c.WaitReady(timeout(t)); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(1, watchTrouble, "has recovered", "level=INFO")
+}
+
+func TestRecoveryFromAnAlarmIsLoggedThoughTheKeysAreTheSame(t *testing.T) {
+	t.Parallel()
+	f := startTTS(t, trattest.New(t, "shop.test"))
+	_, log := f.ready(t)
+	f.stop()
+	log.wait(1, watchTrouble, "was interrupted", "failures=1")
+	log.wait(1, watchTrouble, "cannot be opened", "level=ERROR")
+	f.start()
+	log.wait(1, watchTrouble, "has recovered", "level=INFO")
+	if n := log.lines("txn_token.keys.refreshed"); n != 1 {
+		t.Errorf("%d refresh events, want 1:\n%s", n, log)
+	}
+}
+
+// Most often it is this workload whose configuration is wrong.
+func TestARefusalForTheIssuerNamesBoth(t *testing.T) {
+	f := startTTS(t, trattest.New(t, "shop.test"))
+	wrong := f.keys(1)
+	wrong.Issuer += "/" + strings.Repeat("x", 1000)
+	f.publish(wrong)
+	c, log := f.connect(t)
+	refusal := []string{"a key set was refused", "level=ERROR", "issuer.configured=https://tts.shop.test ", "issuer.received=https://tts.shop.test/xxx"}
+	log.wait(1, append(refusal, "usable_set=false")...)
+	if err := c.Ready(); err == nil || !strings.Contains(err.Error(), `configured is "https://tts.shop.test"`) {
+		t.Errorf("Ready = %v", err)
+	}
+	f.domain.Advance(time.Minute)
+	f.publish(wrong)
+	log.wait(2, append(refusal, "usable_set=false")...)
+
+	f.publish(f.keys(1))
+	log.wait(1, watchTrouble, "has recovered", "level=INFO")
+	f.publish(wrong)
+	log.wait(1, append(refusal, "usable_set=true")...)
+	if strings.Contains(log.String(), strings.Repeat("x", 300)) {
+		t.Error("the received issuer is told at any length")
+	}
 }
