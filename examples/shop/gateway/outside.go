@@ -35,7 +35,9 @@ func requestContext(ctx context.Context) map[string]any {
 // code and a constant sentence. Names, identities and reasons of the inside go to the
 // log only. What the token service says about the access token is about the user's.
 func exchangeFailed(ctx context.Context, err error) error {
-	switch logFailure(ctx, "no transaction was started", err) {
+	logFailure(ctx, "no transaction was started", err)
+	reason, _ := interceptors.ReasonFrom(err)
+	switch reason {
 	case trat.ReasonSubjectTokenInvalid, trat.ReasonSubjectTokenExpired:
 		return status.Error(codes.Unauthenticated, "the access token is not accepted")
 	case trat.ReasonScopeExceeded, trat.ReasonSubjectScopeUnknown:
@@ -52,11 +54,10 @@ func orderFailed(ctx context.Context, err error) error {
 	return byCode(status.Code(err))
 }
 
-// logFailure logs err with its reason, wherever that was found, and returns the reason.
-func logFailure(ctx context.Context, message string, err error) trat.Reason {
+// logFailure logs err with its reason, whether it was made here or received.
+func logFailure(ctx context.Context, message string, err error) {
 	reason, _ := interceptors.ReasonFrom(err)
 	slog.WarnContext(ctx, message, "reason", reason, "error", err)
-	return reason
 }
 
 func byCode(code codes.Code) error {
