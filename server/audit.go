@@ -91,7 +91,7 @@ func (l *LogAuditor) Record(ctx context.Context, r Record) error {
 			record.AddAttrs(slog.String(key, value))
 		}
 	}
-	text(decisionID, r.DecisionID)
+	text(string(semconv.TokenDecisionID), r.DecisionID)
 	text(string(semconv.ErrorType), string(r.Reason))
 	text(string(semconv.TokenReqWL), r.Requester)
 	text(string(semconv.TokenSubjectTokenType), r.SubjectTokenType)
@@ -112,9 +112,6 @@ func (l *LogAuditor) Record(ctx context.Context, r Record) error {
 	}
 	return l.handler.Handle(ctx, record)
 }
-
-// decisionID is the key of Record.DecisionID in logs.
-const decisionID = "txn_token.decision_id"
 
 // newDecisionID returns 64 random bits, in hexadecimal: no part of it looks like a token
 // to a log that redacts those.

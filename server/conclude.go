@@ -26,12 +26,12 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
 	if err := s.audit(ctx, record); err != nil {
 		s.telemetry.auditFailed(ctx)
 		s.logger.LogAttrs(ctx, slog.LevelError, "audit record not written",
-			slog.String(decisionID, record.DecisionID), slog.Any("error", err))
+			slog.String(string(semconv.TokenDecisionID), record.DecisionID), slog.Any("error", err))
 	}
 	s.telemetry.concluded(ctx, a, outcome, s.clock())
 	if err != nil {
 		s.logger.LogAttrs(ctx, outcome.level(), "exchange refused",
-			slog.String(decisionID, record.DecisionID),
+			slog.String(string(semconv.TokenDecisionID), record.DecisionID),
 			slog.String(string(semconv.ErrorType), string(outcome.reason)),
 			slog.String(string(semconv.TokenReqWL), record.Requester),
 			slog.String(string(semconv.TokenRequestID), record.RequestID),

@@ -53,6 +53,9 @@ const (
 	TokenSubjectIssuer = attribute.Key("txn_token.subject_issuer")
 	// TokenRequestID is the request_id of an Exchange. Logs only.
 	TokenRequestID = attribute.Key("txn_token.request_id")
+	// TokenDecisionID joins the audit record of a decision with the log of its cause.
+	// Logs only.
+	TokenDecisionID = attribute.Key("txn_token.decision_id")
 	// TokenIssuedAt and TokenExpiry are the token's iat and exp. Logs only.
 	TokenIssuedAt = attribute.Key("txn_token.issued_at")
 	TokenExpiry   = attribute.Key("txn_token.expiry")
