@@ -19,8 +19,8 @@ import (
 // accepted is the outcome of a call that was not refused.
 const accepted = "accepted"
 
-// Who refuses without a span of its own: the attacker's side of a connection, as
-// every workload has it, before anything is sent; and a handshake.
+// Who refuses without a span of a server: what every workload has on its own side of a
+// connection, before anything is sent, and a handshake.
 const (
 	carrier     = "its carrier"
 	tokenClient = "its client"
@@ -50,9 +50,10 @@ func (v verdict) told(code codes.Code) verdict {
 	return v
 }
 
+// String is the reason, and in brackets what the caller learns instead.
 func (v verdict) String() string {
 	if v.seen != v.reason {
-		return v.reason + ", told as " + v.seen
+		return v.reason + " (" + v.seen + ")"
 	}
 	return v.reason
 }

@@ -40,7 +40,7 @@ func TestVerdictSaysWhatOutsidersAreTold(t *testing.T) {
 	if got := v.String(); got != "SCOPE_EXCEEDED" {
 		t.Error(got)
 	}
-	if got := v.told(codes.PermissionDenied).String(); got != "SCOPE_EXCEEDED, told as PermissionDenied" {
+	if got := v.told(codes.PermissionDenied).String(); got != "SCOPE_EXCEEDED (PermissionDenied)" {
 		t.Error(got)
 	}
 }

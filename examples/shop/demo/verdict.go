@@ -78,7 +78,7 @@ func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
 		return errors.Join(err, a.shop.failed(err))
 	}
 	fmt.Fprintf(w, "\n  %d attacks refused as expected, %d controls accepted\n", refused, controls)
-	fmt.Fprint(w, "  where a service refused, its own spans say so; users outside are told a code only\n")
+	fmt.Fprint(w, "  where a service refused, its own spans say so; users outside are told a (code) only\n")
 	return nil
 }
 
