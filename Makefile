@@ -86,7 +86,7 @@ lint-shell: ## Check the syntax of the shell scripts
 	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n "$$script"; done
 
 .PHONY: breaking
-breaking: ## Fail when the wire or JSON form of trat.v1 breaks with the last release
+breaking: ## Fail when the wire or JSON form of trat.v1 breaks with the committed baseline
 	$(BUF) breaking proto --against $(BASELINE) --exclude-imports
 
 .PHONY: breaking-baseline

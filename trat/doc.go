@@ -1,7 +1,7 @@
 // Package trat is the Transaction Token (TraT) itself: its claims, how it is
 // signed, how it is verified, which keys are trusted, and how a verified one is
 // carried through a process. It follows draft-ietf-oauth-transaction-tokens,
-// revision 09/10, and knows nothing of gRPC or telemetry.
+// revision 10, and knows nothing of gRPC or telemetry.
 //
 // # Which function
 //
