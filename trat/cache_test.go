@@ -23,8 +23,8 @@ func (s *swapKeySet) Key(kid string) (*Key, error) {
 
 // cached reports whether the cache of v has an entry for raw.
 func cached(v *Verifier, raw string) bool {
-	digest := sum256(raw)
-	return v.cache.get(&digest) != nil
+	segments, err := splitCompact(raw)
+	return err == nil && v.cache.get(segments) != nil
 }
 
 // Covers VER-25.
@@ -49,15 +49,42 @@ func TestCacheHoldsNoToken(t *testing.T) {
 	v, _ := newTestVerifier(t)
 	raw := tokenWith(nil)
 	token := wantAccept(t, v, raw)
-	digest := sum256(raw)
-	e := v.cache.get(&digest)
+	segments, err := splitCompact(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := v.cache.get(segments)
 	if e != token.get() {
 		t.Fatal("the token of a hit does not share the cached claims")
 	}
-	signature := raw[strings.LastIndexByte(raw, '.')+1:]
 	type plain verified // without methods that hide content
-	if out := fmt.Sprintf("%#v", plain(*e)); strings.Contains(out, signature) || strings.Contains(out, raw[:30]) {
-		t.Error("the cache holds the token")
+	if out := fmt.Sprintf("%#v", plain(*e)); strings.Contains(out, segments.signature) {
+		t.Error("the cache holds the signature")
+	}
+}
+
+// Nothing but the very token is a hit, whatever it shares with it.
+//
+// Covers VER-02, VER-25.
+func TestCacheHitsTheExactToken(t *testing.T) {
+	c := newCache(1)
+	good := compact{signingInput: "header.payload", signature: "signature-of-it"}
+	c.put(good, newVerified("header.payload.signature-of-it", good, &payload{}, &Key{}))
+	if c.get(good) == nil {
+		t.Error("the token is not there")
+	}
+	for _, other := range []compact{
+		{signingInput: "header.payloaD", signature: good.signature},
+		{signingInput: "header.payload2", signature: good.signature},
+		{signingInput: good.signingInput, signature: "signature-of-iT"},
+		{signingInput: good.signingInput, signature: "signatur"},
+		{signingInput: good.signingInput},
+		{signature: good.signature},
+		{},
+	} {
+		if c.get(other) != nil {
+			t.Errorf("%v is a hit", other)
+		}
 	}
 }
 
@@ -162,17 +189,18 @@ func TestCacheIsBounded(t *testing.T) {
 // Covers VER-25.
 func TestCacheReplacesWhatExpiresFirst(t *testing.T) {
 	c := newCache(1) // one set
-	entry := func(id byte, exp int64) *verified {
-		return &verified{payload: payload{exp: exp}, digest: [digestSize]byte{id}}
+	token := func(id string) compact { return compact{signingInput: id, signature: id} }
+	put := func(id string, exp int64) {
+		c.put(token(id), newVerified(id, token(id), &payload{exp: exp}, &Key{}))
 	}
-	for i := range byte(cacheWays) {
-		c.put(entry(i, int64(100-i)))
+	for i := range cacheWays {
+		put(fmt.Sprint(i), int64(100-i))
 	}
-	c.put(entry(50, 500)) // in place of the last, which expires at 97
-	c.put(entry(50, 500)) // once more: no other entry goes
-	for id, want := range map[byte]bool{0: true, 1: true, 2: true, 3: false, 50: true} {
-		if got := c.get(&[digestSize]byte{id}) != nil; got != want {
-			t.Errorf("entry %d present: %v, want %v", id, got, want)
+	put("new", 500) // in place of the last, which expires at 97
+	put("new", 500) // once more: no other entry goes
+	for id, want := range map[string]bool{"0": true, "1": true, "2": true, "3": false, "new": true} {
+		if got := c.get(token(id)) != nil; got != want {
+			t.Errorf("entry %s present: %v, want %v", id, got, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,8 +25,25 @@ type Token struct {
 // credential.
 type verified struct {
 	payload
-	key    *Key
-	digest [digestSize]byte // SHA-256 of the compact form
+	key             *Key
+	signingInput    string
+	signatureDigest [digestSize]byte // SHA-256 of the signature segment
+	digest          [digestSize]byte // SHA-256 of the compact form
+}
+
+func newVerified(raw string, token compact, p *payload, key *Key) *verified {
+	return &verified{
+		payload:         *p,
+		key:             key,
+		signingInput:    strings.Clone(token.signingInput), // which would keep raw alive
+		signatureDigest: sum256(token.signature),
+		digest:          sum256(raw),
+	}
+}
+
+// is reports whether v is the outcome of verifying token.
+func (v *verified) is(token compact) bool {
+	return v.signingInput == token.signingInput && v.signatureDigest == sum256(token.signature)
 }
 
 func newToken(raw string, v *verified) *Token {

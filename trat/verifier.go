@@ -50,8 +50,7 @@ func (v *Verifier) Verify(raw string) (*Token, error) {
 	if v.cache == nil {
 		return v.verifyFresh(raw, segments, now)
 	}
-	digest := sum256(raw)
-	e := v.cache.get(&digest)
+	e := v.cache.get(segments)
 	if e == nil {
 		return v.verifyFresh(raw, segments, now)
 	}
@@ -102,9 +101,9 @@ func (v *Verifier) verifyFresh(raw string, segments compact, now time.Time) (*To
 	if !key.verify(d.signingInput, d.signature) {
 		return nil, errSignature
 	}
-	e := &verified{payload: *p, key: key, digest: sum256(raw)}
+	e := newVerified(raw, segments, p, key)
 	if v.cache != nil {
-		v.cache.put(e)
+		v.cache.put(segments, e)
 	}
 	return newToken(raw, e), nil
 }

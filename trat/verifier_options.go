@@ -101,8 +101,8 @@ func WithClock(c Clock) VerifierOption {
 
 // WithCacheSize sets how many verified tokens are remembered, rounded up to a power
 // of two: 0 turns the cache off, at most 1<<20; 8192 without this option. An entry
-// holds claims, not the token, and takes about as much memory as the token is long
-// until another replaces it.
+// holds what the token says, not its signature, and takes about twice as much memory as
+// the token is long until another replaces it.
 func WithCacheSize(entries int) VerifierOption {
 	return verifierOption(func(v *Verifier) error {
 		v.cacheSize = entries
