@@ -70,7 +70,7 @@ func appendEscape(b *strings.Builder, src string) (int, error) {
 	return 2, nil
 }
 
-// unicodeEscape reads \uXXXX, or two of them that make a surrogate pair.
+// unicodeEscape reads \uhhhh, or two of them that make a surrogate pair.
 func unicodeEscape(src string) (r rune, n int, err error) {
 	const surrogate, low, end = 0xd800, 0xdc00, 0xe000
 	if r, err = hexEscape(src); err != nil || r < surrogate || r >= end {
@@ -89,7 +89,7 @@ func unicodeEscape(src string) (r rune, n int, err error) {
 	return (r-surrogate)<<10 | (second - low) + 0x10000, 12, nil
 }
 
-// hexEscape reads the four digits of the \uXXXX at the front of src.
+// hexEscape reads the four digits of the \uhhhh at the front of src.
 func hexEscape(src string) (rune, error) {
 	if len(src) < 6 {
 		return 0, errJSONEnd
