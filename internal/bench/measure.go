@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"syscall"
@@ -10,7 +11,8 @@ import (
 
 // The machine is shared and its speed changes from second to second. So: CPU time of
 // the process instead of wall time; subjects that are compared take turns within each
-// round, in an order that moves; a ratio is the median of the ratios of the rounds.
+// round, in random order, because who goes before leaves the heap, the size of new stacks
+// and the caches to who comes after; a ratio is the median of the ratios of the rounds.
 
 // subject is something to measure. do is called with the number of the call.
 type subject struct {
@@ -48,9 +50,8 @@ func compare(rounds int, turn time.Duration, subjects ...subject) (map[string]ti
 		calls[i] = n
 	}
 	costs := make(map[string]timings, len(subjects))
-	for r := range rounds {
-		for i := range subjects {
-			at := (i + r) % len(subjects)
+	for range rounds {
+		for _, at := range rand.Perm(len(subjects)) {
 			cost, err := run(subjects[at], calls[at])
 			if err != nil {
 				return nil, err
