@@ -11,7 +11,7 @@ TOOL      := $(GO) tool -modfile=internal/tools/go.mod
 BUF       := $(GO) tool -modfile=internal/tools/buf/go.mod buf
 LINT_MOD  := internal/tools/lint/go.mod
 
-FUZZTIME  ?= 30s
+FUZZEXECS ?= 200000
 ARGS      ?=
 TESTFLAGS ?=
 
@@ -33,8 +33,8 @@ test: ## Run the tests under the race detector (TESTFLAGS adds flags)
 	$(GO) test -run '^TestAllocations$$' ./trat
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz function for FUZZTIME (30s)
-	internal/tools/fuzz.sh $(FUZZTIME)
+fuzz: ## Run each fuzz function FUZZEXECS (200000) times
+	internal/tools/fuzz.sh $(FUZZEXECS)
 
 .PHONY: conformance
 conformance: ## Report which requirements have a test, each row with ARGS=-rows; fail on a gap
