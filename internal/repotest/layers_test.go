@@ -16,6 +16,7 @@ var layers = map[string][]string{
 	"trat":             {},
 	"spiffecreds":      {},
 	"internal/semconv": {},
+	"authzen":          {},
 	"gen/...":          {"gen/..."},
 
 	"trat/callchain":        {"trat"},
@@ -39,13 +40,15 @@ var layers = map[string][]string{
 	},
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
-		"server/policy", "server/subject",
+		"server/policy", "server/subject", "authzen",
 		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules",
 	},
-	"server/policy":  {"trat", "trat/replay", "spiffecreds", "internal/rules"},
-	"server/subject": {"trat", "trat/replay", "internal/rules"},
+	// Where audit records go: beside the server, which knows only the interface.
+	"server/auditlog": {"trat", "server", "internal/semconv"},
+	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules"},
+	"server/subject":  {"trat", "trat/replay", "internal/rules"},
 
-	"internal/httptoken": {"server", "gen/...", "internal/grpcerr"},
+	"internal/httptoken": {"trat", "spiffecreds", "server", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},
 	"internal/config":    {"trat", "server/subject"},
 
