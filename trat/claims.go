@@ -25,12 +25,46 @@ type Claims struct {
 	Scope Scope
 	// RequestingWorkload (req_wl) is the workload that asked for the token.
 	RequestingWorkload string
+	// RequestingWorkloadChain (req_wl_chain) has RequestingWorkload last and, before it,
+	// those of the tokens that this one replaces. Zero unless it replaces one.
+	RequestingWorkloadChain WorkloadChain
+	// ReplacementCount (rpl_cnt) is how many tokens of the transaction were replaced up to
+	// this one: one less than RequestingWorkloadChain has workloads.
+	ReplacementCount int
+	// TransactionStart (txn_iat) is IssuedAt of the transaction's first token. Zero unless
+	// the token replaces one.
+	TransactionStart time.Time
 	// IssuedAt (iat) and Expiry (exp) bound the token's life.
 	IssuedAt, Expiry time.Time
 	// TransactionContext (tctx) holds the parameters that the transaction is bound to.
 	TransactionContext Object
 	// RequestContext (rctx) says where the request came from.
 	RequestContext Object
+}
+
+// checkReplacement holds the three claims of a replacement, which the draft leaves to the
+// implementation (section 13.15), to each other: all or none, and of one history. It
+// returns the claim at fault.
+func (c *Claims) checkReplacement() (claim string, err error) {
+	chain := c.RequestingWorkloadChain
+	if chain.IsZero() && c.ReplacementCount == 0 && c.TransactionStart.IsZero() {
+		return "", nil
+	}
+	switch {
+	case chain.IsZero():
+		return "req_wl_chain", errAbsent
+	case chain.Last() != c.RequestingWorkload:
+		return "req_wl_chain", errMismatch
+	case c.ReplacementCount != chain.Len()-1:
+		return "rpl_cnt", errMismatch
+	case c.TransactionStart.IsZero():
+		return "txn_iat", errAbsent
+	case c.TransactionStart.Unix() < 0:
+		return "txn_iat", errRange
+	case c.TransactionStart.After(c.IssuedAt):
+		return "txn_iat", errFuture
+	}
+	return "", nil
 }
 
 // String returns the type and the txn.

@@ -26,16 +26,19 @@ func oracle(t *testing.T, raw string, k *Key, got Claims) {
 		t.Fatalf("go-jose does not read what was accepted: %v", err)
 	}
 	var theirs struct {
-		Iss   string          `json:"iss"`
-		Sub   string          `json:"sub"`
-		Aud   jwt.Audience    `json:"aud"`
-		Txn   string          `json:"txn"`
-		Scope string          `json:"scope"`
-		ReqWL string          `json:"req_wl"`
-		Iat   jwt.NumericDate `json:"iat"`
-		Exp   jwt.NumericDate `json:"exp"`
-		Tctx  json.RawMessage `json:"tctx"`
-		Rctx  json.RawMessage `json:"rctx"`
+		Iss   string           `json:"iss"`
+		Sub   string           `json:"sub"`
+		Aud   jwt.Audience     `json:"aud"`
+		Txn   string           `json:"txn"`
+		Scope string           `json:"scope"`
+		ReqWL string           `json:"req_wl"`
+		Chain []string         `json:"req_wl_chain"`
+		Count int              `json:"rpl_cnt"`
+		Start *jwt.NumericDate `json:"txn_iat"`
+		Iat   jwt.NumericDate  `json:"iat"`
+		Exp   jwt.NumericDate  `json:"exp"`
+		Tctx  json.RawMessage  `json:"tctx"`
+		Rctx  json.RawMessage  `json:"rctx"`
 	}
 	if err := parsed.Claims(k.Public(), &theirs); err != nil {
 		t.Fatalf("go-jose does not verify and read what was accepted: %v", err)
@@ -54,6 +57,10 @@ func oracle(t *testing.T, raw string, k *Key, got Claims) {
 		Scope: Scope{text: theirs.Scope}, RequestingWorkload: theirs.ReqWL,
 		IssuedAt: theirs.Iat.Time().UTC(), Expiry: theirs.Exp.Time().UTC(),
 		TransactionContext: object(theirs.Tctx), RequestContext: object(theirs.Rctx),
+	}
+	if len(theirs.Chain) > 0 {
+		want.RequestingWorkloadChain = WorkloadChain{text: strings.Join(theirs.Chain, " ")}
+		want.ReplacementCount, want.TransactionStart = theirs.Count, theirs.Start.Time().UTC()
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("accepted %q as something else", raw)
@@ -121,6 +128,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add(header, `{"aud":["prod.example.org"],`+strings.Replace(payload, `"aud":"prod.example.org",`, "", 1)[1:], "")
 	f.Add(header, `{"exp":1783339210.5,`+strings.Replace(payload, `"exp":1783339214,`, "", 1)[1:], "")
 	f.Add(header, `{"\u0074ctx":{"a":[1,{"b":"\ud835\udcb3"}]},"nbf":1,`+strings.Replace(payload, `"tctx":`, `"x":`, 1)[1:], "")
+	f.Add(header, `{"req_wl_chain":["spiffe://prod.example.org/edge","spiffe://prod.example.org/gw"],"rpl_cnt":1,"txn_iat":1783339190.5,`+payload[1:], "")
+	f.Add(header, `{"req_wl_chain":["spiffe://prod.example.org/gw"],"rpl_cnt":0,"txn_iat":1783339190,`+payload[1:], "")
 	f.Add(header, payload[:len(payload)-1], "")
 	f.Add(header, payload, ".")
 	f.Fuzz(func(t *testing.T, header, payload, suffix string) {

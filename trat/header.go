@@ -18,6 +18,7 @@ var (
 	errKeyID      = errors.New("not 1 to 64 visible ASCII characters")
 	errRange      = errors.New("out of range")
 	errFuture     = errors.New("in the future")
+	errMismatch   = errors.New("does not fit the other claims")
 	errIssuer     = errors.New("not an https URL without query and fragment")
 )
 

@@ -80,6 +80,12 @@ func (p *payload) set(name string, v jsonValue, spaced bool) (err error) {
 		c.TransactionID, err = claimText(v, maxTxnSize)
 	case "req_wl":
 		c.RequestingWorkload, err = claimWorkload(v)
+	case "req_wl_chain":
+		c.RequestingWorkloadChain, err = claimChain(v)
+	case "rpl_cnt":
+		c.ReplacementCount, err = claimCount(v)
+	case "txn_iat":
+		c.TransactionStart, err = claimTime(v)
 	case "scope":
 		c.Scope, err = claimScope(v)
 	case "iat":
@@ -196,6 +202,27 @@ func claimDate(v jsonValue, up bool) (int64, error) {
 	}
 	if up && strings.Trim(fraction, "0") != "" {
 		n++
+	}
+	return n, nil
+}
+
+// claimTime reads a NumericDate that bounds nothing.
+func claimTime(v jsonValue) (time.Time, error) {
+	n, err := claimDate(v, false)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(n, 0).UTC(), nil
+}
+
+// claimCount reads rpl_cnt, which is absent rather than 0.
+func claimCount(v jsonValue) (int, error) {
+	if v.kind != jsonNumber {
+		return 0, errWrongType
+	}
+	n, err := strconv.Atoi(v.raw)
+	if err != nil || n < 1 || n >= MaxWorkloadChain {
+		return 0, errRange
 	}
 	return n, nil
 }

@@ -25,6 +25,8 @@ type Unsigned struct {
 //     UTF-8 without control characters; RequestingWorkload is one workload
 //   - Scope is there (draft section 9.2.1)
 //   - Expiry is after IssuedAt and at most MaxLifetime after it
+//   - RequestingWorkloadChain, ReplacementCount and TransactionStart are all there or
+//     none is, and fit each other
 //
 // Times are cut to whole seconds. Failures are an *Error: ReasonIssuanceDenied for
 // an empty scope, ReasonTokenTooLarge when the payload alone passes MaxSize,
@@ -33,6 +35,9 @@ type Unsigned struct {
 func Prepare(c Claims) (*Unsigned, error) {
 	c.IssuedAt = time.Unix(c.IssuedAt.Unix(), 0).UTC()
 	c.Expiry = time.Unix(c.Expiry.Unix(), 0).UTC()
+	if !c.TransactionStart.IsZero() {
+		c.TransactionStart = time.Unix(c.TransactionStart.Unix(), 0).UTC()
+	}
 	for _, check := range []struct {
 		claim string
 		err   error
@@ -50,6 +55,9 @@ func Prepare(c Claims) (*Unsigned, error) {
 		if check.err != nil {
 			return nil, &Error{Reason: ReasonInternal, Field: check.claim, Err: check.err}
 		}
+	}
+	if claim, err := c.checkReplacement(); err != nil {
+		return nil, &Error{Reason: ReasonInternal, Field: claim, Err: err}
 	}
 	if c.Scope.IsZero() {
 		return nil, &Error{Reason: ReasonIssuanceDenied, Field: "scope", Err: errEmpty}
@@ -82,9 +90,27 @@ func appendPayload(dst []byte, c Claims) []byte {
 	dst = appendMember(append(dst, ','), "sub", c.Subject)
 	dst = appendMember(append(dst, ','), "scope", c.Scope.text)
 	dst = appendMember(append(dst, ','), "req_wl", c.RequestingWorkload)
+	dst = appendReplacement(dst, c)
 	dst = appendObject(dst, "tctx", c.TransactionContext)
 	dst = appendObject(dst, "rctx", c.RequestContext)
 	return append(dst, '}')
+}
+
+// appendReplacement appends the claims of a token that replaces another.
+func appendReplacement(dst []byte, c Claims) []byte {
+	if c.RequestingWorkloadChain.IsZero() {
+		return dst
+	}
+	dst = append(dst, `,"req_wl_chain":`...)
+	open := byte('[')
+	for workload := range c.RequestingWorkloadChain.Workloads() {
+		dst = appendText(append(dst, open), workload)
+		open = ','
+	}
+	dst = append(dst, `],"rpl_cnt":`...)
+	dst = strconv.AppendInt(dst, int64(c.ReplacementCount), 10)
+	dst = append(dst, `,"txn_iat":`...)
+	return strconv.AppendInt(dst, c.TransactionStart.Unix(), 10)
 }
 
 func appendObject(dst []byte, name string, o Object) []byte {
@@ -97,11 +123,17 @@ func appendObject(dst []byte, name string, o Object) []byte {
 	return append(dst, o.text...)
 }
 
-// appendMember appends "name":"value". The value is free of control characters.
+// appendMember appends "name":"value".
 func appendMember(dst []byte, name, value string) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, name...)
-	dst = append(dst, `":"`...)
+	dst = append(dst, `":`...)
+	return appendText(dst, value)
+}
+
+// appendText appends "value", which is free of control characters.
+func appendText(dst []byte, value string) []byte {
+	dst = append(dst, '"')
 	for i := range len(value) {
 		if value[i] == '"' || value[i] == '\\' {
 			dst = append(dst, '\\')

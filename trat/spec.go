@@ -37,6 +37,8 @@ const (
 	MaxObjectSize = 8192
 	// MaxScopeSize is the longest scope, in bytes.
 	MaxScopeSize = 1024
+	// MaxWorkloadChain is the most workloads of a WorkloadChain.
+	MaxWorkloadChain = 16
 	// MaxDepth is how deep objects and arrays of a token's payload may nest. An
 	// Object may nest one level less, because it becomes a member of a payload.
 	MaxDepth = 16

@@ -85,6 +85,19 @@ func (t *Token) Scope() Scope { return t.get().claims.Scope }
 // RequestingWorkload returns req_wl, the workload that asked for the token.
 func (t *Token) RequestingWorkload() string { return t.get().claims.RequestingWorkload }
 
+// RequestingWorkloadChain returns req_wl_chain, the workloads that asked for the tokens
+// of the transaction up to this one; zero unless it replaces one.
+func (t *Token) RequestingWorkloadChain() WorkloadChain {
+	return t.get().claims.RequestingWorkloadChain
+}
+
+// ReplacementCount returns rpl_cnt, how many tokens were replaced up to this one.
+func (t *Token) ReplacementCount() int { return t.get().claims.ReplacementCount }
+
+// TransactionStart returns txn_iat, when the transaction's first token was issued; zero
+// unless the token replaces one.
+func (t *Token) TransactionStart() time.Time { return t.get().claims.TransactionStart }
+
 // IssuedAt returns iat.
 func (t *Token) IssuedAt() time.Time { return t.get().claims.IssuedAt }
 

@@ -30,7 +30,8 @@ func (v *Verifier) Issuer() string { return v.issuer }
 //   - ReasonTxnTokenMalformed: size, segments, base64url, JSON, a required claim
 //     absent, or a header parameter or claim of the wrong type
 //   - ReasonTxnTokenInvalid: typ, alg, forbidden header parameters, iss, iat, nbf,
-//     lifetime, unknown kid, signature
+//     lifetime, req_wl_chain, rpl_cnt and txn_iat that contradict each other, unknown
+//     kid, signature
 //   - ReasonTxnTokenAudience: aud is not the trust domain
 //   - ReasonTxnTokenExpired: at or past exp plus leeway
 //   - ReasonKeysUnavailable: the key set is absent or stale
@@ -108,7 +109,7 @@ func (v *Verifier) verifyFresh(raw string, segments compact, now time.Time) (*To
 	return newToken(raw, e), nil
 }
 
-// checkClaims checks aud, iss and times.
+// checkClaims checks aud, iss, times and the history of a replacement.
 func (v *Verifier) checkClaims(p *payload, now time.Time) error {
 	if p.claims.Audience != v.trustDomain {
 		return &Error{Reason: ReasonTxnTokenAudience, Field: "aud"}
@@ -116,7 +117,13 @@ func (v *Verifier) checkClaims(p *payload, now time.Time) error {
 	if iss := p.claims.Issuer; iss != v.issuer && (iss != "" || !v.allowMissingIssuer) {
 		return invalid("iss", errNotAllowed)
 	}
-	return v.checkTimes(p, now)
+	if err := v.checkTimes(p, now); err != nil {
+		return err
+	}
+	if claim, err := p.claims.checkReplacement(); err != nil {
+		return invalid(claim, err)
+	}
+	return nil
 }
 
 // checkTimes compares whole seconds: claims have no others, and the seconds of a
