@@ -32,13 +32,29 @@ type Record struct {
 	SubjectTokenType string
 	// SubjectIssuer is the verified issuer of the subject token.
 	SubjectIssuer string
-	// SubjectPseudonym stands for the subject: a keyed hash with a key that this process
-	// made at start and nobody else has.
+	// SubjectPseudonym stands for the subject: a keyed hash. Within one period of one key
+	// the same subject has the same pseudonym; see Config.PseudonymKey.
 	SubjectPseudonym string
+	// SubjectPseudonymKey names the key and the period that SubjectPseudonym was made
+	// with: only pseudonyms for which it is the same can be compared.
+	SubjectPseudonymKey string
 	// TransactionID is the txn of the issued token.
 	TransactionID string
 	// Fingerprint is the SHA-256 of the issued token, base64url.
 	Fingerprint string
+	// TokenSize is the length of the issued token in bytes.
+	TokenSize int
+	// ReplacedFingerprint is the SHA-256 of the token that the issued one replaces,
+	// base64url; empty for the first token of a transaction. A refused replacement has it
+	// too, if the token to be replaced was good.
+	ReplacedFingerprint string
+	// ReplacementCount is how many tokens of the transaction were replaced up to the
+	// issued one, 0 for the first.
+	ReplacementCount int
+	// Repeated says that nothing new was issued: the request was sent again, and the
+	// answer is that of the first one (see Config: request_id). Everything about the token
+	// is as in the record of the first.
+	Repeated bool
 	// Scope is what was granted.
 	Scope string
 	// IssuedAt and Expiry are those of the issued token.
@@ -48,6 +64,15 @@ type Record struct {
 	OutlivesSubject bool
 	// Rule is the policy rule that granted.
 	Rule string
+	// DroppedMembers are the optional members of tctx and rctx that policy could not build,
+	// such as "tctx.total".
+	DroppedMembers []string
+	// EvaluationPDP is the policy decision point that policy wanted to be asked, by its name
+	// in the configuration; empty for none.
+	EvaluationPDP string
+	// EvaluationFailedOpen says that it gave no decision, and that policy lets tokens be
+	// issued then: a risk that policy took.
+	EvaluationFailedOpen bool
 	// PolicyVersion is the hash of the policy that decided.
 	PolicyVersion string
 	// RequestID is the caller's.

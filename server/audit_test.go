@@ -39,6 +39,7 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 		SubjectIssuer:    "https://login.test",
 		TransactionID:    token.TransactionID(),
 		Fingerprint:      token.Fingerprint(),
+		TokenSize:        token.Size(),
 		Scope:            "order.create",
 		IssuedAt:         f.clock.Now(),
 		Expiry:           f.clock.Now().Add(15 * time.Second),

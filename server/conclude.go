@@ -80,6 +80,7 @@ func (s *Server) record(a *attempt, o outcome) Record {
 	}
 	r.Fingerprint = base64.RawURLEncoding.EncodeToString(a.digest[:])
 	r.TransactionID = a.claims.TransactionID
+	r.TokenSize = len(a.token)
 	r.Scope = a.claims.Scope.String()
 	r.IssuedAt, r.Expiry = a.claims.IssuedAt, a.claims.Expiry
 	r.OutlivesSubject = !a.principal.Expiry.IsZero() && a.principal.Expiry.Before(a.claims.Expiry)

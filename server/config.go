@@ -19,6 +19,15 @@ import (
 const (
 	// DefaultMaxWatchers bounds the open WatchKeys calls of one Server.
 	DefaultMaxWatchers = 4096
+	// DefaultRequestsPerSecond is how many exchanges a workload may ask for per second in
+	// the long run.
+	DefaultRequestsPerSecond = 1000
+	// DefaultBurst is how many of them may come at once.
+	DefaultBurst = 2000
+	// DefaultMaxConcurrent bounds the exchanges of one Server that are under way.
+	DefaultMaxConcurrent = 1024
+	// DefaultPseudonymPeriod is how long a subject keeps its pseudonym.
+	DefaultPseudonymPeriod = 24 * time.Hour
 	// KeysInterval is how often WatchKeys sends the key set when nothing changes.
 	KeysInterval = 30 * time.Second
 	// KeysMaxAge is how long a receiver may use a key set without hearing again.
@@ -68,6 +77,24 @@ type Config struct {
 	// MaxWatchers bounds the open WatchKeys calls, see there for the share of one
 	// workload; default DefaultMaxWatchers.
 	MaxWatchers int
+	// RequestsPerSecond and Burst bound the Exchange calls of one workload, all its
+	// replicas together; default DefaultRequestsPerSecond and DefaultBurst. What is beyond
+	// is refused with trat.ReasonRateLimited.
+	RequestsPerSecond float64
+	Burst             int
+	// MaxConcurrent bounds the Exchange calls that are under way at once, with a share for
+	// each workload as for MaxWatchers; default DefaultMaxConcurrent. What is beyond is
+	// refused with trat.ReasonRateLimited.
+	MaxConcurrent int
+
+	// PseudonymKey is the secret, of 32 bytes, that subjects are replaced with by a keyed
+	// hash; replicas with the same one make the same pseudonyms. Default: a random one,
+	// which nobody has once the process has ended.
+	PseudonymKey []byte
+	// PseudonymPeriod is how long a subject keeps its pseudonym, in whole seconds; default
+	// DefaultPseudonymPeriod. Periods are counted from 1970, so that replicas agree.
+	PseudonymPeriod time.Duration
+
 	// Clock defaults to time.Now.
 	Clock trat.Clock
 	// MeterProvider defaults to the global one.
