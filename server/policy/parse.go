@@ -36,7 +36,7 @@ func parse(text []byte, service *Service) (*Policy, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
-	return &Policy{version: hex.EncodeToString(sum[:]), rules: compiled}, nil
+	return &Policy{version: hex.EncodeToString(sum[:]), rules: compiled, all: rules}, nil
 }
 
 func (r *reader) file(text []byte) []*rule {

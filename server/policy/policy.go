@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"time"
+	"slices"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
@@ -13,52 +13,17 @@ import (
 type Policy struct {
 	version string
 	rules   index
-}
-
-// Subject is what a decision needs to know of a verified subject token.
-type Subject struct {
-	// Issuer is the token's issuer, exactly as configured.
-	Issuer string
-	// Scopes is the token's own scope. It counts only if ScopeKnown.
-	Scopes []string
-	// ScopeKnown says that the token has a scope of its own, be it empty. Unknown
-	// is not unlimited: see the rule key grants.
-	ScopeKnown bool
-}
-
-// Request asks for a TraT.
-type Request struct {
-	// Requester is the workload that asks, from its X.509-SVID.
-	Requester spiffeid.ID
-	// SubjectTokenType is the URI of the type of the subject token.
-	SubjectTokenType string
-	// Subject is what the verified subject token says.
-	Subject Subject
-	// Scope is the wanted scope. The zero Scope is refused.
-	Scope trat.Scope
-	// Context is the parameter request_context, Details is request_details.
-	Context, Details trat.Object
-}
-
-// Grant is what may be issued. The zero Grant grants nothing.
-type Grant struct {
-	// Scope is the granted scope: the requested one.
-	Scope trat.Scope
-	// Lifetime is the longest lifetime of the TraT, in whole seconds, from 1 s to
-	// trat.MaxLifetime.
-	Lifetime time.Duration
-	// AllowOutlive lets the TraT expire after the subject token.
-	AllowOutlive bool
-	// TransactionContext and RequestContext are the claims tctx and rctx; zero
-	// when empty.
-	TransactionContext, RequestContext trat.Object
-	// Rule is the name of the rule that decided, for the audit record.
-	Rule string
+	all     []*rule  // in the order of the file
+	pdps    []string // sorted
 }
 
 // Version identifies the policy file: the SHA-256 of its bytes, in hexadecimal.
 // It is empty for the zero Policy.
 func (p *Policy) Version() string { return p.version }
+
+// PDPs returns the names of the policy decision points that rules ask, sorted, each
+// once.
+func (p *Policy) PDPs() []string { return slices.Clone(p.pdps) }
 
 // MayPresent says whether requester may present subject tokens of this type at
 // all. It is asked before the token is parsed
@@ -85,45 +50,31 @@ func (p *Policy) MayPresent(requester spiffeid.ID, subjectTokenType string) erro
 //
 // The cost does not depend on the number of rules for other requesters.
 func (p *Policy) Decide(r Request) (Grant, error) {
+	grant, _, err := p.decide(r)
+	return grant, err
+}
+
+// decide is Decide and the rule that decided, if there is one.
+func (p *Policy) decide(r Request) (Grant, *rule, error) {
 	candidates := p.candidates(r)
 	if len(candidates) == 0 {
-		return Grant{}, trat.Errorf(trat.ReasonIssuanceDenied, "subject_token_type", "no rule for this requester, subject token type and issuer")
+		return Grant{}, nil, trat.Errorf(trat.ReasonIssuanceDenied, "subject_token_type", "no rule for this requester, subject token type and issuer")
 	}
 	if !r.Subject.ScopeKnown && !anyGrants(candidates) {
-		return Grant{}, scopeUnknown()
+		return Grant{}, nil, scopeUnknown()
 	}
 	rule := ruleFor(candidates, r.Scope)
 	if rule == nil {
-		return Grant{}, trat.Errorf(trat.ReasonScopeExceeded, "scope", "no rule of this requester grants the wanted scope as a whole")
+		return Grant{}, nil, trat.Errorf(trat.ReasonScopeExceeded, "scope", "no rule of this requester grants the wanted scope as a whole")
 	}
-	if !r.Subject.ScopeKnown && len(rule.grants) == 0 {
-		return Grant{}, scopeUnknown()
-	}
-	if !rule.carries(r.Subject, r.Scope) {
-		return Grant{}, trat.Errorf(trat.ReasonScopeExceeded, "scope", "rule %q: the subject token does not carry the wanted scope", rule.name)
-	}
-	tctx, err := rule.transactionContext(r.Details)
-	if err != nil {
-		return Grant{}, err
-	}
-	rctx, err := rule.requestContext(r.Context)
-	if err != nil {
-		return Grant{}, err
-	}
-	return Grant{
-		Scope:              r.Scope,
-		Lifetime:           rule.lifetime,
-		AllowOutlive:       rule.allowOutlive,
-		TransactionContext: tctx,
-		RequestContext:     rctx,
-		Rule:               rule.name,
-	}, nil
+	grant, err := rule.decide(r)
+	return grant, rule, err
 }
 
 func (p *Policy) candidates(r Request) []*rule {
 	var rules []*rule
 	for _, rule := range p.rules.match(r.Requester) {
-		if rule.takes(r.SubjectTokenType) && rule.trusts(r.Subject.Issuer) {
+		if field, _ := rule.excludes(r); field == "" {
 			rules = append(rules, rule)
 		}
 	}

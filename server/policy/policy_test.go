@@ -176,7 +176,7 @@ func TestWhatNoRuleGrantsIsRefused(t *testing.T) {
 			test.change(&r)
 			grant, err := p.Decide(r)
 			wantError(t, err, test.reason, test.field)
-			if grant != (policy.Grant{}) {
+			if diff := cmp.Diff(policy.Grant{}, grant); diff != "" {
 				t.Error("a refusal comes with a grant")
 			}
 		})

@@ -56,6 +56,55 @@ func (r *rule) trusts(issuer string) bool {
 	return len(r.issuers) == 0 || slices.Contains(r.issuers, issuer)
 }
 
+// excludes says which key of the rule keeps it from being for requests such as r, and
+// how, apart from the requester and the wanted scope; nothing if none does.
+func (r *rule) excludes(req Request) (field, text string) {
+	switch {
+	case !r.takes(req.SubjectTokenType):
+		return "subject_tokens", "the subject token has another type"
+	case !r.trusts(req.Subject.Issuer):
+		return "issuers", "the subject token is of another issuer"
+	}
+	return "", ""
+}
+
+// mismatch is excludes for requester and wanted scope too.
+func (r *rule) mismatch(req Request) (field, text string) {
+	if r.requester.matches(req.Requester) != nil {
+		return "requester", "another workload asks"
+	}
+	if field, text := r.excludes(req); field != "" {
+		return field, text
+	}
+	return "scopes", "the wanted scope is not within what the rule can grant"
+}
+
+// decide is the decision about a request that is this rule's.
+func (r *rule) decide(req Request) (Grant, error) {
+	if !req.Subject.ScopeKnown && len(r.grants) == 0 {
+		return Grant{}, scopeUnknown()
+	}
+	if !r.carries(req.Subject, req.Scope) {
+		return Grant{}, trat.Errorf(trat.ReasonScopeExceeded, "scope", "rule %q: the subject token does not carry the wanted scope", r.name)
+	}
+	tctx, err := r.transactionContext(req.Details)
+	if err != nil {
+		return Grant{}, err
+	}
+	rctx, err := r.requestContext(req.Context)
+	if err != nil {
+		return Grant{}, err
+	}
+	return Grant{
+		Scope:              req.Scope,
+		Lifetime:           r.lifetime,
+		AllowOutlive:       r.allowOutlive,
+		TransactionContext: tctx,
+		RequestContext:     rctx,
+		Rule:               r.name,
+	}, nil
+}
+
 // reaches says whether the rule can grant all of scope to some subject token.
 func (r *rule) reaches(scope trat.Scope) bool {
 	for token := range scope.Tokens() {
