@@ -47,9 +47,9 @@ type Keys interface {
 
 // Subjects verifies subject tokens; *subject.Registry is one. Safe for concurrent use.
 type Subjects interface {
-	// Supports returns nil for a type that Verify knows, otherwise
+	// Supports returns nil for a type that Verify knows of this requester, otherwise
 	// trat.ReasonSubjectTokenTypeUnsupported.
-	Supports(subjectTokenType string) error
+	Supports(requester spiffeid.ID, subjectTokenType string) error
 	// Verify judges one subject token.
 	Verify(ctx context.Context, in subject.Input) (*subject.Principal, error)
 }

@@ -133,7 +133,7 @@ func (s *Server) admit(a *attempt) error {
 	if a.policy = s.policy(); a.policy == nil {
 		return trat.Errorf(trat.ReasonPolicyUnavailable, "", "")
 	}
-	if err := s.subjects.Supports(a.request.subjectTokenType); err != nil {
+	if err := s.subjects.Supports(a.requester.ID, a.request.subjectTokenType); err != nil {
 		return fmt.Errorf("subject token type: %w", err)
 	}
 	a.supported = true

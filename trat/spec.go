@@ -23,6 +23,10 @@ const (
 	TokenTypeUnsignedJSON = "urn:ietf:params:oauth:token-type:unsigned_json"
 	// TokenTypeRefreshToken is refused as a subject token (section 13.3).
 	TokenTypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token"
+	// TokenTypeSAML1 and TokenTypeSAML2 are named only to be refused: SAML assertions
+	// are not verified here.
+	TokenTypeSAML1 = "urn:ietf:params:oauth:token-type:saml1"
+	TokenTypeSAML2 = "urn:ietf:params:oauth:token-type:saml2"
 )
 
 // SubjectType is the JWS typ of a self-signed subject token. The draft names none; one

@@ -30,7 +30,7 @@ func TestAPolicyIsComparedWithWhatTheServiceAccepts(t *testing.T) {
 			defer func() { _ = s.Close() }()
 			service := serviceOf(cfg)
 			for _, uri := range []string{trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON} {
-				if _, listed := service.SubjectTokens[uri]; listed != (s.Supports(uri) == nil) {
+				if _, listed := service.SubjectTokens[uri]; listed != (s.Supports(cfg.ID, uri) == nil) {
 					t.Errorf("%s: policies may name it: %t, the service accepts it: %t", uri, listed, !listed)
 				}
 			}

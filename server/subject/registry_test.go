@@ -35,7 +35,7 @@ func TestOnlyRegisteredTypesAreLookedAt(t *testing.T) {
 	if p, err := r.Verify(t.Context(), input("urn:x:vm", "token")); err != nil || p.Subject != "vm:7" {
 		t.Errorf("a registered type: %+v, %v", p, err)
 	}
-	if err := r.Supports("urn:x:vm"); err != nil {
+	if err := r.Supports(gateway, "urn:x:vm"); err != nil {
 		t.Errorf("Supports(a registered type) = %v", err)
 	}
 	for _, typ := range []string{
@@ -44,7 +44,7 @@ func TestOnlyRegisteredTypesAreLookedAt(t *testing.T) {
 	} {
 		p, err := r.Verify(t.Context(), input(typ, "token"))
 		wantError(t, p, err, trat.ReasonSubjectTokenTypeUnsupported, "subject_token_type")
-		wantError(t, nil, r.Supports(typ), trat.ReasonSubjectTokenTypeUnsupported, "subject_token_type")
+		wantError(t, nil, r.Supports(gateway, typ), trat.ReasonSubjectTokenTypeUnsupported, "subject_token_type")
 	}
 	if vm.calls != 1 {
 		t.Errorf("the verifier was called %d times, want once", vm.calls)
@@ -54,11 +54,11 @@ func TestOnlyRegisteredTypesAreLookedAt(t *testing.T) {
 // Covers TTS-09.
 func TestARegistryRefusesWhatCannotBeASubjectTokenType(t *testing.T) {
 	for name, verifiers := range map[string][]subject.Verifier{
-		"is nil":               {nil},
-		"not an absolute URI":  {&stub{typ: "access_token"}},
-		"registered twice":     {subject.NewUnsignedJSON(), subject.NewUnsignedJSON()},
-		"never that of a subj": {&stub{typ: "urn:ietf:params:oauth:token-type:refresh_token"}},
-		"never that of":        {&stub{typ: trat.TokenType}},
+		"is nil":                {nil},
+		"not an absolute URI":   {&stub{typ: "access_token"}},
+		"registered twice":      {subject.NewUnsignedJSON(), subject.NewUnsignedJSON()},
+		"never a subject token": {&stub{typ: "urn:ietf:params:oauth:token-type:refresh_token"}},
+		"SAML assertions":       {&stub{typ: "urn:ietf:params:oauth:token-type:saml1"}, &stub{typ: trat.TokenTypeSAML2}},
 	} {
 		if r, err := subject.NewRegistry(verifiers...); r != nil || err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("NewRegistry = %v, %v, want %q", r, err, name)

@@ -66,8 +66,12 @@ type Principal struct {
 	// before Input.Now. It is zero if the token has none, which only an unsigned
 	// one may.
 	Expiry time.Time
-	// Claims are all claims of the token. They may be personal.
+	// Claims are all claims of the token. They may be personal. Absent if Transaction
+	// is there, which has them.
 	Claims trat.Object
+	// Transaction is the verified TraT that is to be replaced. It is there if
+	// Input.Type is trat.TokenType, and only then.
+	Transaction *trat.Token
 }
 
 // Verifier verifies the subject tokens of one type. Implementations are safe for
@@ -77,7 +81,7 @@ type Verifier interface {
 	Type() string
 	// Verify checks in.Token entirely. Its errors are *trat.Error with reasons
 	// SUBJECT_TOKEN_INVALID, SUBJECT_TOKEN_EXPIRED, SUBJECT_TOKEN_REPLAYED,
-	// RATE_LIMITED, DEPENDENCY_UNAVAILABLE or INTERNAL.
+	// RATE_LIMITED, DEPENDENCY_UNAVAILABLE, KEYS_UNAVAILABLE or INTERNAL.
 	Verify(ctx context.Context, in Input) (*Principal, error)
 }
 
