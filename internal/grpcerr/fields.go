@@ -16,6 +16,10 @@ import (
 // name inside a subject token is no parameter of the request and is not told.
 var parameters = (*tratv1.ExchangeRequest)(nil).ProtoReflect().Descriptor().Fields()
 
+// formParameters are further names that a field violation may carry: parameters of RFC
+// 8693 and RFC 6749 that only the HTTP form can have, and that are refused there.
+var formParameters = map[string]bool{"resource": true, "actor_token": true, "actor_token_type": true}
+
 // fieldRequestDetails is the parameter whose keys the policy names.
 const fieldRequestDetails = "request_details"
 
@@ -71,7 +75,7 @@ func told(e *trat.Error) string {
 // below it ("request_details.amount"), and "" when there is none.
 func parameter(field string) string {
 	name, _, _ := strings.Cut(field, ".")
-	if parameters.ByName(protoreflect.Name(name)) == nil {
+	if parameters.ByName(protoreflect.Name(name)) == nil && !formParameters[name] {
 		return ""
 	}
 	return name

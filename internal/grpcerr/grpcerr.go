@@ -1,8 +1,11 @@
-// Package grpcerr is the one place where a trat.Reason becomes a gRPC status.
+// Package grpcerr is the one place where a trat.Reason becomes a gRPC status, and where
+// it is said what it becomes over HTTP, which is made of the status (OAuth).
 //
 // A peer learns the code, one constant sentence per reason, google.rpc.ErrorInfo
 // (domain "trat.v1", the reason), for a bad request google.rpc.BadRequest with the
-// names of the parameters at fault and of the required keys that are missing, and google.rpc.RetryInfo where waiting helps.
+// names of the parameters at fault and of the required keys that are missing,
+// google.rpc.QuotaFailure where a limit was met, and google.rpc.RetryInfo where waiting
+// helps.
 // Everything else that an error holds, its cause and the claim it concerns, is lost
 // at this boundary on purpose: it belongs into the log of the process that made it.
 //
@@ -102,6 +105,11 @@ func build(reason trat.Reason, violations []*errdetails.BadRequest_FieldViolatio
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: string(reason), Domain: Domain}}
 	if len(violations) > 0 {
 		details = append(details, &errdetails.BadRequest{FieldViolations: violations})
+	}
+	if e.quota != "" {
+		details = append(details, &errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{
+			{Subject: e.quota, Description: e.message},
+		}})
 	}
 	if e.retryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.retryAfter)})
