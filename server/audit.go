@@ -7,11 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
-	"log/slog"
 	"time"
 
-	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -85,57 +82,9 @@ func (r Record) Issued() bool { return r.Reason == "" }
 // Auditor keeps records. Record is called once per decision, before the caller has
 // the answer, and must not block for long. An error (or a panic) does not change the
 // decision; it is counted and logged. The context has the values of the call, its span
-// among them, but not its end. Safe for concurrent use.
+// among them, but not its end. Safe for concurrent use. Package auditlog has some.
 type Auditor interface {
 	Record(ctx context.Context, r Record) error
-}
-
-// LogAuditor is an Auditor that writes each record as one line of structured log:
-// level INFO with event.name txn_token.issued, or WARN with txn_token.issuance.denied.
-type LogAuditor struct{ handler slog.Handler }
-
-// NewLogAuditor makes one that writes to logger's handler.
-func NewLogAuditor(logger *slog.Logger) *LogAuditor {
-	return &LogAuditor{handler: logger.Handler()}
-}
-
-// Record implements Auditor. A handler that discards the record's level is an error:
-// an audit log has no gaps by configuration.
-func (l *LogAuditor) Record(ctx context.Context, r Record) error {
-	level, event, message := slog.LevelInfo, semconv.EventIssued, "Transaction Token issued"
-	if !r.Issued() {
-		level, event, message = slog.LevelWarn, semconv.EventIssuanceDenied, "Transaction Token refused"
-	}
-	if !l.handler.Enabled(ctx, level) {
-		return errors.New("the audit log is configured to drop records of this level")
-	}
-	record := slog.NewRecord(r.Time, level, message, 0)
-	record.AddAttrs(slog.String(semconv.EventName, event))
-	text := func(key, value string) {
-		if value != "" {
-			record.AddAttrs(slog.String(key, value))
-		}
-	}
-	text(string(semconv.TokenDecisionID), r.DecisionID)
-	text(string(semconv.ErrorType), string(r.Reason))
-	text(string(semconv.TokenReqWL), r.Requester)
-	text(string(semconv.TokenSubjectTokenType), r.SubjectTokenType)
-	text(string(semconv.TokenSubjectIssuer), r.SubjectIssuer)
-	text(string(semconv.EnduserPseudoID), r.SubjectPseudonym)
-	text(string(semconv.TokenTxn), r.TransactionID)
-	text(string(semconv.TokenFingerprint), r.Fingerprint)
-	text(string(semconv.TokenScope), r.Scope)
-	text(string(semconv.TokenPolicyRule), r.Rule)
-	text(string(semconv.TokenPolicyVersion), r.PolicyVersion)
-	text(string(semconv.TokenRequestID), r.RequestID)
-	if r.Issued() {
-		record.AddAttrs(
-			slog.Time(string(semconv.TokenIssuedAt), r.IssuedAt),
-			slog.Time(string(semconv.TokenExpiry), r.Expiry),
-			slog.Bool(string(semconv.TokenOutlivesSubject), r.OutlivesSubject),
-		)
-	}
-	return l.handler.Handle(ctx, record)
 }
 
 // newDecisionID returns 64 random bits, in hexadecimal: no part of it looks like a token

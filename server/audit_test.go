@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -99,7 +100,7 @@ func TestFailingAuditorIsCountedAndTheRequestServed(t *testing.T) {
 func TestCauseAndRecordOfARefusalHaveOneID(t *testing.T) {
 	var audit buffer
 	f := newFixture(t, func(c *server.Config) {
-		c.Auditor = server.NewLogAuditor(slog.New(slog.NewJSONHandler(&audit, nil)))
+		c.Auditor = auditlog.NewLog(slog.New(slog.NewJSONHandler(&audit, nil)))
 	})
 	request := goodRequest()
 	request.Scope, request.RequestId = "order.delete", ""
@@ -149,65 +150,5 @@ func TestCallerCannotAvoidTheRecordByHangingUp(t *testing.T) {
 	wantReason(t, err, trat.ReasonSubjectTokenInvalid)
 	if list := auditor.take(); len(list) != 1 || list[0].Reason != trat.ReasonSubjectTokenInvalid {
 		t.Errorf("audit records %+v, want one", list)
-	}
-}
-
-func TestLogAuditorWritesOneLine(t *testing.T) {
-	tests := map[string]struct {
-		record server.Record
-		want   map[string]any
-	}{
-		"issued": {
-			record: server.Record{
-				Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Requester: "spiffe://shop.test/gateway",
-				TransactionID: "txn", Fingerprint: "hash", SubjectPseudonym: "pseudonym", SubjectIssuer: "https://login.test",
-				SubjectTokenType: "urn:t", Scope: "order.create", Rule: "gateway", PolicyVersion: "v", RequestID: "r",
-				IssuedAt: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Expiry: time.Date(2026, 11, 22, 12, 0, 15, 0, time.UTC),
-				OutlivesSubject: true,
-			},
-			want: map[string]any{
-				"time": "2026-11-22T12:00:00Z", "level": "INFO", "msg": "Transaction Token issued",
-				"event.name": "txn_token.issued", "txn_token.req_wl": "spiffe://shop.test/gateway",
-				"txn_token.txn": "txn", "txn_token.fingerprint": "hash", "enduser.pseudo.id": "pseudonym",
-				"txn_token.subject_issuer": "https://login.test", "txn_token.subject_token_type": "urn:t",
-				"txn_token.scope": "order.create", "txn_token.policy_rule": "gateway", "txn_token.policy_version": "v",
-				"txn_token.request_id": "r", "txn_token.issued_at": "2026-11-22T12:00:00Z",
-				"txn_token.expiry": "2026-11-22T12:00:15Z", "txn_token.outlives_subject": true,
-			},
-		},
-		"refused": {
-			record: server.Record{
-				DecisionID: "0123456789abcdef", Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Requester: "spiffe://shop.test/gateway",
-				Reason: trat.ReasonIssuanceDenied, PolicyVersion: "v",
-			},
-			want: map[string]any{
-				"time": "2026-11-22T12:00:00Z", "level": "WARN", "msg": "Transaction Token refused",
-				"event.name": "txn_token.issuance.denied", "txn_token.decision_id": "0123456789abcdef", "error.type": "ISSUANCE_DENIED",
-				"txn_token.req_wl": "spiffe://shop.test/gateway", "txn_token.policy_version": "v",
-			},
-		},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			var sink buffer
-			auditor := server.NewLogAuditor(slog.New(slog.NewJSONHandler(&sink, nil)))
-			if err := auditor.Record(t.Context(), tc.record); err != nil {
-				t.Fatal(err)
-			}
-			var got map[string]any
-			if err := json.Unmarshal([]byte(sink.String()), &got); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("line (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestLogAuditorReportsALevelThatIsDropped(t *testing.T) {
-	auditor := server.NewLogAuditor(slog.New(slog.NewJSONHandler(&buffer{}, &slog.HandlerOptions{Level: slog.LevelError})))
-	if err := auditor.Record(t.Context(), server.Record{}); err == nil {
-		t.Error("no error")
 	}
 }

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/auditlog"
 )
 
 // BenchmarkExchange is a decision without transport and without subject verification:
 // what is left beside the signature.
 func BenchmarkExchange(b *testing.B) {
 	f := newFixture(b, func(c *server.Config) {
-		c.Auditor = server.NewLogAuditor(slog.New(slog.NewJSONHandler(discard{}, nil)))
+		c.Auditor = auditlog.NewLog(slog.New(slog.NewJSONHandler(discard{}, nil)))
 	})
 	ctx, request := f.as(b, gateway), goodRequest()
 	b.ReportAllocs()

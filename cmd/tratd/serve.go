@@ -18,6 +18,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/keys"
 	"github.com/grpc-trat/grpc-trat/internal/telemetry"
 	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
@@ -75,7 +76,7 @@ func serve(ctx context.Context, cfg *config.Config, decided *policy.Policy, logs
 		Keys:          ring,
 		Policy:        func() *policy.Policy { return decided },
 		Subjects:      subjects,
-		Auditor:       server.NewLogAuditor(audit),
+		Auditor:       auditlog.NewLog(audit),
 		Logger:        logger,
 		MaxWatchers:   cfg.Limits.MaxWatchers,
 		MeterProvider: providers.Meter,

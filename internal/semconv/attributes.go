@@ -62,6 +62,23 @@ const (
 	// TokenOutlivesSubject says that the token ends after its subject token (bool).
 	// Logs only.
 	TokenOutlivesSubject = attribute.Key("txn_token.outlives_subject")
+	// TokenReplacedFingerprint is the fingerprint of the token that was replaced. Logs
+	// only.
+	TokenReplacedFingerprint = attribute.Key("txn_token.replaced_fingerprint")
+	// TokenRepeated says that a repeated request had the answer of the first one (bool).
+	// Logs only.
+	TokenRepeated = attribute.Key("txn_token.repeated")
+	// TokenDroppedMembers are the optional members of tctx and rctx that could not be
+	// built (list). Logs only.
+	TokenDroppedMembers = attribute.Key("txn_token.dropped_members")
+	// TokenEvaluationPDP is the name of the policy decision point that was asked. Logs
+	// only.
+	TokenEvaluationPDP = attribute.Key("txn_token.evaluation.pdp")
+	// TokenEvaluationFailedOpen says that it gave no decision and the token was issued
+	// nevertheless (bool). Logs only.
+	TokenEvaluationFailedOpen = attribute.Key("txn_token.evaluation.failed_open")
+	// TokenPseudonymKey names the key and the period of EnduserPseudoID. Logs only.
+	TokenPseudonymKey = attribute.Key("txn_token.pseudonym_key")
 	// TokenOutcome is what the carrier did, one of the Outcome values.
 	TokenOutcome = attribute.Key("txn_token.outcome")
 	// TokenStreamAction is what was done with an expired stream.
