@@ -58,11 +58,7 @@ func (r *reader) file(text []byte) []*rule {
 	if top.Kind != yaml.MappingNode {
 		return nil // which has been said
 	}
-	if version == nil {
-		r.add(top, "version", "is missing")
-	} else if version.ShortTag() != "!!int" || version.Value != formatVersion {
-		r.add(version, "version", "want %s: this program reads no other format", formatVersion)
-	}
+	r.version(top, version)
 	if list == nil {
 		r.add(top, "rules", "is missing; a policy that grants nothing says so: rules: []")
 		return nil
@@ -72,6 +68,15 @@ func (r *reader) file(text []byte) []*rule {
 		rules = append(rules, r.readRule(n, i+1))
 	}
 	return rules
+}
+
+// version checks the version of a file whose top node is top.
+func (r *reader) version(top, version *yaml.Node) {
+	if version == nil {
+		r.add(top, "version", "is missing")
+	} else if version.ShortTag() != "!!int" || version.Value != formatVersion {
+		r.add(version, "version", "want %s: this program reads no other format", formatVersion)
+	}
 }
 
 // checkNames finds names that are used twice.

@@ -26,7 +26,7 @@ var ruleName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // readRule reads the rule n, the position-th of the file.
 func (r *reader) readRule(n *yaml.Node, position int) *rule {
-	r.rule = ruleLabel(n, position)
+	r.rule = label(n, position)
 	defer func() { r.rule = "" }()
 
 	rule := &rule{line: n.Line, lifetime: trat.DefaultLifetime}
@@ -42,9 +42,9 @@ func (r *reader) readRule(n *yaml.Node, position int) *rule {
 	return rule
 }
 
-// ruleLabel says which rule a problem is in: its name, if that can be had, or its
+// label says which rule or test a problem is in: its name, if that can be had, or its
 // position.
-func ruleLabel(n *yaml.Node, position int) string {
+func label(n *yaml.Node, position int) string {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if value := n.Content[i+1]; n.Content[i].Value == "name" && value.ShortTag() == "!!str" && value.Value != "" {

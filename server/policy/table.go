@@ -1,0 +1,298 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Report is the outcome of a table file.
+type Report struct {
+	// Tests has every test of the file, in its order.
+	Tests []TestResult
+}
+
+// Failed is the number of tests that failed.
+func (r Report) Failed() int {
+	failed := 0
+	for _, test := range r.Tests {
+		if !test.Passed() {
+			failed++
+		}
+	}
+	return failed
+}
+
+// TestResult is the outcome of one test.
+type TestResult struct {
+	// Name is the test's, Line is where it stands in the file.
+	Name string
+	Line int
+	// Differences says what came out otherwise than wanted; empty: nothing did.
+	Differences []string
+	// Explanation says how it came out.
+	Explanation Explanation
+}
+
+// Passed says whether everything came out as wanted.
+func (t TestResult) Passed() bool { return len(t.Differences) == 0 }
+
+// tableCase is one test of a table file.
+type tableCase struct {
+	name    string
+	line    int
+	request Request
+	want    expectation
+}
+
+// RunTests decides the requests of a table file and compares what comes out with what the
+// file wants. Its error joins a *Problem for each thing that is wrong with the file; then
+// nothing was run.
+//
+//	version: 1
+//	tests:
+//	  - name: a user's order
+//	    request:
+//	      requester: spiffe://shop.test/gateway
+//	      subject_token_type: urn:ietf:params:oauth:token-type:access_token
+//	      subject: {issuer: https://login.shop.test, id: shop:u1, scopes: [orders:write], claims: {}}
+//	      scope: order.create
+//	      context: {ip: 192.0.2.7}
+//	      details: {order_id: 7}
+//	    want:
+//	      rule: gateway-orders
+//	      grant: {scope: order.create, tctx: {order_id: 7}, lifetime: 15s}
+//	  - name: more than the user has
+//	    request: {...}
+//	    want: {reason: SCOPE_EXCEEDED}
+//
+// What a request leaves away is absent: without scopes the subject token has no scope of
+// its own. A pseudonym is "pseudonym:" and the value. Either grant or reason is wanted. Of
+// a grant, scope, tctx and rctx are always compared, and everything else that is named.
+func RunTests(p *Policy, file []byte) (Report, error) {
+	if len(file) > MaxFileSize {
+		return Report{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
+	}
+	r := reader{}
+	cases := r.table(file)
+	if err := r.err(); err != nil {
+		return Report{}, err
+	}
+	report := Report{Tests: make([]TestResult, 0, len(cases))}
+	for _, c := range cases {
+		e := p.Explain(c.request)
+		report.Tests = append(report.Tests, TestResult{Name: c.name, Line: c.line, Differences: c.want.differences(e), Explanation: e})
+	}
+	return report, nil
+}
+
+// ParseRequest reads one request, in the form of a table file's request: for Explain.
+func ParseRequest(text []byte) (Request, error) {
+	if len(text) > MaxFileSize {
+		return Request{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
+	}
+	r := reader{}
+	var request Request
+	if top := r.document(text); top != nil {
+		request = r.tableRequest(top, "")
+	}
+	if err := r.err(); err != nil {
+		return Request{}, err
+	}
+	return request, nil
+}
+
+func (r *reader) table(text []byte) []tableCase {
+	top := r.document(text)
+	if top == nil {
+		return nil
+	}
+	var version, list *yaml.Node
+	for _, m := range r.mapping(top, "") {
+		switch m.key.Value {
+		case "version":
+			version = m.value
+		case "tests":
+			list = m.value
+		default:
+			r.add(m.key, m.key.Value, "unknown key")
+		}
+	}
+	if top.Kind != yaml.MappingNode {
+		return nil // which has been said
+	}
+	r.version(top, version)
+	if list == nil {
+		r.add(top, "tests", "is missing")
+		return nil
+	}
+	var cases []tableCase
+	for i, n := range r.sequence(list, "tests") {
+		cases = append(cases, r.tableCase(n, i+1))
+	}
+	r.checkTestNames(cases)
+	return cases
+}
+
+func (r *reader) checkTestNames(cases []tableCase) {
+	first := make(map[string]int, len(cases))
+	for _, c := range cases {
+		if line, dup := first[c.name]; dup && c.name != "" {
+			r.test = fmt.Sprintf("%q", c.name)
+			r.addAt(c.line, "name", "is also the name of the test in line %d", line)
+			r.test = ""
+			continue
+		}
+		first[c.name] = c.line
+	}
+}
+
+func (r *reader) tableCase(n *yaml.Node, position int) tableCase {
+	r.test = label(n, position)
+	defer func() { r.test = "" }()
+	c := tableCase{line: n.Line}
+	var request, want *yaml.Node
+	for _, m := range r.mapping(n, "") {
+		switch m.key.Value {
+		case "name":
+			c.name = r.text(m.value, "name")
+		case "request":
+			request = m.value
+		case "want":
+			want = m.value
+		default:
+			r.add(m.key, m.key.Value, "unknown key")
+		}
+	}
+	if n.Kind != yaml.MappingNode {
+		return c // which has been said
+	}
+	if c.name == "" {
+		r.add(n, "name", "is missing")
+	}
+	if request == nil {
+		r.add(n, "request", "is missing")
+	} else {
+		c.request = r.tableRequest(request, "request.")
+	}
+	if want == nil {
+		r.add(n, "want", "is missing")
+	} else {
+		c.want = r.expectation(want)
+	}
+	return c
+}
+
+// tableTime is the time of a request that names none.
+var tableTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func tablePseudonym(text string) string { return "pseudonym:" + text }
+
+// tableRequest reads a request; prefix stands before the names of its fields.
+func (r *reader) tableRequest(n *yaml.Node, prefix string) Request {
+	request := Request{Now: tableTime, Pseudonym: tablePseudonym}
+	for _, m := range r.mapping(n, prefix) {
+		field := prefix + m.key.Value
+		switch m.key.Value {
+		case "requester":
+			request.Requester = r.spiffeID(m.value, field)
+		case "subject_token_type":
+			request.SubjectTokenType = r.text(m.value, field)
+		case "subject":
+			request.Subject = r.tableSubject(m.value, field)
+		case "scope":
+			request.Scope = r.scope(m.value, field)
+		case "context":
+			request.Context = r.object(m.value, field)
+		case "details":
+			request.Details = r.object(m.value, field)
+		case "transaction":
+			request.Transaction = r.tableTransaction(m.value, field)
+		case "now":
+			request.Now = r.time(m.value, field)
+		default:
+			r.add(m.key, field, "unknown key")
+		}
+	}
+	return request
+}
+
+func (r *reader) tableSubject(n *yaml.Node, field string) Subject {
+	var s Subject
+	for _, m := range r.mapping(n, field) {
+		switch field := field + "." + m.key.Value; m.key.Value {
+		case "issuer":
+			s.Issuer = r.text(m.value, field)
+		case "id":
+			s.ID = r.text(m.value, field)
+		case "scopes":
+			s.ScopeKnown = true
+			for _, e := range r.sequence(m.value, field) {
+				s.Scopes = append(s.Scopes, r.text(e, field))
+			}
+		case "claims":
+			s.Claims = r.object(m.value, field)
+		default:
+			r.add(m.key, field, "unknown key")
+		}
+	}
+	return s
+}
+
+// tableTransaction reads the TraT that is to be replaced.
+func (r *reader) tableTransaction(n *yaml.Node, field string) *trat.Claims {
+	c := &trat.Claims{IssuedAt: tableTime, Expiry: tableTime.Add(trat.DefaultLifetime)}
+	for _, m := range r.mapping(n, field) {
+		switch field := field + "." + m.key.Value; m.key.Value {
+		case "scope":
+			c.Scope = r.scope(m.value, field)
+		case "requester":
+			c.RequestingWorkload = r.spiffeID(m.value, field).String()
+		case "issued_at":
+			c.IssuedAt = r.time(m.value, field)
+		case "tctx":
+			c.TransactionContext = r.object(m.value, field)
+		case "rctx":
+			c.RequestContext = r.object(m.value, field)
+		default:
+			r.add(m.key, field, "unknown key")
+		}
+	}
+	return c
+}
+
+func (r *reader) spiffeID(n *yaml.Node, field string) spiffeid.ID {
+	text := r.text(n, field)
+	if text == "" {
+		return spiffeid.ID{}
+	}
+	id, err := spiffeid.FromString(text)
+	if err != nil {
+		r.add(n, field, "want a SPIFFE ID: %v", err)
+	}
+	return id
+}
+
+func (r *reader) scope(n *yaml.Node, field string) trat.Scope {
+	text := r.text(n, field)
+	if text == "" {
+		return trat.Scope{}
+	}
+	scope, err := trat.ParseScope(text)
+	if err != nil {
+		r.add(n, field, "want scopes as in RFC 6749 section 3.3, with one space between them")
+	}
+	return scope
+}
+
+func (r *reader) time(n *yaml.Node, field string) time.Time {
+	t, err := time.Parse(time.RFC3339, n.Value)
+	if err != nil {
+		r.add(n, field, "want a time such as 2026-01-01T12:00:00Z")
+	}
+	return t
+}

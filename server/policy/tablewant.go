@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// expectation is what a test wants: a grant, or else a reason. Nil is what it does not
+// care about.
+type expectation struct {
+	rule   *string
+	reason trat.Reason
+	field  *string
+	grant  *wantedGrant
+}
+
+type wantedGrant struct {
+	scope        trat.Scope
+	tctx, rctx   trat.Object
+	lifetime     *time.Duration
+	allowOutlive *bool
+	evaluation   *Evaluation
+	replacement  *Replacement
+	dropped      []string // nil: do not care
+}
+
+func (r *reader) expectation(n *yaml.Node) expectation {
+	var e expectation
+	for _, m := range r.mapping(n, "want") {
+		switch field := "want." + m.key.Value; m.key.Value {
+		case "rule":
+			rule := r.text(m.value, field)
+			e.rule = &rule
+		case "reason":
+			e.reason = trat.Reason(r.text(m.value, field))
+		case "field":
+			name := r.text(m.value, field)
+			e.field = &name
+		case "grant":
+			e.grant = r.wantedGrant(m.value, field)
+		default:
+			r.add(m.key, field, "unknown key")
+		}
+	}
+	switch {
+	case n.Kind != yaml.MappingNode:
+	case e.grant == nil && e.reason == "":
+		r.add(n, "want", "neither grant nor reason")
+	case e.grant != nil && (e.reason != "" || e.field != nil):
+		r.add(n, "want", "a grant has no reason and no field")
+	}
+	return e
+}
+
+func (r *reader) wantedGrant(n *yaml.Node, field string) *wantedGrant {
+	g := &wantedGrant{}
+	for _, m := range r.mapping(n, field) {
+		switch field := field + "." + m.key.Value; m.key.Value {
+		case "scope":
+			g.scope = r.scope(m.value, field)
+		case "tctx":
+			g.tctx = r.object(m.value, field)
+		case "rctx":
+			g.rctx = r.object(m.value, field)
+		case "lifetime":
+			lifetime := r.lifetime(m.value, field)
+			g.lifetime = &lifetime
+		case "allow_outlive":
+			outlive := r.boolean(m.value, field)
+			g.allowOutlive = &outlive
+		case "dropped":
+			g.dropped = []string{}
+			for _, e := range r.sequence(m.value, field) {
+				g.dropped = append(g.dropped, r.text(e, field))
+			}
+		default:
+			r.add(m.key, field, "unknown key")
+		}
+	}
+	if n.Kind == yaml.MappingNode && g.scope.IsZero() {
+		r.add(n, field+".scope", "is missing: there is no grant without")
+	}
+	return g
+}
+
+// differences says where the outcome is not as wanted.
+func (e expectation) differences(got Explanation) []string {
+	var d differences
+	switch {
+	case e.grant == nil && got.Err == nil:
+		d.add("reason", string(e.reason), "a grant")
+	case e.grant == nil:
+		d.add("reason", string(e.reason), string(got.Reason()))
+		if e.field != nil {
+			d.add("field", *e.field, fieldOf(got.Err))
+		}
+	case got.Err != nil:
+		d.add("outcome", "a grant", got.Err.Error())
+	default:
+		e.grant.compare(&d, got.Grant)
+	}
+	if e.rule != nil {
+		d.add("rule", *e.rule, got.Rule)
+	}
+	return d
+}
+
+func fieldOf(err error) string {
+	var e *trat.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.Field
+}
+
+func (g *wantedGrant) compare(d *differences, got Grant) {
+	d.add("scope", sortedScope(g.scope), sortedScope(got.Scope))
+	d.object("tctx", g.tctx, got.TransactionContext)
+	d.object("rctx", g.rctx, got.RequestContext)
+	if g.lifetime != nil {
+		d.add("lifetime", g.lifetime.String(), got.Lifetime.String())
+	}
+	if g.allowOutlive != nil {
+		d.add("allow_outlive", fmt.Sprint(*g.allowOutlive), fmt.Sprint(got.AllowOutlive))
+	}
+	if g.dropped != nil {
+		d.add("dropped", strings.Join(slices.Sorted(slices.Values(g.dropped)), " "), strings.Join(got.Dropped, " "))
+	}
+}
+
+func sortedScope(s trat.Scope) string {
+	return strings.Join(slices.Sorted(s.Tokens()), " ")
+}
+
+// differences are sentences about what came out otherwise than wanted.
+type differences []string
+
+func (d *differences) add(what, want, got string) {
+	if want != got {
+		*d = append(*d, fmt.Sprintf("%s: want %s, got %s", what, orNothing(want), orNothing(got)))
+	}
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "nothing"
+	}
+	return text
+}
+
+// object compares values, not texts; absent and empty are the same.
+func (d *differences) object(what string, want, got trat.Object) {
+	if !sameJSON(want.JSON(), got.JSON()) {
+		d.add(what, want.JSON(), got.JSON())
+	}
+}
+
+// sameJSON says whether two JSON texts, which are valid, have the same value. Numbers are
+// the same only digit by digit.
+func sameJSON(a, b string) bool {
+	if a == b {
+		return true
+	}
+	return reflect.DeepEqual(decodeJSON(a), decodeJSON(b))
+}
+
+func decodeJSON(text string) any {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return text
+	}
+	return v
+}

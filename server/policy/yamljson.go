@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"math"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// object returns the JSON object that the mapping n stands for.
+func (r *reader) object(n *yaml.Node, field string) trat.Object {
+	members, ok := r.json(n, field).(map[string]any)
+	if !ok {
+		if n.Kind != yaml.MappingNode {
+			r.add(n, field, "want a mapping, not %s", kind(n))
+		}
+		return trat.Object{}
+	}
+	o, err := trat.NewObject(members)
+	if err != nil {
+		r.add(n, field, "cannot be a JSON object: %v", err)
+	}
+	return o
+}
+
+// json returns what n stands for, ready for encoding/json: with every digit of an
+// integer. Nil is null, or what was a problem.
+func (r *reader) json(n *yaml.Node, field string) any {
+	switch n.Kind {
+	case yaml.MappingNode:
+		members := make(map[string]any, len(n.Content)/2)
+		for _, m := range r.mapping(n, field) {
+			members[m.key.Value] = r.json(m.value, field+"."+m.key.Value)
+		}
+		return members
+	case yaml.SequenceNode:
+		elements := make([]any, len(n.Content))
+		for i, e := range n.Content {
+			elements[i] = r.json(e, field)
+		}
+		return elements
+	default:
+		return r.jsonScalar(n, field)
+	}
+}
+
+func (r *reader) jsonScalar(n *yaml.Node, field string) any {
+	var (
+		signed   int64
+		unsigned uint64
+		float    float64
+		boolean  bool
+	)
+	switch tag := n.ShortTag(); {
+	case tag == "!!null":
+		return nil
+	case tag == "!!str":
+		return n.Value
+	case tag == "!!bool" && n.Decode(&boolean) == nil:
+		return boolean
+	case tag == "!!int" && n.Decode(&signed) == nil:
+		return signed
+	case tag == "!!int" && n.Decode(&unsigned) == nil:
+		return unsigned
+	case tag == "!!float" && n.Decode(&float) == nil && !math.IsInf(float, 0) && !math.IsNaN(float):
+		return float
+	case tag == "!!int", tag == "!!float":
+		r.add(n, field, "is a number that JSON or 64 bits cannot hold")
+	default:
+		r.add(n, field, "want text, a number, true or false, not %s (quote it to make it text)", kind(n))
+	}
+	return nil
+}
+
