@@ -14,7 +14,11 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-const alpnHTTP2 = "h2"
+// ALPN protocol IDs (RFC 7301 section 6).
+const (
+	alpnHTTP2 = "h2"
+	alpnHTTP1 = "http/1.1"
+)
 
 // NewServer returns the credentials of a gRPC server: it presents the SVID that svids
 // has at each handshake, and accepts clients whose SVID verifies against the bundle
@@ -84,7 +88,7 @@ func newCreds(r role, svids x509svid.Source, bundles x509bundle.Source, matcher 
 	return &creds{
 		role:     r,
 		svids:    svids,
-		verifier: verifier{bundles: bundles, authorize: matcher, now: cfg.now},
+		verifier: verifier{protocol: cfg.protocol, bundles: bundles, authorize: matcher, now: cfg.now},
 		config:   cfg,
 		refusals: &refusalLog{logger: cfg.logger, now: cfg.now},
 	}, nil
@@ -159,7 +163,7 @@ func (c *creds) tlsConfig(peer *Peer) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		MaxVersion: tls.VersionTLS13,
-		NextProtos: []string{alpnHTTP2},
+		NextProtos: []string{c.config.protocol},
 		// No tickets and (by ClientSessionCache being nil) no cache: nothing to resume.
 		SessionTicketsDisabled: true,
 		VerifyConnection: func(state tls.ConnectionState) (err error) {

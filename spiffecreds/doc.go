@@ -4,7 +4,8 @@
 //
 // What it adds to go-spiffe's own gRPC credentials:
 //
-//   - TLS 1.3 only, HTTP/2 by ALPN, and never a resumed session: each connection
+//   - TLS 1.3 only, HTTP/2 by ALPN (HTTP/1.1 with WithHTTP1), and never a resumed
+//     session: each connection
 //     verifies the peer's certificate against the bundle of that moment. (A session
 //     ticket would let a peer in whose certificate authority has left the bundle.)
 //   - The checks of X509-SVID sections 2, 4 and 5 on the peer's leaf certificate, with an

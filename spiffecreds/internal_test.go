@@ -10,14 +10,20 @@ import (
 
 // What crypto/tls, set up as it is here, does not let happen is refused all the same.
 func TestConnectionStatesThatCannotBe(t *testing.T) {
-	for want, state := range map[error]tls.ConnectionState{
-		ErrResumed:       {DidResume: true, NegotiatedProtocol: alpnHTTP2},
-		ErrProtocol:      {NegotiatedProtocol: "http/1.1"},
-		ErrNoCertificate: {NegotiatedProtocol: alpnHTTP2},
+	for _, tt := range []struct {
+		verifier verifier
+		state    tls.ConnectionState
+		want     error
+	}{
+		{verifier{protocol: alpnHTTP2}, tls.ConnectionState{DidResume: true, NegotiatedProtocol: alpnHTTP2}, ErrResumed},
+		{verifier{protocol: alpnHTTP2}, tls.ConnectionState{NegotiatedProtocol: alpnHTTP1}, ErrProtocol},
+		{verifier{protocol: alpnHTTP1}, tls.ConnectionState{NegotiatedProtocol: alpnHTTP2}, ErrProtocol},
+		{verifier{}, tls.ConnectionState{}, ErrProtocol},
+		{verifier{protocol: alpnHTTP2}, tls.ConnectionState{NegotiatedProtocol: alpnHTTP2}, ErrNoCertificate},
 	} {
 		var refusal *PeerError
-		if _, err := (verifier{}).connection(state); !errors.As(err, &refusal) || !errors.Is(refusal.Check, want) {
-			t.Errorf("error %v, want %v", err, want)
+		if _, err := tt.verifier.connection(tt.state); !errors.As(err, &refusal) || !errors.Is(refusal.Check, tt.want) {
+			t.Errorf("%q, %+v: error %v, want %v", tt.verifier.protocol, tt.state, err, tt.want)
 		}
 	}
 }

@@ -33,10 +33,11 @@ type credentialsConfig struct {
 	now              func() time.Time
 	logger           *slog.Logger
 	handshakeTimeout time.Duration
+	protocol         string // of ALPN
 }
 
 func defaultCredentialsConfig() credentialsConfig {
-	return credentialsConfig{now: time.Now, logger: slog.Default(), handshakeTimeout: DefaultHandshakeTimeout}
+	return credentialsConfig{now: time.Now, logger: slog.Default(), handshakeTimeout: DefaultHandshakeTimeout, protocol: alpnHTTP2}
 }
 
 func (c credentialsConfig) problems() (problems []error) {
@@ -106,6 +107,15 @@ func (o handshakeTimeoutOption) applyCredentials(c *credentialsConfig) {
 // WithHandshakeTimeout bounds a server's handshakes; the default is
 // DefaultHandshakeTimeout. A client's handshakes are bounded by gRPC's connect deadline.
 func WithHandshakeTimeout(d time.Duration) CredentialsOption { return handshakeTimeoutOption(d) }
+
+type http1Option struct{}
+
+func (http1Option) applyCredentials(c *credentialsConfig) { c.protocol = alpnHTTP1 }
+
+// WithHTTP1 makes credentials for connections that speak HTTP/1.1 in place of gRPC, and
+// differ in nothing else. The protocol is required by ALPN as "h2" is without it: a
+// connection that was meant for one of the two cannot be turned to the other.
+func WithHTTP1() CredentialsOption { return http1Option{} }
 
 type addressOption string
 

@@ -36,8 +36,9 @@ var (
 	ErrNotAuthorized = errors.New("peer is not authorized")
 	// ErrResumed: the TLS session was resumed, so its peer was not verified now.
 	ErrResumed = errors.New("TLS session was resumed")
-	// ErrProtocol: the peer does not speak HTTP/2 (ALPN "h2").
-	ErrProtocol = errors.New("protocol h2 was not negotiated")
+	// ErrProtocol: the peer did not agree by ALPN to the protocol of this connection, "h2"
+	// or that of WithHTTP1.
+	ErrProtocol = errors.New("the protocol was not negotiated by ALPN")
 )
 
 // PeerError is why a handshake refused the other end. On a server it stays in the
@@ -76,6 +77,7 @@ func (e *PeerError) Unwrap() []error {
 
 // verifier decides about the other end of a connection.
 type verifier struct {
+	protocol  string
 	bundles   x509bundle.Source
 	authorize spiffeid.Matcher
 	now       func() time.Time
@@ -87,7 +89,7 @@ func (v verifier) connection(state tls.ConnectionState) (Peer, error) {
 	switch {
 	case state.DidResume:
 		return Peer{}, &PeerError{Check: ErrResumed}
-	case state.NegotiatedProtocol != alpnHTTP2:
+	case state.NegotiatedProtocol == "" || state.NegotiatedProtocol != v.protocol:
 		return Peer{}, &PeerError{Check: ErrProtocol}
 	}
 	return v.certificates(state.PeerCertificates)
