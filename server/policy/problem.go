@@ -51,8 +51,8 @@ func (p *Problem) Error() string {
 // problems collects what is wrong, in the order it was found.
 type problems struct {
 	rule, test string // that is being read
-	list []error
-	more bool // than are in list
+	list       []error
+	more       bool // than are in list
 }
 
 // add records a problem at node n in the rule or test being read.

@@ -72,4 +72,3 @@ func (r *reader) jsonScalar(n *yaml.Node, field string) any {
 	}
 	return nil
 }
-
