@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -27,7 +28,7 @@ type attacker struct {
 
 	closers []io.Closer
 
-	gateway, orders, scheduler, mallory, rival *spiffecreds.Source
+	gateway, orders, scheduler, mallory, rival *workloadapi.X509Source
 
 	accessToken string    // alice's, with orders:write and orders:read
 	stolen      string    // a good TraT for the order of the demo
@@ -39,7 +40,7 @@ type attacker struct {
 func newAttacker(ctx context.Context, s *shop) (*attacker, error) {
 	a := &attacker{shop: s}
 	for _, w := range []struct {
-		source **spiffecreds.Source
+		source **workloadapi.X509Source
 		id     spiffeid.ID
 	}{
 		{&a.gateway, workload("gateway")},
@@ -48,7 +49,7 @@ func newAttacker(ctx context.Context, s *shop) (*attacker, error) {
 		{&a.mallory, workload("mallory")},
 		{&a.rival, spiffeid.RequireFromSegments(rivalDomain, "shipping")},
 	} {
-		source, err := spiffecreds.NewSource(ctx, spiffecreds.WithAddress(s.sockets[w.id]))
+		source, err := s.takeOver(ctx, w.id)
 		if err != nil {
 			return nil, errors.Join(err, a.close())
 		}
@@ -68,12 +69,12 @@ func (a *attacker) close() error {
 }
 
 // dial connects as the workload of source to the service of that name.
-func (a *attacker) dial(source *spiffecreds.Source, name string) (*grpc.ClientConn, error) {
+func (a *attacker) dial(source *workloadapi.X509Source, name string) (*grpc.ClientConn, error) {
 	return a.dialAt(source, a.shop.addresses[name], workload(name))
 }
 
 // dialAt connects as the workload of source to the workload id at address.
-func (a *attacker) dialAt(source *spiffecreds.Source, address string, id spiffeid.ID) (*grpc.ClientConn, error) {
+func (a *attacker) dialAt(source *workloadapi.X509Source, address string, id spiffeid.ID) (*grpc.ClientConn, error) {
 	creds, err := spiffecreds.NewClient(source, source, spiffeid.MatchID(id))
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func (a *attacker) dialAt(source *spiffecreds.Source, address string, id spiffei
 
 // createOrder calls orders directly, as the workload of source, with metadata as
 // key, value, key, value.
-func (a *attacker) createOrder(ctx context.Context, source *spiffecreds.Source, amount int64, kv ...string) error {
+func (a *attacker) createOrder(ctx context.Context, source *workloadapi.X509Source, amount int64, kv ...string) error {
 	conn, err := a.dial(source, "orders")
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (a *attacker) createOrder(ctx context.Context, source *spiffecreds.Source, 
 
 // exchange asks the token service for a raw TraT, as the workload of source. It is
 // what client.Client does, less everything that keeps the token from being stolen.
-func (a *attacker) exchange(ctx context.Context, source *spiffecreds.Source, accessToken, scope string, details trat.Object) (*tratv1.ExchangeResponse, error) {
+func (a *attacker) exchange(ctx context.Context, source *workloadapi.X509Source, accessToken, scope string, details trat.Object) (*tratv1.ExchangeResponse, error) {
 	conn, err := a.dial(source, "tts")
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
 	"google.golang.org/grpc"
 
 	"github.com/grpc-trat/grpc-trat/client"
@@ -145,7 +146,7 @@ func (a *attacker) egress(ctx context.Context) error {
 
 // client is a workload's client of whatever listens at address. It takes nobody but
 // the shop's token service for it.
-func (a *attacker) client(source *spiffecreds.Source, address string) (*client.Client, error) {
+func (a *attacker) client(source *workloadapi.X509Source, address string) (*client.Client, error) {
 	tokens, err := client.New(client.Config{
 		Target: address, Issuer: tokenIssuer, ServerID: workload("tts"), TrustDomain: trustDomain,
 		SVIDs: source, Bundles: source,
@@ -158,7 +159,7 @@ func (a *attacker) client(source *spiffecreds.Source, address string) (*client.C
 }
 
 // serve runs a server of the attacker's own, for members of the trust domain td.
-func (a *attacker) serve(ctx context.Context, svids *spiffecreds.Source, bundles x509bundle.Source, td spiffeid.TrustDomain, register func(grpc.ServiceRegistrar)) (string, error) {
+func (a *attacker) serve(ctx context.Context, svids *workloadapi.X509Source, bundles x509bundle.Source, td spiffeid.TrustDomain, register func(grpc.ServiceRegistrar)) (string, error) {
 	creds, err := spiffecreds.NewServer(svids, bundles, spiffeid.MatchMemberOf(td))
 	if err != nil {
 		return "", err
@@ -182,7 +183,7 @@ func (s stopper) Close() error {
 }
 
 // federation is the bundles of both trust domains.
-func federation(ours, theirs *spiffecreds.Source) (*x509bundle.Set, error) {
+func federation(ours, theirs *workloadapi.X509Source) (*x509bundle.Set, error) {
 	our, err := ours.GetX509BundleForTrustDomain(trustDomain)
 	if err != nil {
 		return nil, err

@@ -18,21 +18,23 @@ var programs = []string{
 	"examples/shop/stocks", "examples/shop/payments",
 }
 
-// build compiles the programs into dir, and returns the shop's source directory.
-func build(ctx context.Context, dir string) (shopDir string, err error) {
-	list, err := goTool(ctx, "list", "-m", "-f", "{{.Dir}}", module)
-	if err != nil {
-		return "", err
-	}
-	root := strings.TrimSpace(list)
+// build compiles the programs into dir.
+func build(ctx context.Context, dir string) error {
 	args := []string{"build", "-o", dir + string(os.PathSeparator)}
 	for _, p := range programs {
 		args = append(args, module+"/"+p)
 	}
-	if _, err := goTool(ctx, args...); err != nil {
+	_, err := goTool(ctx, args...)
+	return err
+}
+
+// findSource returns the shop's source directory.
+func findSource(ctx context.Context) (string, error) {
+	root, err := goTool(ctx, "list", "-m", "-f", "{{.Dir}}", module)
+	if err != nil {
 		return "", err
 	}
-	return filepath.Join(root, "examples", "shop"), nil
+	return filepath.Join(strings.TrimSpace(root), "examples", "shop"), nil
 }
 
 // goTool runs the go command and returns what it prints.

@@ -13,11 +13,11 @@ import (
 )
 
 // healthy waits until the server at address, which must be the workload id, says that
-// it is ready. It asks as the workload whose Workload API is at socket.
-func healthy(ctx context.Context, socket, address string, id spiffeid.ID) (err error) {
+// it is ready. It asks as the workload asker.
+func (s *shop) healthy(ctx context.Context, asker spiffeid.ID, address string, id spiffeid.ID) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	source, err := spiffecreds.NewSource(ctx, spiffecreds.WithAddress(socket))
+	source, err := s.takeOver(ctx, asker)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,10 @@
 //
 //	go run ./examples/shop/demo
 //
+// It brings an authority of its own for the workloads' SVIDs. With -workload-api and
+// -rival-workload-api they come from somewhere else, as from the agents of two SPIRE
+// deployments; whoever attests programs by their path needs -programs besides.
+//
 // The exit status is 0 only if the order went through and every attack was refused by
 // the expected party and for the expected reason. Nothing is left behind, also after Ctrl-C.
 package main
@@ -11,6 +15,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,12 +48,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(ctx)
 	go watchParent(ctx, cancel)
-	err := run(ctx, os.Stdout)
+	err := mainErr(ctx, os.Args[1:])
 	interrupted := context.Cause(ctx)
 	cancel(nil)
 	stop()
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return
 	case interrupted != nil:
 		fmt.Fprintln(os.Stderr, "\ndemo stopped:", interrupted)
@@ -77,8 +82,16 @@ func watchParent(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
+func mainErr(ctx context.Context, args []string) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	return run(ctx, o, os.Stdout)
+}
+
 // run is the demo; whatever it made is gone when it returns.
-func run(ctx context.Context, w io.Writer) (err error) {
+func run(ctx context.Context, o options, w io.Writer) (err error) {
 	scratch, remove, err := newScratch()
 	if err != nil {
 		return err
@@ -86,16 +99,22 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	defer func() { err = errors.Join(err, remove()) }()
 
 	fmt.Fprint(w, "grpc-trat: one order as a transaction, and what it has to withstand\n\n")
-	s := &shop{programs: scratch, scratch: scratch}
-	if err := phase(w, "build", func() (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, buildTimeout)
-		defer cancel()
-		s.source, err = build(ctx, scratch)
-		return fmt.Sprintf("%d programs", len(programs)), err
-	}); err != nil {
+	s := &shop{programs: o.programs, scratch: scratch, external: o.workloadAPIs(), outlive: o.outlive}
+	if s.source, err = findSource(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, demoTimeout, fmt.Errorf("not done after %s", demoTimeout))
+	if s.programs == "" {
+		s.programs = scratch
+		if err := phase(w, "build", func() (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, buildTimeout)
+			defer cancel()
+			return fmt.Sprintf("%d programs", len(programs)), build(ctx, scratch)
+		}); err != nil {
+			return err
+		}
+	}
+	limit := demoTimeout + o.outlive
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %s", limit))
 	defer cancel()
 	return s.show(ctx, w)
 }
@@ -113,6 +132,10 @@ func (s *shop) show(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
+	first, err := a.certificates(ctx)
+	if err != nil {
+		return err
+	}
 	if err := a.prepare(ctx); err != nil {
 		return err
 	}
@@ -121,6 +144,11 @@ func (s *shop) show(ctx context.Context, w io.Writer) (err error) {
 	}
 	if err := a.attackAll(ctx, w); err != nil {
 		return err
+	}
+	if s.outlive > 0 {
+		if err := a.outlive(ctx, w, first); err != nil {
+			return err
+		}
 	}
 	return s.noTokenLeaked(w)
 }

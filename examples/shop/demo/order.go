@@ -33,9 +33,7 @@ func (s *shop) order(ctx context.Context, w io.Writer, a *attacker) error {
 	fmt.Fprintf(w, "\nThe order\n  %s orders %d x %s for %d.%02d: %s\n\n", a.user.name, quantity, sku,
 		amountCents/100, amountCents%100, strings.Join(resp.GetProgress(), ", "))
 
-	waiting, cancel := context.WithTimeoutCause(ctx, spansTimeout, errors.New("no more came in time"))
-	defer cancel()
-	spans, err := s.spans.wait(waiting, func(spans []span) bool { return complete(spans, rootCall, expectedCalls) })
+	spans, err := s.spansOfOrder(ctx, time.Time{})
 	root, found := findRoot(spans, rootCall)
 	if !found {
 		return errors.Join(errors.New("no span of the order"), err)
@@ -47,6 +45,16 @@ func (s *shop) order(ctx context.Context, w io.Writer, a *attacker) error {
 	}
 	fmt.Fprint(w, "\n  one token, fingerprint the same at every hop; each service verified it for itself\n")
 	return nil
+}
+
+// spansOfOrder waits for the spans of an order that was placed after began, and returns
+// all that there are.
+func (s *shop) spansOfOrder(ctx context.Context, began time.Time) ([]span, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, spansTimeout, errors.New("no more came in time"))
+	defer cancel()
+	return s.spans.wait(ctx, func(spans []span) bool {
+		return complete(since(spans, began), rootCall, expectedCalls)
+	})
 }
 
 // check demands that every call was judged, for one and the same transaction and

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
@@ -30,9 +31,13 @@ func workload(name string) spiffeid.ID { return spiffeid.RequireFromSegments(tru
 
 // shop is the running system: every process of it, and where each is.
 type shop struct {
-	programs  string // directory of the built programs
-	source    string // examples/shop
-	scratch   string // directory for sockets and the like
+	programs string // directory of the built programs
+	source   string // examples/shop
+	scratch  string // directory for sockets and the like
+	// external is the Workload API of each trust domain that has one already; the demo
+	// runs an authority of its own for the others.
+	external  map[spiffeid.TrustDomain]string
+	outlive   time.Duration // as the option
 	spans     *collector
 	spansAddr string
 
@@ -50,9 +55,9 @@ func (s *shop) open(ctx context.Context) (string, error) {
 	}
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error {
-			return s.authority(ctx, trustDomain, "tts", "gateway", "orders", "stocks", "payments", "scheduler", "mallory")
+			return s.identities(ctx, trustDomain, "tts", "gateway", "orders", "stocks", "payments", "scheduler", "mallory")
 		},
-		func(ctx context.Context) error { return s.authority(ctx, rivalDomain, "shipping") },
+		func(ctx context.Context) error { return s.identities(ctx, rivalDomain, "shipping") },
 		func(ctx context.Context) error { return s.run(ctx, "issuer", nil) },
 		s.tokenService,
 		func(ctx context.Context) error { return s.service(ctx, "stocks") },
@@ -100,8 +105,20 @@ func (s *shop) tokenService(ctx context.Context) error {
 	}
 	s.addresses["tts"] = s.addresses["tratd"]
 	// It serves before it signs: a key is published for two seconds first.
-	err := healthy(ctx, s.sockets[workload("gateway")], s.addresses["tts"], workload("tts"))
+	err := s.healthy(ctx, workload("gateway"), s.addresses["tts"], workload("tts"))
 	return errors.Join(err, s.failed(err))
+}
+
+// identities finds where each workload of one trust domain gets its SVIDs.
+func (s *shop) identities(ctx context.Context, td spiffeid.TrustDomain, names ...string) error {
+	address, external := s.external[td]
+	if !external {
+		return s.authority(ctx, td, names...)
+	}
+	for _, name := range names {
+		s.sockets[spiffeid.RequireFromSegments(td, name)] = address
+	}
+	return nil
 }
 
 // authority runs `trat dev` for one trust domain.

@@ -41,7 +41,7 @@ func main() {
 			return err
 		}
 		// A trace that a user brings along is linked, never continued.
-		server := service.NewServer([]otelgrpc.Option{otelgrpc.WithPublicEndpoint()},
+		server := w.NewServer([]otelgrpc.Option{otelgrpc.WithPublicEndpoint()},
 			append(edge.ServerOptions(),
 				grpc.Creds(userCreds(w)),
 				// No proxy stands before this gateway, so no header is trusted.

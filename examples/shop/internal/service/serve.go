@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	// maxConnectionAge is well below the lifetime of an X.509-SVID, so that peers
-	// prove themselves again with a fresh one.
+	// maxConnectionAge bounds the age of connections where X.509-SVIDs live long.
 	maxConnectionAge = 10 * time.Minute
 	// drainTimeout bounds a graceful stop.
 	drainTimeout = 5 * time.Second
@@ -45,7 +44,7 @@ func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register
 	if err != nil {
 		return err
 	}
-	server := NewServer(nil, append(guard.ServerOptions(), grpc.Creds(creds))...)
+	server := w.NewServer(nil, append(guard.ServerOptions(), grpc.Creds(creds))...)
 	register(server)
 	return w.Run(ctx, server, guard.CheckCoverage)
 }
@@ -53,14 +52,27 @@ func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register
 // NewServer is grpc.NewServer with what every server of the shop has: spans,
 // recovery from panics, a limit on the age of connections. opts come after these: a
 // guard among them stands inside the recovery.
-func NewServer(spans []otelgrpc.Option, opts ...grpc.ServerOption) *grpc.Server {
+func (w *Workload) NewServer(spans []otelgrpc.Option, opts ...grpc.ServerOption) *grpc.Server {
 	spans = append(spans, otelgrpc.WithFilter(filters.Not(filters.HealthCheck())))
 	return grpc.NewServer(append([]grpc.ServerOption{
 		grpc.StatsHandler(otelgrpc.NewServerHandler(spans...)),
 		grpc.ChainUnaryInterceptor(recovery.UnaryServerInterceptor()),
 		grpc.ChainStreamInterceptor(recovery.StreamServerInterceptor()),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnectionAge}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: w.connectionAge()}),
 	}, opts...)...)
+}
+
+// connectionAge is less than half the lifetime of this workload's X.509-SVID, also with
+// the tenth that gRPC adds to it. SVIDs are renewed at half their life, so that
+// connections end, and peers prove themselves anew, before the certificates expire that
+// they were made with.
+func (w *Workload) connectionAge() time.Duration {
+	svid, err := w.Source.GetX509SVID()
+	if err != nil { // expired a moment ago: as short as any
+		return time.Minute
+	}
+	leaf := svid.Certificates[0]
+	return min(leaf.NotAfter.Sub(leaf.NotBefore)*2/5, maxConnectionAge)
 }
 
 // Run adds the health service, makes the last checks and serves until ctx is done;
