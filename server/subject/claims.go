@@ -79,6 +79,14 @@ func (r *claimReader) date(name string) time.Time {
 	return time.Time{}
 }
 
+// optionalDate reads a NumericDate that may be absent, which is the zero time.
+func (r *claimReader) optionalDate(name string) time.Time {
+	if !r.has(name) {
+		return time.Time{}
+	}
+	return r.date(name)
+}
+
 // audience reads "aud": a text or a list of them (RFC 7519 section 4.1.3).
 func (r *claimReader) audience() []string {
 	if r.err != nil {
@@ -100,19 +108,26 @@ func (r *claimReader) audience() []string {
 	return audience
 }
 
-// lifetime reads "exp", "iat" and, if there, "nbf", and checks them against now:
-// exp may have passed by skew, iat and nbf may be ahead by so much. It returns exp
-// and iat.
+// recipient reads "aud" and checks that it contains the given recipient.
+func (r *claimReader) recipient(want string) {
+	if audience := r.audience(); !slices.Contains(audience, want) {
+		r.fail("aud", "does not contain the intended recipient")
+	}
+}
+
+// lifetime reads "exp" and "iat", which must be there, and checks them as valid does.
 func (r *claimReader) lifetime(now time.Time, skew, ahead time.Duration) (exp, iat time.Time) {
 	exp, iat = r.date("exp"), r.date("iat")
-	var nbf time.Time
-	if r.has("nbf") {
-		nbf = r.date("nbf")
-	}
-	if r.err != nil {
-		return exp, iat
-	}
+	r.valid(exp, iat, now, skew, ahead)
+	return exp, iat
+}
+
+// valid checks exp, iat and, if there, "nbf" against now: exp may have passed by skew,
+// iat and nbf may be ahead by so much. A zero iat is an absent one.
+func (r *claimReader) valid(exp, iat, now time.Time, skew, ahead time.Duration) {
+	nbf := r.optionalDate("nbf")
 	switch {
+	case r.err != nil:
 	case iat.After(now.Add(ahead)):
 		r.fail("iat", "is in the future")
 	case nbf.After(now.Add(ahead)):
@@ -122,7 +137,6 @@ func (r *claimReader) lifetime(now time.Time, skew, ahead time.Duration) (exp, i
 	default:
 		r.err = notExpired(exp, now, skew)
 	}
-	return exp, iat
 }
 
 // notExpired returns SUBJECT_TOKEN_EXPIRED from exp and skew on (RFC 7519 section

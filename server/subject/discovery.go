@@ -2,7 +2,6 @@ package subject
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -24,34 +23,56 @@ func (c IssuerConfig) metadataURL() (string, error) {
 	return u.Scheme + "://" + u.Host + "/.well-known/oauth-authorization-server" + strings.TrimSuffix(u.EscapedPath(), "/"), nil
 }
 
-// discover returns the URL of the issuer's key set. The document must be about this
-// issuer (OpenID Connect Discovery section 4.3, RFC 8414 section 3.3): otherwise
-// another issuer's keys could be passed off as this one's.
-func (c IssuerConfig) discover(ctx context.Context, f fetcher) (string, error) {
+// endpoints are what an issuer's metadata point to.
+type endpoints struct {
+	keys          string
+	introspection string // "" if it is not needed
+}
+
+// discover returns where the issuer's key set is, and where it is asked about tokens
+// if the metadata has to say so. The document must be about this issuer (OpenID Connect
+// Discovery section 4.3, RFC 8414 section 3.3): otherwise another issuer's keys could be
+// passed off as this one's.
+func (c IssuerConfig) discover(ctx context.Context, f fetcher) (endpoints, error) {
 	location, err := c.metadataURL()
 	if err != nil {
-		return "", err
+		return endpoints{}, err
 	}
 	text, err := f.get(ctx, location)
 	if err != nil {
-		return "", err
+		return endpoints{}, err
 	}
 	// This decoder refuses duplicate members and compares names exactly.
 	var metadata struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+		Issuer        string `json:"issuer"`
+		JWKSURI       string `json:"jwks_uri"`
+		Introspection string `json:"introspection_endpoint"`
 	}
 	if err := json.Unmarshal(text, &metadata); err != nil {
-		return "", fmt.Errorf("%s: not a metadata document", location)
+		return endpoints{}, fmt.Errorf("%s: not a metadata document", location)
 	}
 	if metadata.Issuer != c.Issuer {
-		return "", fmt.Errorf("%s: is about another issuer", location)
+		return endpoints{}, fmt.Errorf("%s: is about another issuer", location)
 	}
-	if metadata.JWKSURI == "" {
-		return "", errors.New("the metadata has no jwks_uri")
+	found := endpoints{keys: metadata.JWKSURI}
+	if err := c.checkEndpoint("jwks_uri", found.keys); err != nil {
+		return endpoints{}, err
 	}
-	if err := c.checkURL(metadata.JWKSURI); err != nil {
-		return "", fmt.Errorf("jwks_uri: %w", err)
+	if c.Introspection != nil && c.Introspection.Endpoint == "" {
+		found.introspection = metadata.Introspection
+		if err := c.checkEndpoint("introspection_endpoint", found.introspection); err != nil {
+			return endpoints{}, err
+		}
 	}
-	return metadata.JWKSURI, nil
+	return found, nil
+}
+
+func (c IssuerConfig) checkEndpoint(name, text string) error {
+	if text == "" {
+		return fmt.Errorf("the metadata has no %s", name)
+	}
+	if err := c.checkURL(text); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }

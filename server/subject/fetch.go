@@ -9,8 +9,11 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 const (
@@ -22,6 +25,9 @@ const (
 	maxDocument = 256 << 10
 	// maxResponseHeader is the largest response header, in bytes.
 	maxResponseHeader = 64 << 10
+	// maxConns bounds the connections to one host, and so the questions that an issuer
+	// is asked at once; those beyond wait, which counts against their deadline.
+	maxConns = 64
 )
 
 // fetcher gets documents from issuers, and nothing but what it is pointed at: it
@@ -49,7 +55,8 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout:    fetchTimeout,
 		ResponseHeaderTimeout:  fetchTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
-		MaxIdleConnsPerHost:    1,
+		MaxIdleConnsPerHost:    maxConns,
+		MaxConnsPerHost:        maxConns,
 		IdleConnTimeout:        30 * time.Second,
 	}
 }
@@ -62,31 +69,90 @@ func (f fetcher) get(ctx context.Context, url string) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json, application/jwk-set+json")
+	return f.do(req, maxDocument, isJSON)
+}
+
+// post sends a form and returns the JSON that answers it, of at most
+// trat.MaxObjectSize bytes. Its errors hold nothing of the form either.
+func (f fetcher) post(ctx context.Context, endpoint string, header http.Header, form url.Values) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return f.do(req, trat.MaxObjectSize, isPlainJSON)
+}
+
+func (f fetcher) do(req *http.Request, limit int, isType func(string) error) ([]byte, error) {
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: status %d", url, resp.StatusCode)
+		return nil, &statusError{method: req.Method, url: req.URL.String(), code: resp.StatusCode}
 	}
-	if !isJSON(resp.Header.Get("Content-Type")) {
-		return nil, fmt.Errorf("GET %s: not JSON by its Content-Type", url)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("GET %s: %w", url, err)
-	case len(body) > maxDocument:
-		return nil, fmt.Errorf("GET %s: longer than %d bytes", url, maxDocument)
-	case len(body) == 0:
-		return nil, fmt.Errorf("GET %s: %w", url, errors.New("empty"))
+	body, err := readBody(resp, limit, isType)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", req.Method, req.URL, err)
 	}
 	return body, nil
 }
 
-// isJSON says whether a Content-Type is application/json or a +json type.
-func isJSON(contentType string) bool {
+func readBody(resp *http.Response, limit int, isType func(string) error) ([]byte, error) {
+	if err := isType(resp.Header.Get("Content-Type")); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > limit:
+		return nil, fmt.Errorf("longer than %d bytes", limit)
+	case len(body) == 0:
+		return nil, errors.New("empty")
+	}
+	return body, nil
+}
+
+var errNotJSON = errors.New("not JSON by its Content-Type")
+
+// isJSON returns nil for a Content-Type that is application/json or a +json type.
+func isJSON(contentType string) error {
 	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
+	if err == nil && (media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+		return nil
+	}
+	return errNotJSON
+}
+
+// isPlainJSON returns nil for application/json alone. Answers that are signed (RFC
+// 9701) would have to be verified, and are not asked for.
+func isPlainJSON(contentType string) error {
+	media, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err == nil && media == "application/json":
+		return nil
+	case err == nil && media == "application/token-introspection+jwt":
+		return errors.New("signed introspection answers are not supported")
+	}
+	return errNotJSON
+}
+
+// statusError is an answer other than 200.
+type statusError struct {
+	method, url string
+	code        int
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s %s: status %d", e.method, e.url, e.code)
+}
+
+// isStatus says whether err is an answer with the given status code.
+func isStatus(err error, code int) bool {
+	e, ok := errors.AsType[*statusError](err)
+	return ok && e.code == code
 }

@@ -39,7 +39,7 @@ func (v *IDToken) Type() string { return trat.TokenTypeIDToken }
 
 // Verify implements Verifier. It may wait up to 5 s for the issuer's keys.
 func (v *IDToken) Verify(ctx context.Context, in Input) (*Principal, error) {
-	return v.issuers.verify(ctx, in, []string{"JWT", ""}, func(issuer IssuerConfig, r *claimReader) {
+	return v.issuers.verify(ctx, in, idTokenTypes, func(issuer IssuerConfig, r *claimReader) {
 		audience := r.audience()
 		azp := r.optionalText("azp", maxClaim)
 		switch {
@@ -59,3 +59,5 @@ func (v *IDToken) Verify(ctx context.Context, in Input) (*Principal, error) {
 		}
 	})
 }
+
+func idTokenTypes(IssuerConfig) []string { return []string{plainType, ""} }

@@ -26,8 +26,20 @@ type IssuerConfig struct {
 	Audience string
 	// ClientID is what the "aud" of its ID tokens must contain: the client that they
 	// were issued to (OpenID Connect Core section 3.1.3.7). Empty: its ID tokens are
-	// refused. Audience and ClientID may not both be empty.
+	// refused.
 	ClientID string
+	// JWTAudience is what the "aud" of its other JWTs must contain: those that are
+	// neither RFC 9068 access tokens nor ID tokens. Empty: they are refused. It must
+	// not be ClientID, which would let an ID token pass for one of them. Audience,
+	// ClientID and JWTAudience may not all be empty.
+	JWTAudience string
+	// JWTTypes are the typ that its other JWTs may have: media types, without regard
+	// to case, without "application/". "JWT" stands for an absent typ too. Empty means
+	// JWT; a type of their own is better (RFC 8725 section 3.11).
+	JWTTypes []string
+	// Introspection has the issuer asked about its access tokens. nil: it is never
+	// asked, opaque tokens are refused, and JWTs are good until they expire.
+	Introspection *IntrospectionConfig
 	// Algorithms are those its tokens may be signed with. Empty means ES256, EdDSA,
 	// PS256 and RS256, each only with a key made for it. There is no other choice
 	// to make: no HMAC, never none.
@@ -55,7 +67,8 @@ type IssuerProblem struct {
 	Index int
 	// Issuer is its IssuerConfig.Issuer.
 	Issuer string
-	// Field is the name of the field of IssuerConfig that is at fault.
+	// Field is the name of the field of IssuerConfig that is at fault; for one of its
+	// IntrospectionConfig, "Introspection." and the name there.
 	Field string
 	// Err says what is wrong with it.
 	Err error
@@ -92,6 +105,9 @@ func (c IssuersConfig) validate() error {
 		// What is missing is no name that could be used twice.
 		names[issuer.Issuer], prefixes[issuer.Prefix] = issuer.Issuer != "", issuer.Prefix != ""
 	}
+	checkRoutes(c.Issuers, func(i int, field string, err error) {
+		problems = append(problems, &IssuerProblem{Index: i, Issuer: c.Issuers[i].Issuer, Field: field, Err: err})
+	})
 	interval, stale := c.RefreshInterval, c.MaxStale
 	if interval == 0 {
 		interval = DefaultRefreshInterval
@@ -127,9 +143,11 @@ func (c IssuerConfig) check(bad func(field string, err error)) {
 		add("Issuer", errors.New("has a query"))
 	}
 	add("Prefix", checkPrefix(c.Prefix))
-	if c.Audience == "" && c.ClientID == "" {
-		add("Audience", errors.New("is required for access tokens, as the client ID is for ID tokens: with neither, every token would be refused"))
+	if c.Audience == "" && c.ClientID == "" && c.JWTAudience == "" {
+		add("Audience", errors.New("is required for access tokens, as the client ID is for ID tokens and another audience for other JWTs: with none of them, every token would be refused"))
 	}
+	c.checkJWT(bad)
+	c.checkIntrospection(bad)
 	for _, alg := range c.Algorithms {
 		if !slices.Contains(allAlgorithms, alg) {
 			add("Algorithms", fmt.Errorf("%q is not one of %v", alg, allAlgorithms))

@@ -8,15 +8,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// Issuers are the issuers of access tokens and ID tokens. It fetches and keeps
-// their keys: Start begins, Close ends that. It is safe for concurrent use.
+// Issuers are the issuers of access tokens, ID tokens and other JWTs. It fetches and
+// keeps their keys and asks them about tokens: Start begins, Close ends that. It is safe
+// for concurrent use.
 //
 // A token's issuer is looked up by its unverified "iss" among the configured ones,
 // byte for byte, and that issuer then verifies the token. So a token can choose
-// among what is configured, and nothing else.
+// among what is configured, and nothing else. An opaque token says nothing: whose it is
+// follows from who presents it, by configuration.
 //
 // Keys are refreshed every RefreshInterval, ten percent more or less. A token that
 // names a key which is not there starts a fetch at most every 10 s for each issuer;
@@ -25,7 +29,9 @@ import (
 type Issuers struct {
 	byName    map[string]*provider
 	ordered   []*provider
+	routes    []route         // of opaque tokens
 	transport *http.Transport // ours to close; nil if it was given
+	questions tasks
 
 	lifecycle sync.Mutex
 	cancel    context.CancelFunc // nil until Start
@@ -57,6 +63,16 @@ func NewIssuers(cfg IssuersConfig) (*Issuers, error) {
 		p := newProvider(issuer, shared)
 		i.byName[issuer.Issuer] = p
 		i.ordered = append(i.ordered, p)
+		if issuer.Introspection == nil {
+			continue
+		}
+		var err error
+		if p.introspector, err = newIntrospector(p, &i.questions); err != nil {
+			return nil, err
+		}
+		if issuer.opaque() {
+			i.routes = append(i.routes, route{requesters: parsePatterns(issuer.Introspection.Requesters), to: p.introspector})
+		}
 	}
 	return i, nil
 }
@@ -77,8 +93,8 @@ func (i *Issuers) Start() {
 	}
 }
 
-// Close ends fetching and waits until it has ended. Tokens that wait for keys are
-// refused with DEPENDENCY_UNAVAILABLE. It returns nil; more calls do nothing.
+// Close ends fetching and asking, and waits until both have ended. Tokens that wait for
+// either are refused with DEPENDENCY_UNAVAILABLE. It returns nil; more calls do nothing.
 func (i *Issuers) Close() error {
 	i.lifecycle.Lock()
 	i.closed = true
@@ -88,6 +104,7 @@ func (i *Issuers) Close() error {
 	i.lifecycle.Unlock()
 
 	i.running.Wait()
+	i.questions.close()
 	if i.transport != nil {
 		i.transport.CloseIdleConnections()
 	}
@@ -106,16 +123,24 @@ func (i *Issuers) Ready() error {
 	return errors.Join(problems...)
 }
 
-// verify reads a JWT of a configured issuer and checks what access tokens and ID
-// tokens have in common; claims checks the rest. It is called before the signature
-// is verified, so that what is cheap comes first.
-func (i *Issuers) verify(ctx context.Context, in Input, types []string, claims func(IssuerConfig, *claimReader)) (*Principal, error) {
+// route returns who is asked about the opaque tokens of a requester; nil if nobody is.
+func (i *Issuers) route(requester spiffeid.ID) *introspector {
+	for _, r := range i.routes {
+		if r.serves(requester) {
+			return r.to
+		}
+	}
+	return nil
+}
+
+// verify reads a JWT of a configured issuer, of one of the types that the issuer's
+// configuration gives it, and checks what all JWTs of issuers have in common; claims
+// checks the rest. It is called before the signature is verified, so that what is cheap
+// comes first.
+func (i *Issuers) verify(ctx context.Context, in Input, types func(IssuerConfig) []string, claims func(IssuerConfig, *claimReader)) (*Principal, error) {
 	j, err := parseJWS(in.Token)
 	if err != nil {
 		return nil, err
-	}
-	if !j.hasType(types...) {
-		return nil, invalid("typ", "is not that of the subject_token_type")
 	}
 	r := claimReader{claims: j.claims}
 	iss := r.text("iss", maxClaim)
@@ -125,6 +150,9 @@ func (i *Issuers) verify(ctx context.Context, in Input, types []string, claims f
 	p, ok := i.byName[iss]
 	if !ok {
 		return nil, invalid("iss", "is not a configured issuer")
+	}
+	if !j.hasType(types(p.issuer)...) {
+		return nil, invalid("typ", "is not that of the subject_token_type")
 	}
 	if !p.accepts(j.alg) {
 		return nil, invalid("alg", "is not allowed for the issuer")
@@ -170,9 +198,10 @@ type IssuersConfig struct {
 	// Transport makes the requests to the issuers. nil means one of our own, with
 	// the system's certificate authorities and proxy settings.
 	Transport http.RoundTripper
-	// Clock tells the age of keys; nil means time.Now.
+	// Clock tells the age of keys and answers; nil means time.Now.
 	Clock trat.Clock
-	// Logger is told about failed fetches and refused keys; nil means slog.Default.
+	// Logger is told about failed fetches, refused keys and issuers that do not answer;
+	// nil means slog.Default.
 	Logger *slog.Logger
 	// RefreshInterval is the time between fetches of an issuer's keys; 0 means
 	// DefaultRefreshInterval.

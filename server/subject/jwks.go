@@ -34,9 +34,10 @@ type issuerKey struct {
 
 // issuerKeys are the usable keys of an issuer at one time. It is immutable.
 type issuerKeys struct {
-	keys    []issuerKey
-	skipped int // keys of the set that are not usable
-	fetched time.Time
+	keys          []issuerKey
+	skipped       int // keys of the set that are not usable
+	fetched       time.Time
+	introspection string // the endpoint by the metadata that the keys were found by
 }
 
 var errUnknownKey = errors.New("no such key")

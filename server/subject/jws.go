@@ -21,6 +21,17 @@ type jws struct {
 	claims  trat.Object
 }
 
+// looksLikeJWT says whether token is a JWT by its form, be it a good one or not: three
+// parts, the first of which begins like a JSON object in base64url.
+func looksLikeJWT(token string) bool {
+	if strings.Count(token, ".") != 2 {
+		return false
+	}
+	first, _, _ := strings.Cut(token, ".")
+	header, err := base64.RawURLEncoding.DecodeString(first)
+	return err == nil && strings.HasPrefix(strings.TrimLeft(string(header), " \t\r\n"), "{")
+}
+
 // parseJWS reads a JWT strictly: three parts of base64url without padding or stray
 // bits, JSON objects without duplicate members, a known asymmetric algorithm. It
 // refuses header parameters that carry or point to keys, and critical extensions,

@@ -56,6 +56,8 @@ type provider struct {
 	providerConfig
 	issuer     IssuerConfig
 	algorithms []trat.Algorithm
+	// introspector asks the issuer about tokens; nil if it is not to be asked.
+	introspector *introspector
 
 	wake chan struct{} // holds one element while a fetch is asked for
 
@@ -101,6 +103,19 @@ func (p *provider) key(ctx context.Context, kid string, alg trat.Algorithm) (cry
 		return nil, invalid("kid", "is not a key of the issuer")
 	}
 	return key, err
+}
+
+// introspectionEndpoint returns where the metadata says that the issuer is asked about
+// tokens. It waits for a fetch as key does. Its error is DEPENDENCY_UNAVAILABLE.
+func (p *provider) introspectionEndpoint(ctx context.Context) (string, error) {
+	keys, err := p.usable()
+	if err != nil {
+		p.refetch(ctx, nil)
+		if keys, err = p.usable(); err != nil {
+			return "", err
+		}
+	}
+	return keys.introspection, nil
 }
 
 // usable returns the keys, or DEPENDENCY_UNAVAILABLE if there are none or only
@@ -237,18 +252,19 @@ func (p *provider) stop() {
 func (p *provider) fetchKeys(ctx context.Context) (*issuerKeys, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	location, err := p.issuer.discover(ctx, p.fetch)
+	found, err := p.issuer.discover(ctx, p.fetch)
 	if err != nil {
 		return nil, err
 	}
-	text, err := p.fetch.get(ctx, location)
+	text, err := p.fetch.get(ctx, found.keys)
 	if err != nil {
 		return nil, err
 	}
 	keys, err := parseKeys(text, p.clock())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", location, err)
+		return nil, fmt.Errorf("%s: %w", found.keys, err)
 	}
+	keys.introspection = found.introspection
 	if keys.skipped > 0 {
 		p.logger.DebugContext(ctx, "issuer has keys that are not for its tokens", "issuer", p.issuer.Issuer, "keys", keys.skipped)
 	}

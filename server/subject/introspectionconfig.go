@@ -1,0 +1,136 @@
+package subject
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// Bounds and defaults of IntrospectionConfig.
+const (
+	// DefaultIntrospectionTimeout is how long an answer may take where nothing else is
+	// configured.
+	DefaultIntrospectionTimeout = time.Second
+	// MaxIntrospectionTimeout is the most that may be configured.
+	MaxIntrospectionTimeout = fetchTimeout
+	// DefaultCacheTTL is how long a revocation may stay unseen where nothing else is
+	// configured.
+	DefaultCacheTTL = 10 * time.Second
+	// MaxCacheTTL is the most that may be configured.
+	MaxCacheTTL = time.Minute
+	// NoCache as IntrospectionConfig.CacheTTL asks about each token each time.
+	NoCache time.Duration = -1
+)
+
+// IntrospectionConfig is how an issuer is asked whether an access token is active, and
+// what it is good for (RFC 7662). It prints without its credential.
+type IntrospectionConfig struct {
+	// Endpoint is the https URL to ask at. Empty means the introspection_endpoint of
+	// the issuer's metadata, which must then be there: without it, no token of the
+	// issuer is accepted.
+	Endpoint string
+	// ClientID is whom the token service is to the issuer. Required.
+	ClientID string
+	// ClientSecret authenticates by client_secret_basic (RFC 6749 section 2.3.1). It
+	// travels with each question, so that PrivateKey is the better choice.
+	ClientSecret []byte
+	// PrivateKey authenticates by private_key_jwt (RFC 7523 section 2.2), with an
+	// assertion for the issuer that lives one minute. P-256 signs with ES256, Ed25519
+	// with EdDSA, RSA with RS256. Either this or ClientSecret is required, not both.
+	PrivateKey crypto.Signer
+	// KeyID is the kid of PrivateKey at the issuer. Empty: the assertion has none.
+	KeyID string
+	// Timeout bounds one question and its answer; 0 means
+	// DefaultIntrospectionTimeout, at most MaxIntrospectionTimeout.
+	Timeout time.Duration
+	// CacheTTL is how long the answer that a token is active is used again, though not
+	// past the token's exp: so long a revocation may stay unseen. 0 means
+	// DefaultCacheTTL, NoCache none, at most MaxCacheTTL. No other answer is kept.
+	CacheTTL time.Duration
+	// JWTs has the issuer asked about its access tokens that are JWTs too, after they
+	// were verified: a revoked one is refused, at the price of a question.
+	JWTs bool
+	// NoOpaque has the issuer asked about JWTs only, and its opaque tokens refused.
+	// Then JWTs must be true, and Requesters empty.
+	NoOpaque bool
+	// Requesters are the workloads whose opaque tokens are this issuer's: SPIFFE IDs in
+	// which a path segment "*" stands for any one segment. An opaque token does not say
+	// whose it is, and it is shown to one issuer only. Empty means all workloads, if no
+	// other issuer has opaque tokens. If several have, each must say which, and no
+	// workload may be of two.
+	Requesters []string
+}
+
+// String names client and endpoint. It does not print the credential.
+func (c IntrospectionConfig) String() string {
+	return fmt.Sprintf("subject.IntrospectionConfig(%q at %q)", c.ClientID, c.Endpoint)
+}
+
+// Format prints what String returns, whatever the verb.
+func (c IntrospectionConfig) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue returns what String returns.
+func (c IntrospectionConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+func (c IntrospectionConfig) timeout() time.Duration {
+	if c.Timeout == 0 {
+		return DefaultIntrospectionTimeout
+	}
+	return c.Timeout
+}
+
+func (c IntrospectionConfig) cacheTTL() time.Duration {
+	if c.CacheTTL == 0 {
+		return DefaultCacheTTL
+	}
+	return c.CacheTTL
+}
+
+// checkIntrospection calls bad for each field of c.Introspection that is wrong.
+func (c IssuerConfig) checkIntrospection(bad func(field string, err error)) {
+	i := c.Introspection
+	if i == nil {
+		return
+	}
+	add := func(wrong bool, field, says string, args ...any) {
+		if wrong {
+			bad("Introspection."+field, fmt.Errorf(says, args...))
+		}
+	}
+	if c.Audience == "" {
+		bad("Audience", errors.New("is required for access tokens, which introspection is about"))
+	}
+	if i.Endpoint != "" {
+		if err := c.checkURL(i.Endpoint); err != nil {
+			bad("Introspection.Endpoint", err)
+		}
+	}
+	add(i.ClientID == "", "ClientID", "is required")
+	add(len(i.ClientID) > maxClaim, "ClientID", "longer than %d bytes", maxClaim)
+	switch hasKey, hasSecret := i.PrivateKey != nil, len(i.ClientSecret) > 0; {
+	case hasKey && hasSecret:
+		add(true, "ClientSecret", "is there beside PrivateKey: one of them authenticates")
+	case !hasKey && !hasSecret:
+		add(true, "PrivateKey", "is required, or else ClientSecret")
+	case hasKey && len(algorithmsOf(i.PrivateKey.Public())) == 0:
+		add(true, "PrivateKey", "want P-256, Ed25519 or RSA of %d to %d bits", minRSABits, maxRSABits)
+	}
+	add(len(i.ClientSecret) > maxClaim, "ClientSecret", "longer than %d bytes", maxClaim)
+	add(i.KeyID != "" && i.PrivateKey == nil, "KeyID", "is that of PrivateKey, which is not there")
+	add(len(i.KeyID) > maxKeyID, "KeyID", "longer than %d bytes", maxKeyID)
+	add(i.Timeout < 0 || i.Timeout > MaxIntrospectionTimeout, "Timeout", "want 0 to %s", MaxIntrospectionTimeout)
+	add(i.CacheTTL < 0 && i.CacheTTL != NoCache || i.CacheTTL > MaxCacheTTL, "CacheTTL", "want 0 to %s, or NoCache", MaxCacheTTL)
+	add(i.NoOpaque && !i.JWTs, "JWTs", "must be true with NoOpaque: otherwise the issuer is asked about nothing")
+	add(i.NoOpaque && len(i.Requesters) > 0, "Requesters", "are those of opaque tokens, which NoOpaque refuses")
+	for _, text := range i.Requesters {
+		if _, err := parsePattern(text); err != nil {
+			add(true, "Requesters", "%q: %w", text, err)
+		}
+	}
+}
+
+// opaque says whether the issuer is asked about opaque tokens.
+func (c IssuerConfig) opaque() bool { return c.Introspection != nil && !c.Introspection.NoOpaque }

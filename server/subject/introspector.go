@@ -1,0 +1,242 @@
+package subject
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const (
+	// breakerFailures is how many questions in a row may fail before the issuer is left
+	// alone, and breakerPause for how long. Then one question finds out.
+	breakerFailures = 5
+	breakerPause    = 5 * time.Second
+)
+
+// introspector asks one issuer about tokens. It is safe for concurrent use.
+type introspector struct {
+	issuer  IssuerConfig
+	source  *provider // knows the endpoint, if the configuration does not
+	fetch   fetcher
+	clock   trat.Clock
+	auth    clientAuth
+	breaker *gobreaker.CircuitBreaker[trat.Object]
+	flights singleflight.Group
+	cache   *answerCache
+	tasks   *tasks
+}
+
+func newIntrospector(p *provider, tasks *tasks) (*introspector, error) {
+	auth, err := p.issuer.Introspection.clientAuth(p.issuer.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	return &introspector{
+		issuer:  p.issuer,
+		source:  p,
+		fetch:   p.fetch,
+		clock:   p.clock,
+		auth:    auth,
+		breaker: newBreaker(p.issuer.Issuer, p.logger),
+		cache:   newAnswerCache(),
+		tasks:   tasks,
+	}, nil
+}
+
+func newBreaker(issuer string, logger *slog.Logger) *gobreaker.CircuitBreaker[trat.Object] {
+	return gobreaker.NewCircuitBreaker[trat.Object](gobreaker.Settings{
+		Name:        issuer,
+		MaxRequests: 1,
+		Timeout:     breakerPause,
+		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
+		// Whoever presents odd tokens must not be able to have the issuer given up for
+		// everybody, nor is an issuer down because this process ends.
+		IsExcluded: func(err error) bool { return isStatus(err, http.StatusBadRequest) || errors.Is(err, context.Canceled) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			logger.Warn("the circuit breaker of an issuer's introspection has changed", "issuer", name, "from", from.String(), "to", to.String())
+		},
+	})
+}
+
+// ask returns the answer for an active token. Its errors are SUBJECT_TOKEN_INVALID for
+// a token that is not active, and DEPENDENCY_UNAVAILABLE for whatever else but an
+// answer comes, or when ctx ends.
+func (s *introspector) ask(ctx context.Context, token string) (trat.Object, error) {
+	key := digest(sha256.Sum256([]byte(token)))
+	if text, ok := s.cache.get(key, s.clock()); ok {
+		return text, nil
+	}
+	// A flight serves all who wait for it, so that it must not end with the first one.
+	detached := context.WithoutCancel(ctx)
+	flight := s.flights.DoChan(string(key[:]), func() (any, error) { return s.fly(detached, key, token) })
+	select {
+	case result := <-flight:
+		text, _ := result.Val.(trat.Object)
+		return text, result.Err
+	case <-ctx.Done():
+		return trat.Object{}, s.unavailable(ctx.Err())
+	}
+}
+
+// fly asks once. A panic is an error: outside of the request's own goroutine nobody
+// else would catch it.
+func (s *introspector) fly(ctx context.Context, key digest, token string) (text trat.Object, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			text, err = trat.Object{}, trat.Errorf(trat.ReasonInternal, "", "subject: introspection: panic (%T)", v)
+		}
+	}()
+	began := s.clock()
+	if text, ok := s.cache.get(key, began); ok { // of a flight that has just landed
+		return text, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.issuer.Introspection.timeout())
+	defer cancel()
+	done, ok := s.tasks.begin(cancel)
+	if !ok {
+		return trat.Object{}, s.unavailable(errors.New("is closed"))
+	}
+	defer done()
+	endpoint, err := s.endpoint(ctx)
+	if err != nil {
+		return trat.Object{}, err
+	}
+	text, err = s.breaker.Execute(func() (trat.Object, error) { return s.post(ctx, endpoint, token) })
+	if err != nil {
+		return trat.Object{}, s.unavailable(err)
+	}
+	if active, _ := text.Bool("active"); !active {
+		return trat.Object{}, invalid("subject_token", "is not active")
+	}
+	s.cache.put(key, text, s.goodUntil(text, began), s.clock())
+	return text, nil
+}
+
+// goodUntil is how long an answer may be used again that was asked for at the given
+// time.
+func (s *introspector) goodUntil(text trat.Object, began time.Time) time.Time {
+	until := began.Add(s.issuer.Introspection.cacheTTL())
+	if exp, ok := text.Int64("exp"); ok && exp < until.Unix() {
+		return time.Unix(exp, 0)
+	}
+	return until
+}
+
+// endpoint is where to ask.
+func (s *introspector) endpoint(ctx context.Context) (string, error) {
+	if configured := s.issuer.Introspection.Endpoint; configured != "" {
+		return configured, nil
+	}
+	return s.source.introspectionEndpoint(ctx)
+}
+
+// post asks (RFC 7662 section 2.1). Its error holds nothing of the answer but the
+// status code, and nothing of the question.
+func (s *introspector) post(ctx context.Context, endpoint, token string) (trat.Object, error) {
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	header := make(http.Header)
+	if err := s.auth.apply(form, header, s.clock()); err != nil {
+		return trat.Object{}, err
+	}
+	text, err := s.fetch.post(ctx, endpoint, header, form)
+	if err != nil {
+		return trat.Object{}, err
+	}
+	object, err := trat.ParseObject(string(text))
+	if err != nil {
+		return trat.Object{}, errors.New("the answer is not an acceptable JSON object")
+	}
+	if _, ok := object.Bool("active"); !ok {
+		return trat.Object{}, errors.New("the answer does not say whether the token is active")
+	}
+	return object, nil
+}
+
+func (s *introspector) unavailable(err error) error {
+	return trat.Errorf(trat.ReasonDependencyUnavailable, "", "introspection at issuer %q: %w", s.issuer.Issuer, err)
+}
+
+// principal verifies an opaque access token: an active one is held to what its answer
+// says, by the rules for a JWT. iat, nbf and iss need not be there (RFC 7662 section
+// 2.2); what is there must be good.
+func (s *introspector) principal(ctx context.Context, in Input) (*Principal, error) {
+	text, err := s.ask(ctx, in.Token)
+	if err != nil {
+		return nil, err
+	}
+	r := claimReader{claims: text}
+	if iss := r.optionalText("iss", maxClaim); iss != "" && iss != s.issuer.Issuer {
+		r.fail("iss", "is not the issuer that was asked")
+	}
+	r.recipient(s.issuer.Audience)
+	r.text("client_id", maxClaim)
+	r.hints()
+	sub := r.text("sub", maxSub)
+	skew := s.issuer.skew()
+	exp, iat := r.date("exp"), r.optionalDate("iat")
+	r.valid(exp, iat, in.Now, skew, skew)
+	scopes, known := r.scope()
+	if r.err != nil {
+		return nil, r.err
+	}
+	subject, err := qualify(s.issuer.Prefix, sub)
+	if err != nil {
+		return nil, err
+	}
+	return &Principal{Issuer: s.issuer.Issuer, Subject: subject, Scopes: scopes, ScopeKnown: known, Expiry: exp, Claims: text}, nil
+}
+
+// confirm asks about a JWT that was verified, and takes from its principal whatever
+// the issuer no longer says of it.
+func (s *introspector) confirm(ctx context.Context, in Input, p *Principal) error {
+	text, err := s.ask(ctx, in.Token)
+	if err != nil {
+		return err
+	}
+	r := claimReader{claims: text}
+	r.hints()
+	for _, name := range []string{"iss", "sub", "client_id"} {
+		said, _ := p.Claims.Text(name)
+		if now := r.optionalText(name, maxClaim); now != "" && now != said {
+			r.fail(name, "is another one in the answer to introspection")
+		}
+	}
+	if exp := r.optionalDate("exp"); !exp.IsZero() {
+		r.valid(exp, time.Time{}, in.Now, s.issuer.skew(), s.issuer.skew())
+		if exp.Before(p.Expiry) {
+			p.Expiry = exp
+		}
+	}
+	if scopes, known := r.scope(); known {
+		p.Scopes, p.ScopeKnown = narrowed(p, scopes), true
+	}
+	return r.err
+}
+
+// narrowed returns what p's scope and that of its answer have in common; the answer's
+// if p has none.
+func narrowed(p *Principal, answered []string) []string {
+	if !p.ScopeKnown {
+		return answered
+	}
+	still := make(map[string]bool, len(answered))
+	for _, token := range answered {
+		still[token] = true
+	}
+	var both []string
+	for _, token := range p.Scopes {
+		if still[token] {
+			both = append(both, token)
+		}
+	}
+	return both
+}
