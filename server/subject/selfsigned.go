@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -41,17 +42,20 @@ var _ Verifier = (*SelfSigned)(nil)
 //     passed by more than DefaultSkew.
 //   - jti, at most 128 bytes, was never seen before.
 //
-// The scope of a principal is never known.
+// The scope of a principal is never known. With the option WithJWTSVIDs it also accepts
+// JWT-SVIDs, by rules of their own.
 type SelfSigned struct {
 	audience string
 	seen     replay.Store
+	bundles  jwtbundle.Source // nil: no JWT-SVIDs
 }
 
 // NewSelfSigned returns a verifier for tokens whose aud is audience, the token
-// service's own identifier. Both arguments are required. Each accepted jti is
+// service's own identifier. Both arguments are required. Each accepted token is
 // marked in seen: with a store that replicas do not share, a token can be used
 // once at each of them.
-func NewSelfSigned(audience string, seen replay.Store) (*SelfSigned, error) {
+func NewSelfSigned(audience string, seen replay.Store, opts ...SelfSignedOption) (*SelfSigned, error) {
+	v := &SelfSigned{audience: audience, seen: seen}
 	var problems []error
 	if audience == "" {
 		problems = append(problems, errors.New("subject: self-signed tokens need an audience"))
@@ -59,10 +63,17 @@ func NewSelfSigned(audience string, seen replay.Store) (*SelfSigned, error) {
 	if seen == nil {
 		problems = append(problems, errors.New("subject: self-signed tokens need a replay store"))
 	}
+	for _, o := range opts {
+		if o == nil {
+			problems = append(problems, errors.New("subject: an option of self-signed tokens is nil"))
+			continue
+		}
+		problems = append(problems, o.apply(v))
+	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return &SelfSigned{audience: audience, seen: seen}, nil
+	return v, nil
 }
 
 // Type returns trat.TokenTypeSelfSigned.
@@ -70,7 +81,7 @@ func (v *SelfSigned) Type() string { return trat.TokenTypeSelfSigned }
 
 // Verify implements Verifier. Its reasons include SUBJECT_TOKEN_REPLAYED,
 // RATE_LIMITED when the requester has used up its share of the replay store, and
-// DEPENDENCY_UNAVAILABLE when the store fails or is full.
+// DEPENDENCY_UNAVAILABLE when the store fails or is full, or there is no JWT bundle.
 func (v *SelfSigned) Verify(ctx context.Context, in Input) (*Principal, error) {
 	if err := checkLeaf(in); err != nil {
 		return nil, err
@@ -79,9 +90,17 @@ func (v *SelfSigned) Verify(ctx context.Context, in Input) (*Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !j.hasType(trat.SubjectType) {
-		return nil, invalid("typ", "is not that of a self-signed subject token")
+	switch {
+	case j.hasType(trat.SubjectType):
+		return v.verifyOwn(ctx, in, j)
+	case v.bundles != nil && isJWTSVID(j):
+		return v.verifySVID(ctx, in, j)
 	}
+	return nil, invalid("typ", "is not that of a self-signed subject token")
+}
+
+// verifyOwn verifies what the requester has signed with the key of its X.509-SVID.
+func (v *SelfSigned) verifyOwn(ctx context.Context, in Input, j *jws) (*Principal, error) {
 	if !slices.Contains(algorithmsOf(in.RequesterLeaf.PublicKey), j.alg) {
 		return nil, invalid("alg", "is not that of the requester's key")
 	}
@@ -106,8 +125,13 @@ func (v *SelfSigned) Verify(ctx context.Context, in Input) (*Principal, error) {
 	if err := j.verify(in.RequesterLeaf.PublicKey); err != nil {
 		return nil, err
 	}
+	// The token is good until the earlier of these, so no longer is its jti needed.
+	until := iat.Add(selfSignedWindow)
+	if end := exp.Add(DefaultSkew); end.Before(until) {
+		until = end
+	}
 	// Last of all: only an entirely good token uses up its jti.
-	if err := v.markSeen(ctx, in, jti, exp, iat); err != nil {
+	if err := v.markSeen(ctx, in, "jti", jti, until); err != nil {
 		return nil, err
 	}
 	return &Principal{Issuer: in.Requester.String(), Subject: subject, Expiry: exp, Claims: j.claims}, nil
@@ -136,14 +160,11 @@ func (v *SelfSigned) checkIssuer(r *claimReader, in Input) {
 	}
 }
 
-func (v *SelfSigned) markSeen(ctx context.Context, in Input, jti string, exp, iat time.Time) error {
-	// The token is good until the earlier of these, so no longer is its jti needed.
-	until := iat.Add(selfSignedWindow)
-	if end := exp.Add(DefaultSkew); end.Before(until) {
-		until = end
-	}
+// markSeen uses up the token that id, found in the given field, identifies, and that is
+// good until then.
+func (v *SelfSigned) markSeen(ctx context.Context, in Input, field, id string, until time.Time) error {
 	owner := in.Requester.String()
-	key := sha256.Sum256([]byte(trat.TokenTypeSelfSigned + "\x00" + owner + "\x00" + jti))
+	key := sha256.Sum256([]byte(trat.TokenTypeSelfSigned + "\x00" + owner + "\x00" + field + "\x00" + id))
 	fresh, err := v.seen.Mark(ctx, owner, base64.RawURLEncoding.EncodeToString(key[:]), until.Add(replayMargin))
 	switch {
 	case errors.Is(err, replay.ErrShare):
@@ -151,7 +172,7 @@ func (v *SelfSigned) markSeen(ctx context.Context, in Input, jti string, exp, ia
 	case err != nil:
 		return trat.Errorf(trat.ReasonDependencyUnavailable, "", "replay store: %w", err)
 	case !fresh:
-		return trat.Errorf(trat.ReasonSubjectTokenReplayed, "jti", "was used before")
+		return trat.Errorf(trat.ReasonSubjectTokenReplayed, field, "was used before")
 	}
 	return nil
 }

@@ -1,0 +1,100 @@
+package subject
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// SelfSignedOption tunes a SelfSigned.
+type SelfSignedOption interface{ apply(*SelfSigned) error }
+
+type selfSignedOption func(*SelfSigned) error
+
+func (o selfSignedOption) apply(v *SelfSigned) error { return o(v) }
+
+// WithJWTSVIDs also accepts the requester's own JWT-SVID (JWT-SVID specification), for
+// a transaction that the workload starts on nobody's behalf but its own. bundles, which
+// is required, answers at once and is safe for concurrent use; it must have the bundle
+// of the requester's trust domain. The rules:
+//
+//   - typ is JWT or JOSE, or absent; alg is ES256, EdDSA, PS256 or RS256; kid names a
+//     JWT authority of the requester's trust domain.
+//   - sub is the requester's SPIFFE ID. So another workload's is of no use.
+//   - aud is the token service alone.
+//   - exp has not passed by more than DefaultSkew, and is at most 5 minutes, and that
+//     skew, from now. iat and nbf, if there, are not ahead by more than it.
+//   - Its signed part was never seen before.
+//
+// The subject is the workload itself, self:trust-domain/path without a third part.
+//
+// A Workload API may hand out one JWT-SVID for half of its life. A workload that needs
+// a token for each of many transactions signs its own subject tokens.
+func WithJWTSVIDs(bundles jwtbundle.Source) SelfSignedOption {
+	return selfSignedOption(func(v *SelfSigned) error {
+		if bundles == nil {
+			return errors.New("subject: JWT-SVIDs need a source of bundles")
+		}
+		v.bundles = bundles
+		return nil
+	})
+}
+
+// isJWTSVID says whether a token has a typ that JWT-SVIDs have.
+func isJWTSVID(j *jws) bool { return j.hasType(plainType, "JOSE", "") }
+
+func (v *SelfSigned) verifySVID(ctx context.Context, in Input, j *jws) (*Principal, error) {
+	r := claimReader{claims: j.claims}
+	sub := r.text("sub", maxSPIFFEID)
+	audience := r.audience()
+	exp, iat := r.date("exp"), r.optionalDate("iat")
+	r.valid(exp, iat, in.Now, DefaultSkew, DefaultSkew)
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case sub != in.Requester.String():
+		return nil, invalid("sub", "is not the requester")
+	case len(audience) != 1 || audience[0] != v.audience:
+		return nil, invalid("aud", "is not the token service alone")
+	case exp.Sub(in.Now) > selfSignedLifetime+DefaultSkew:
+		return nil, invalid("exp", "is more than %s from now", selfSignedLifetime+DefaultSkew)
+	case j.kid == "":
+		return nil, invalid("kid", "is missing")
+	}
+	subject := workloadNamespace(namespaceSelfSigned, in.Requester)
+	if len(subject) > maxSubject {
+		return nil, invalid("sub", "longer than %d bytes as a subject", maxSubject)
+	}
+	bundle, err := v.bundles.GetJWTBundleForTrustDomain(in.Requester.TrustDomain())
+	if err != nil {
+		return nil, trat.Errorf(trat.ReasonDependencyUnavailable, "", "JWT bundle of %q: %w", in.Requester.TrustDomain(), err)
+	}
+	key, ok := bundle.FindJWTAuthority(j.kid)
+	switch {
+	case !ok:
+		return nil, invalid("kid", "is not a JWT authority of the trust domain")
+	case !slices.Contains(algorithmsOf(key), j.alg):
+		return nil, invalid("alg", "is not that of the key")
+	}
+	if err := j.verify(key); err != nil {
+		return nil, err
+	}
+	if err := v.markSeen(ctx, in, "subject_token", j.signedPart(), exp.Add(DefaultSkew)); err != nil {
+		return nil, err
+	}
+	return &Principal{Issuer: in.Requester.String(), Subject: subject, Expiry: exp, Claims: j.claims}, nil
+}
+
+// signedPart is the hash of what the signature is over. It identifies a JWT: an ECDSA
+// signature has a second spelling that anyone can compute, and a jti need not be there.
+func (j *jws) signedPart() string {
+	hash := sha256.Sum256([]byte(j.compact[:strings.LastIndexByte(j.compact, '.')]))
+	return base64.RawURLEncoding.EncodeToString(hash[:])
+}
