@@ -33,7 +33,7 @@ func startDev(t *testing.T, dir string, args ...string) (ready, func() int) {
 	var log bytes.Buffer
 	status := make(chan int, 1)
 	go func() {
-		code := execute(ctx, append([]string{"dev", "--dir", dir}, args...), in, &log)
+		code := execute(ctx, append([]string{"dev", "--dir", dir}, args...), strings.NewReader(""), in, &log)
 		_ = in.Close() // wakes a reader that still waits for the line
 		status <- code
 	}()
@@ -108,7 +108,7 @@ func TestDevReportsEveryWrongFlagAtOnce(t *testing.T) {
 	code := execute(t.Context(), []string{
 		"dev", "--trust-domain", "shop.example", "--svid-lifetime", "1ms",
 		"--identity", "a/b", "--identity", "a=b", "--identity", "ok", "--identity", "ok=/other",
-	}, &stdout, &stderr)
+	}, strings.NewReader(""), &stdout, &stderr)
 	if code != 2 {
 		t.Errorf("exit status %d, want 2", code)
 	}
@@ -130,7 +130,7 @@ func TestDevRefusesADirectoryThatOthersCanEnter(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	code := execute(t.Context(), []string{"dev", "--trust-domain", "shop.test", "--dir", dir, "--identity", "a"}, &stdout, &stderr)
+	code := execute(t.Context(), []string{"dev", "--trust-domain", "shop.test", "--dir", dir, "--identity", "a"}, strings.NewReader(""), &stdout, &stderr)
 	if code != 1 || !strings.Contains(stderr.String(), "0755") {
 		t.Errorf("exit status %d, log:\n%s", code, &stderr)
 	}
@@ -154,7 +154,7 @@ func TestWrongUseIsTwoAndHelpIsZero(t *testing.T) {
 		{[]string{"dev"}, 2, ""},
 	} {
 		var stdout, stderr bytes.Buffer
-		if got := execute(t.Context(), tt.args, &stdout, &stderr); got != tt.want {
+		if got := execute(t.Context(), tt.args, strings.NewReader(""), &stdout, &stderr); got != tt.want {
 			t.Errorf("%q: exit status %d, want %d: %s", tt.args, got, tt.want, &stderr)
 		}
 		if !strings.Contains(stdout.String(), tt.out) {

@@ -21,10 +21,10 @@ probe for servers that answer nobody else, where an orchestrator's own gRPC prob
 cannot take part. It has the identity that the Workload API at
 SPIFFE_ENDPOINT_SOCKET gives it, and talks to no server but the one it names.
 
-Exit status: 0 the server says SERVING, 1 it says something else or nothing,
-2 wrong use.`
+Exit status: 0 the server says SERVING, 3 it says something else, 1 it says
+nothing, 2 wrong use.`
 
-const healthExample = `  trat health --target 127.0.0.1:8443 --server-id spiffe://shop.test/tts \
+const healthExample = `  trat health --address 127.0.0.1:8443 --server-id spiffe://shop.test/tts \
     --service trat.v1.TokenService`
 
 // defaultHealthTimeout is enough for an SVID and a handshake on a busy machine.
@@ -32,10 +32,17 @@ const defaultHealthTimeout = 5 * time.Second
 
 // healthOptions are the flags of `trat health`.
 type healthOptions struct {
-	target   string
+	address  string
 	serverID string
 	service  string
 	timeout  time.Duration
+	format   output
+}
+
+// healthAnswer is the result of `trat health`.
+type healthAnswer struct {
+	Service string `json:"service"`
+	Status  string `json:"status"`
 }
 
 func newHealth() *cobra.Command {
@@ -51,10 +58,14 @@ func newHealth() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.target, "target", "", "`address` of the server, HOST:PORT or another gRPC target (required)")
+	f.StringVar(&o.address, "address", "", "`address` of the server, HOST:PORT or another gRPC target (required)")
 	f.StringVar(&o.serverID, "server-id", "", "SPIFFE `ID` that the server must have (required)")
 	f.StringVar(&o.service, "service", "", "`name` of the service to ask for (default: the server as a whole)")
 	f.DurationVar(&o.timeout, "timeout", defaultHealthTimeout, "`time` for everything, the SVID included")
+	addOutput(cmd, &o.format)
+	for _, name := range []string{"address", "server-id", "service", "timeout"} {
+		noFiles(cmd, name)
+	}
 	return cmd
 }
 
@@ -76,37 +87,35 @@ func runHealth(ctx context.Context, o healthOptions, stdout io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(o.target, grpc.WithTransportCredentials(creds))
+	conn, err := grpc.NewClient(o.address, grpc.WithTransportCredentials(creds))
 	if err != nil {
-		return usageError{fmt.Errorf("--target: %w", err)}
+		return usageError{fmt.Errorf("--address: %w", err)}
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: o.service})
 	if err != nil {
-		return fmt.Errorf("health of %q at %s: %w", o.service, o.target, err)
+		return fmt.Errorf("health of %q at %s: %w", o.service, o.address, err)
 	}
+	result := healthAnswer{Service: o.service, Status: answer.GetStatus().String()}
+	err = o.format.print(stdout, result, func(w io.Writer) { fmt.Fprintln(w, result.Status) })
 	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-		return fmt.Errorf("health of %q at %s: %s", o.service, o.target, answer.GetStatus())
+		return errors.Join(answerNo{fmt.Errorf("health of %q at %s: %s", o.service, o.address, answer.GetStatus())}, err)
 	}
-	_, err = fmt.Fprintln(stdout, answer.GetStatus())
 	return err
 }
 
 // check reports everything that is wrong with the flags at once.
 func (o healthOptions) check() (server spiffeid.ID, err error) {
 	var problems []error
-	if o.target == "" {
-		problems = append(problems, errors.New("--target is required"))
+	if o.address == "" {
+		problems = append(problems, errors.New("--address is required"))
 	}
-	server, err = spiffeid.FromString(o.serverID)
-	switch {
-	case o.serverID == "":
-		problems = append(problems, errors.New("--server-id is required"))
-	case err != nil || server.Path() == "":
-		problems = append(problems, fmt.Errorf("--server-id: want a SPIFFE ID such as spiffe://shop.test/tts, not %q", o.serverID))
+	server, err = parseServerID(o.serverID)
+	if err != nil {
+		problems = append(problems, err)
 	}
 	if o.timeout <= 0 {
-		problems = append(problems, errors.New("--timeout must be positive"))
+		problems = append(problems, errTimeout)
 	}
 	return server, errors.Join(problems...)
 }

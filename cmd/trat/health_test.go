@@ -68,23 +68,27 @@ func TestHealthIsTheExitStatus(t *testing.T) {
 		stdout string
 		stderr []string
 	}{
-		"the server": {args: []string{"--target", address, "--server-id", shopTTS}, stdout: "SERVING\n"},
-		"a service":  {args: []string{"--target", address, "--server-id", shopTTS, "--service", "up"}, stdout: "SERVING\n"},
+		"the server": {args: []string{"--address", address, "--server-id", shopTTS}, stdout: "SERVING\n"},
+		"a service":  {args: []string{"--address", address, "--server-id", shopTTS, "--service", "up"}, stdout: "SERVING\n"},
 		"a service that is down": {
-			args: []string{"--target", address, "--server-id", shopTTS, "--service", "down"}, status: 1, stderr: []string{`"down"`, "NOT_SERVING"},
+			args: []string{"--address", address, "--server-id", shopTTS, "--service", "down"}, status: 3, stdout: "NOT_SERVING\n", stderr: []string{`"down"`, "NOT_SERVING"},
 		},
-		"no such service": {args: []string{"--target", address, "--server-id", shopTTS, "--service", "x"}, status: 1, stderr: []string{"NotFound"}},
-		"another server":  {args: []string{"--target", address, "--server-id", "spiffe://shop.test/orders"}, status: 1, stderr: []string{"Unavailable"}},
-		"nobody there":    {args: []string{"--target", nobody.Addr().String(), "--server-id", shopTTS}, status: 1, stderr: []string{"refused"}},
-		"no flags":        {status: 2, stderr: []string{"--target is required", "--server-id is required"}},
+		"as JSON": {
+			args:   []string{"--address", address, "--server-id", shopTTS, "--service", "up", "--output", "json"},
+			stdout: "{\n  \"service\": \"up\",\n  \"status\": \"SERVING\"\n}\n",
+		},
+		"no such service": {args: []string{"--address", address, "--server-id", shopTTS, "--service", "x"}, status: 1, stderr: []string{"NotFound"}},
+		"another server":  {args: []string{"--address", address, "--server-id", "spiffe://shop.test/orders"}, status: 1, stderr: []string{"Unavailable"}},
+		"nobody there":    {args: []string{"--address", nobody.Addr().String(), "--server-id", shopTTS}, status: 1, stderr: []string{"refused"}},
+		"no flags":        {status: 2, stderr: []string{"--address is required", "--server-id is required"}},
 		"bad flags": {
-			args: []string{"--target", address, "--server-id", "tts", "--timeout", "0s"}, status: 2,
+			args: []string{"--address", address, "--server-id", "tts", "--timeout", "0s"}, status: 2,
 			stderr: []string{`want a SPIFFE ID such as spiffe://shop.test/tts, not "tts"`, "--timeout must be positive"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if got := execute(t.Context(), append([]string{"health"}, tc.args...), &stdout, &stderr); got != tc.status {
+			if got := execute(t.Context(), append([]string{"health"}, tc.args...), strings.NewReader(""), &stdout, &stderr); got != tc.status {
 				t.Errorf("exit status %d, want %d: %s", got, tc.status, &stderr)
 			}
 			if stdout.String() != tc.stdout {
@@ -102,7 +106,7 @@ func TestHealthIsTheExitStatus(t *testing.T) {
 func TestHealthNeedsTheWorkloadAPI(t *testing.T) {
 	t.Setenv("SPIFFE_ENDPOINT_SOCKET", "")
 	var stdout, stderr bytes.Buffer
-	code := execute(t.Context(), []string{"health", "--target", "127.0.0.1:1", "--server-id", shopTTS}, &stdout, &stderr)
+	code := execute(t.Context(), []string{"health", "--address", "127.0.0.1:1", "--server-id", shopTTS}, strings.NewReader(""), &stdout, &stderr)
 	if code != 1 || !strings.Contains(stderr.String(), "SPIFFE_ENDPOINT_SOCKET") {
 		t.Errorf("exit status %d: %s", code, &stderr)
 	}

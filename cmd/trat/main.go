@@ -1,15 +1,22 @@
 // Command trat is the command line tool of grpc-trat.
 //
-//	trat dev      a SPIFFE authority for development, in one process
-//	trat health   health of a server, asked over SPIFFE mutual TLS
-//	trat version  version of this build
+//	trat request           ask the token service for a Transaction Token
+//	trat inspect           show what a token says, without verifying it
+//	trat verify            verify a Transaction Token
+//	trat policy check      check a policy file
+//	trat policy test       run the tests of a policy
+//	trat policy explain    show what a policy decides, and why
+//	trat audit verify-log  check that an audit log is complete
+//	trat health            health of a server, asked over SPIFFE mutual TLS
+//	trat dev               a SPIFFE authority for development, in one process
+//	trat version           version of this build
 //
-// Exit status: 0 done, 1 failed, 2 wrong use.
+// Exit status, of every command: 0 done, or the answer is yes; 1 failed, so that there is
+// no answer; 2 wrong use; 3 the answer is no.
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,64 +27,74 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return execute(ctx, args, stdout, stderr)
+	return execute(ctx, args, stdin, stdout, stderr)
 }
 
 // execute runs one command line until it ends or ctx does, and returns the exit
 // status. Results go to stdout, everything for a person's eyes to stderr.
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintln(stderr, "trat:", err)
-	if _, ok := errors.AsType[usageError](err); ok {
-		return 2
-	}
-	return 1
+	return exitStatus(root.ExecuteContext(ctx), stderr)
 }
 
-// usageError is a command line that cannot be carried out as written.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "trat",
-		Short: "Work with OAuth Transaction Tokens for gRPC",
-		Long: `trat works with OAuth Transaction Tokens (TraTs) for gRPC.
+const rootHelp = `trat works with OAuth Transaction Tokens (TraTs) for gRPC.
 
 A TraT is a short-lived signed token that fixes who started a transaction, what
 for and with which parameters; every service behind the edge verifies it before
-any handler runs.`,
+any handler runs.
+
+Exit status, of every command:
+  0  done, or the answer is yes
+  1  failed: there is no answer
+  2  wrong use
+  3  the answer is no: a token is not valid, a test failed, a log has gaps`
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "trat",
+		Short:         "Work with OAuth Transaction Tokens for gRPC",
+		Long:          rootHelp,
 		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newDev(), newHealth(), newVersion())
+	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newHealth(), newDev(), newVersion())
 	return root
+}
+
+// newGroup returns a command that does nothing but hold others.
+func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(commands...)
+	return group
 }
 
 // noArgs refuses arguments, so that a mistyped command is not taken for the root.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		return nil
+	case looksLikeToken(args[0]):
+		return errTokenAsArgument
 	}
 	return usageError{fmt.Errorf("%s takes no argument %q (see %s --help)", cmd.CommandPath(), args[0], cmd.CommandPath())}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/policy"
-	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // loadFiles reads the configuration at path and the policy that it names, and reports the
@@ -34,22 +33,7 @@ func loadFiles(path string) (*config.Config, *policy.Policy, error) {
 
 // serviceOf is what the policy has to fit: what newSubjects makes of the configuration.
 func serviceOf(cfg *config.Config) policy.Service {
-	tokens := make(map[string][]string)
-	for _, issuer := range cfg.Issuers {
-		if issuer.Audience != "" {
-			tokens[trat.TokenTypeAccessToken] = append(tokens[trat.TokenTypeAccessToken], issuer.Issuer)
-		}
-		if issuer.ClientID != "" {
-			tokens[trat.TokenTypeIDToken] = append(tokens[trat.TokenTypeIDToken], issuer.Issuer)
-		}
-	}
-	if cfg.SelfSigned != nil {
-		tokens[trat.TokenTypeSelfSigned] = nil
-	}
-	if cfg.UnsignedJSON {
-		tokens[trat.TokenTypeUnsignedJSON] = nil
-	}
-	return policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: tokens}
+	return policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: cfg.SubjectTokens()}
 }
 
 func loadPolicy(path string, parse func([]byte) (*policy.Policy, error)) (*policy.Policy, error) {

@@ -19,7 +19,7 @@ func TestAPolicyIsComparedWithWhatTheServiceAccepts(t *testing.T) {
 		"unsigned":      "subject_tokens: {unsigned_json: true}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := config.Parse([]byte(withoutSubjectTokens() + text))
+			cfg, err := config.Parse([]byte(withoutSubjectTokens()+text), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

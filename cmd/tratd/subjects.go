@@ -6,6 +6,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/subject"
+	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
@@ -34,11 +35,15 @@ func newSubjects(cfg *config.Config, logger *slog.Logger) (*subjects, error) {
 				logger.Warn("an issuer's keys may come over plain http from this host: for development only", "issuer", issuer.Issuer)
 			}
 		}
-		if cfg.AcceptsAccessTokens() {
+		accepted := cfg.SubjectTokens()
+		if _, ok := accepted[trat.TokenTypeAccessToken]; ok {
 			add(subject.NewAccessToken(s.issuers))
 		}
-		if cfg.AcceptsIDTokens() {
+		if _, ok := accepted[trat.TokenTypeIDToken]; ok {
 			add(subject.NewIDToken(s.issuers))
+		}
+		if _, ok := accepted[trat.TokenTypeJWT]; ok {
+			add(subject.NewJWT(s.issuers))
 		}
 	}
 	if cfg.SelfSigned != nil {

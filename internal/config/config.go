@@ -9,14 +9,31 @@
 //	trust_domain: shop.test          # the one that tokens are issued for
 //	issuer: https://tts.shop.test    # iss of every token, the same at all replicas
 //	spiffe_id: spiffe://shop.test/tts  # who this process must be
-//	policy: policy.yaml              # relative to this file
+//	policy: policy.yaml              # paths are relative to this file
+//	policy_reload: 5s                # how often it is looked at for changes
+//
+//	http:                            # default: off
+//	  listen: 127.0.0.1:8444         # TCP address of the HTTP token endpoint
+//	  base_url: https://tts.shop.test  # where clients find it; default: issuer
 //
 //	subject_tokens:                  # default: none is accepted
-//	  issuers:                       # of access tokens and ID tokens
+//	  issuers:                       # of access tokens, ID tokens and other JWTs
 //	    - issuer: https://login.shop.test
 //	      prefix: login              # namespace of its subjects; never change it
 //	      audience: https://shop.test  # aud of its access tokens; absent: none accepted
 //	      client_id: shop-web        # aud of its ID tokens; absent: none accepted
+//	      jwt_audience: https://shop.test/jobs  # aud of its other JWTs; absent: none accepted
+//	      jwt_types: [job+jwt]       # typ of its other JWTs; default: JWT, or none
+//	      introspection:             # default: opaque access tokens are refused
+//	        endpoint: https://login.shop.test/introspect  # default: from its metadata
+//	        client_id: tratd
+//	        private_key_file: login.key  # it or client_secret_file
+//	        key_id: tratd-1          # kid of that key there; default: none
+//	        timeout: 1s
+//	        cache: 10s               # how long an answer "active" is used; 0s: not at all
+//	        opaque: true             # ask about opaque access tokens
+//	        jwts: false              # ask about access tokens that are JWTs too
+//	        requesters: [spiffe://shop.test/gateway]  # of opaque tokens; default: all
 //	      algorithms: [ES256, RS256] # default: ES256, EdDSA, PS256, RS256
 //	      skew: 30s                  # how far its clock may differ; default 30s
 //	      oauth_metadata: false      # RFC 8414 in place of OpenID Connect Discovery
@@ -24,17 +41,38 @@
 //	  self_signed:                   # default: off
 //	    replay_store: memory         # one replica only; no default
 //	    replay_limit: 100000         # tokens remembered; one workload has half at most
+//	    jwt_svid: false              # a workload's own JWT-SVID too
 //	  unsigned_json: false           # policy must grant impersonation besides
+//	  txn_token: false               # replacement; policy must allow it besides
+//
+//	access_evaluation:               # PDPs that policy may ask (AuthZEN); default: none
+//	  - name: pdp
+//	    url: https://pdp.shop.test/access/v1/evaluation
+//	    timeout: 500ms
+//	    bearer_token_file: pdp.token # default: none is sent
+//	    insecure_loopback_http: false  # for development
+//
+//	audit:
+//	  file: "-"                      # hash-chained records; "-" is standard error
+//	  otlp: false                    # as OTLP logs besides
+//	  pseudonym_key_file: pseudonym.key  # default: a key that ends with the process
+//	  pseudonym_period: 24h          # a subject's pseudonym changes this often
 //
 //	limits:
 //	  max_connections: 256           # of one workload, all its replicas together
 //	  max_streams: 256               # concurrent calls per connection
 //	  max_watchers: 4096             # open WatchKeys calls; one workload has half at most
+//	  requests_per_second: 1000      # exchanges of one workload, all its replicas together
+//	  burst: 2000                    # exchanges of one workload at once
+//	  max_exchanges: 1024            # under way; one workload has half at most
 //	  shutdown_timeout: 10s          # for calls to finish
 //
 //	log:
 //	  level: info                    # debug, info, warn, error
 //	  format: json                   # json, text
+//
+// A file with a secret (client_secret_file, private_key_file, bearer_token_file,
+// pseudonym_key_file) is held to ReadSecret. No Config prints what is in it.
 package config
 
 import (
@@ -43,7 +81,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -56,14 +93,24 @@ const MaxSize = 64 << 10
 
 // Defaults of the keys that have one.
 const (
-	DefaultMaxConnections  = 256
-	DefaultMaxStreams      = 256
-	DefaultMaxWatchers     = 4096
-	DefaultReplayLimit     = 100_000
-	DefaultShutdownTimeout = 10 * time.Second
+	DefaultPolicyReload      = 5 * time.Second
+	DefaultMaxConnections    = 256
+	DefaultMaxStreams        = 256
+	DefaultMaxWatchers       = 4096
+	DefaultRequestsPerSecond = 1000
+	DefaultBurst             = 2000
+	DefaultMaxExchanges      = 1024
+	DefaultReplayLimit       = 100_000
+	DefaultShutdownTimeout   = 10 * time.Second
+	DefaultPseudonymPeriod   = 24 * time.Hour
+	DefaultPDPTimeout        = 500 * time.Millisecond
 )
 
-// Config is a configuration without problems; only Parse and Load make one.
+// StandardError is Audit.File for records on standard error.
+const StandardError = "-"
+
+// Config is a configuration without problems; only Parse and Load make one. It prints as
+// its issuer: parts of it are secret.
 type Config struct {
 	// Listen is the TCP address to serve at, "host:port".
 	Listen string
@@ -73,35 +120,99 @@ type Config struct {
 	Issuer string
 	// ID is the SPIFFE ID that this process must have, in TrustDomain.
 	ID spiffeid.ID
-	// Policy is the path of the policy file.
-	Policy string
-	// Issuers are those of access tokens and ID tokens. Empty: neither is accepted.
+	// Policy is the path of the policy file, PolicyReload how often it is looked at.
+	Policy       string
+	PolicyReload time.Duration
+	// HTTP turns the HTTP token endpoint on.
+	HTTP *HTTP
+	// Issuers are those of subject tokens. Empty: no issuer's tokens are accepted.
 	Issuers []subject.IssuerConfig
 	// SelfSigned turns self-signed subject tokens on.
 	SelfSigned *SelfSigned
 	// UnsignedJSON turns unsigned subjects on.
 	UnsignedJSON bool
+	// TxnToken turns replacement on.
+	TxnToken bool
+	// AccessEvaluation are the PDPs that policy may name, each of another name.
+	AccessEvaluation []PDP
+	// Audit says where audit records go and what they say of subjects.
+	Audit Audit
 	// Limits bound what callers can take.
 	Limits Limits
 	// Log says what is logged and how.
 	Log Log
 }
 
-// SelfSigned is how the jti of self-signed subject tokens are remembered: in memory,
-// the only store there is.
+// HTTP is the HTTP token endpoint.
+type HTTP struct {
+	// Listen is the TCP address to serve at, "host:port".
+	Listen string
+	// BaseURL is where clients find it: an https URL without query and fragment.
+	BaseURL string
+}
+
+// SelfSigned is what is accepted as self-signed subject token, and how their jti are
+// remembered: in memory, the only store there is.
 type SelfSigned struct {
 	// ReplayLimit is the number of jti that are remembered.
 	ReplayLimit int
+	// JWTSVID accepts a workload's own JWT-SVID besides.
+	JWTSVID bool
 }
+
+// PDP is a policy decision point that speaks AuthZEN.
+type PDP struct {
+	// Name is what policy calls it.
+	Name string
+	// URL is its access evaluation endpoint.
+	URL string
+	// Timeout bounds one question.
+	Timeout time.Duration
+	// BearerTokenFile is the file with the token that it wants, for ReadSecret; empty:
+	// none is sent.
+	BearerTokenFile string
+	// InsecureLoopbackHTTP also allows an http URL of this host.
+	InsecureLoopbackHTTP bool
+}
+
+// Audit says where audit records go and what they say of subjects.
+type Audit struct {
+	// File is the path of the hash-chained log, or StandardError.
+	File string
+	// OTLP sends each record as an OTLP log record too.
+	OTLP bool
+	// PseudonymKey is the key of the pseudonyms of subjects; nil: one that ends with the
+	// process.
+	PseudonymKey *PseudonymKey
+	// PseudonymPeriod is how often a subject's pseudonym changes.
+	PseudonymPeriod time.Duration
+}
+
+// PseudonymKey is a secret: it does not print.
+type PseudonymKey [32]byte
+
+// String does not return the key.
+func (PseudonymKey) String() string { return "config.PseudonymKey" }
+
+// Format prints what String returns, whatever the verb.
+func (k PseudonymKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// MarshalText returns what String returns.
+func (k PseudonymKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // Limits bound what callers can take.
 type Limits struct {
-	// MaxConnections is the number of connections of one workload.
+	// MaxConnections is the number of connections of one workload, gRPC and HTTP each.
 	MaxConnections int
 	// MaxStreams is the number of concurrent calls per connection.
 	MaxStreams int
 	// MaxWatchers is the number of open WatchKeys calls.
 	MaxWatchers int
+	// RequestsPerSecond and Burst are the rate of exchanges of one workload.
+	RequestsPerSecond float64
+	Burst             int
+	// MaxExchanges is the number of exchanges under way.
+	MaxExchanges int
 	// ShutdownTimeout is how long calls may take to finish at the end.
 	ShutdownTimeout time.Duration
 }
@@ -114,20 +225,28 @@ type Log struct {
 	JSON bool
 }
 
-// AcceptsAccessTokens reports whether some issuer's access tokens are accepted.
-func (c *Config) AcceptsAccessTokens() bool {
-	return slices.ContainsFunc(c.Issuers, func(i subject.IssuerConfig) bool { return i.Audience != "" })
+// String returns the type and the issuer.
+func (c Config) String() string { return fmt.Sprintf("config.Config(issuer=%q)", c.Issuer) }
+
+// Format prints what String returns, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue returns what String returns.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// Load reads the file at path and the secrets that it names. Paths in it are relative to
+// its directory. The path of the policy file is also returned, unless it is not known,
+// where the configuration has problems, so that those of the policy can be told with them.
+func Load(path string) (c *Config, policy string, err error) { return load(path, ReadSecret) }
+
+// LoadWithoutSecrets is Load for who has no access to the secrets, and no need for them:
+// they are taken to be good, and the Config lacks them.
+func LoadWithoutSecrets(path string) (*Config, error) {
+	c, _, err := load(path, nil)
+	return c, err
 }
 
-// AcceptsIDTokens reports whether some issuer's ID tokens are accepted.
-func (c *Config) AcceptsIDTokens() bool {
-	return slices.ContainsFunc(c.Issuers, func(i subject.IssuerConfig) bool { return i.ClientID != "" })
-}
-
-// Load reads the file at path. Paths in it are relative to its directory. The path of the
-// policy file is also returned, unless it is not known, where the configuration has
-// problems, so that those of the policy can be told with them.
-func Load(path string) (c *Config, policy string, err error) {
+func load(path string, readSecret func(path string) ([]byte, error)) (c *Config, policy string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("config: %w", err)
@@ -137,12 +256,26 @@ func Load(path string) (c *Config, policy string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("config: %w", err)
 	}
-	c, err = parse(text)
-	if c.Policy != "" && !filepath.IsAbs(c.Policy) {
-		c.Policy = filepath.Join(filepath.Dir(path), c.Policy)
+	absolute := func(name string) string {
+		if name == "" || filepath.IsAbs(name) {
+			return name
+		}
+		return filepath.Join(filepath.Dir(path), name)
 	}
+	secret := readSecret
+	if readSecret != nil {
+		secret = func(name string) ([]byte, error) { return readSecret(absolute(name)) }
+	}
+	c, err = parse(text, secret)
+	c.Policy = absolute(c.Policy)
 	if err != nil {
 		return nil, c.Policy, err
+	}
+	if c.Audit.File != StandardError {
+		c.Audit.File = absolute(c.Audit.File)
+	}
+	for i := range c.AccessEvaluation {
+		c.AccessEvaluation[i].BearerTokenFile = absolute(c.AccessEvaluation[i].BearerTokenFile)
 	}
 	return c, c.Policy, nil
 }

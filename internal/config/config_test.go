@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"errors"
 	"go/parser"
 	"go/token"
@@ -39,22 +41,44 @@ func minimalConfig() *config.Config {
 		TrustDomain: spiffeid.RequireTrustDomainFromString("shop.test"),
 		Issuer:      "https://tts.shop.test",
 		ID:          spiffeid.RequireFromString("spiffe://shop.test/tts"),
-		Policy:      "policy.yaml",
-		Limits:      config.Limits{MaxConnections: 256, MaxStreams: 256, MaxWatchers: 4096, ShutdownTimeout: 10 * time.Second},
-		Log:         config.Log{Level: slog.LevelInfo, JSON: true},
+		Policy:      "policy.yaml", PolicyReload: 5 * time.Second,
+		Audit: config.Audit{File: "-", PseudonymPeriod: 24 * time.Hour},
+		Limits: config.Limits{
+			MaxConnections: 256, MaxStreams: 256, MaxWatchers: 4096, RequestsPerSecond: 1000, Burst: 2000, MaxExchanges: 1024,
+			ShutdownTimeout: 10 * time.Second,
+		},
+		Log: config.Log{Level: slog.LevelInfo, JSON: true},
 	}
 }
 
+// pseudonymKey is what pseudonym.key holds.
+const pseudonymKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+// secrets stands for the files with secrets.
+func secrets(path string) ([]byte, error) {
+	switch path {
+	case "login.key":
+		return keyPEM, nil
+	case "login.secret", "pdp.token":
+		return []byte("s3cret-of-" + path), nil
+	case "pseudonym.key":
+		return []byte(pseudonymKey), nil
+	case "words":
+		return []byte("two words"), nil
+	}
+	return nil, errors.New("no such file")
+}
+
 func TestMinimalConfigurationAcceptsNoSubjectTokens(t *testing.T) {
-	got, err := config.Parse([]byte(minimal))
+	got, err := config.Parse([]byte(minimal), secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(minimalConfig(), got, ids...); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
-	if got.AcceptsAccessTokens() || got.AcceptsIDTokens() {
-		t.Error("tokens of no issuer are accepted")
+	if accepted := got.SubjectTokens(); len(accepted) > 0 {
+		t.Errorf("accepts %v", accepted)
 	}
 }
 
@@ -75,7 +99,7 @@ func documented(t testing.TB) []byte {
 }
 
 func TestDocumentedConfigurationIsEveryKey(t *testing.T) {
-	got, err := config.Parse(documented(t))
+	got, err := config.Parse(documented(t), secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,14 +107,35 @@ func TestDocumentedConfigurationIsEveryKey(t *testing.T) {
 	want.Listen = "127.0.0.1:8443"
 	want.Issuers = []subject.IssuerConfig{{
 		Issuer: "https://login.shop.test", Prefix: "login", Audience: "https://shop.test", ClientID: "shop-web",
+		JWTAudience: "https://shop.test/jobs", JWTTypes: []string{"job+jwt"},
+		Introspection: &subject.IntrospectionConfig{
+			Endpoint: "https://login.shop.test/introspect", ClientID: "tratd", KeyID: "tratd-1", Timeout: time.Second,
+			CacheTTL: 10 * time.Second, Requesters: []string{"spiffe://shop.test/gateway"},
+		},
 		Algorithms: []trat.Algorithm{trat.ES256, trat.RS256}, Skew: 30 * time.Second,
 	}}
 	want.SelfSigned = &config.SelfSigned{ReplayLimit: 100_000}
+	want.HTTP = &config.HTTP{Listen: "127.0.0.1:8444", BaseURL: "https://tts.shop.test"}
+	want.AccessEvaluation = []config.PDP{{
+		Name: "pdp", URL: "https://pdp.shop.test/access/v1/evaluation", Timeout: 500 * time.Millisecond, BearerTokenFile: "pdp.token",
+	}}
+	want.Audit.PseudonymKey = new(config.PseudonymKey)
+	for i := range want.Audit.PseudonymKey {
+		want.Audit.PseudonymKey[i] = byte(i)
+	}
+	if key, ok := got.Issuers[0].Introspection.PrivateKey.(*ecdsa.PrivateKey); !ok || key.Curve != elliptic.P256() {
+		t.Error("the private key is not that of its file")
+	}
+	got.Issuers[0].Introspection.PrivateKey = nil
 	if diff := cmp.Diff(want, got, ids...); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
-	if !got.AcceptsAccessTokens() || !got.AcceptsIDTokens() {
-		t.Error("the issuer's tokens are not accepted")
+	login := []string{"https://login.shop.test"}
+	accepted := map[string][]string{
+		trat.TokenTypeAccessToken: login, trat.TokenTypeIDToken: login, trat.TokenTypeJWT: login, trat.TokenTypeSelfSigned: nil,
+	}
+	if diff := cmp.Diff(accepted, got.SubjectTokens()); diff != "" {
+		t.Errorf("subject tokens (-want +got):\n%s", diff)
 	}
 }
 
@@ -167,7 +212,7 @@ subject_tokens:
       skew: 0s
 `, []string{
 			`line 15: subject_tokens.issuers[0].skew: want more than 0s; leave it away for 30s`,
-			`line 14: subject_tokens.issuers[0].algorithms: is empty; leave it away for all that are known`,
+			`line 14: subject_tokens.issuers[0].algorithms: is empty; leave it away for the default`,
 		}},
 		"issuer's own rules": {minimal + `
 subject_tokens:
@@ -193,8 +238,80 @@ subject_tokens:
 `, []string{
 			`line 11: subject_tokens.issuers[0].insecure_loopback_http: must be true for an issuer that is plain http on this host`,
 			`line 14: subject_tokens.issuers[1].issuer: is required`,
-			`line 14: subject_tokens.issuers[1].audience: is required for access tokens, as the client ID is for ID tokens: with neither, every token would be refused`,
+			`line 14: subject_tokens.issuers[1].audience: is required for access tokens, as the client ID is for ID tokens and another audience for other JWTs: with none of them, every token would be refused`,
 			`line 14: subject_tokens.issuers[1].prefix: "login" is that of another issuer`,
+		}},
+		"introspection": {minimal + `
+subject_tokens:
+  issuers:
+    - issuer: https://a.test
+      prefix: a
+      audience: https://shop.test
+      introspection: {client_id: "", client_secret_file: absent, timeout: 0s, cache: 2h, requesters: []}
+    - issuer: https://b.test
+      prefix: b
+      client_id: c
+      introspection: {client_id: c, private_key_file: login.secret, client_secret_file: login.secret, cache: -1ns, opaque: false}
+    - issuer: https://c.test
+      prefix: c
+      audience: https://shop.test
+      introspection: {client_id: c, endpoint: http://c.test/, timeout: 1h}
+`, []string{
+			"line 14: subject_tokens.issuers[0].introspection.client_id: is empty",
+			"line 14: subject_tokens.issuers[0].introspection.timeout: want more than 0s; leave it away for 1s",
+			"line 14: subject_tokens.issuers[0].introspection.requesters: is empty; leave it away for all workloads",
+			"line 14: subject_tokens.issuers[0].introspection.client_secret_file: no such file",
+			"line 18: subject_tokens.issuers[1].introspection.cache: is negative",
+			"line 18: subject_tokens.issuers[1].introspection.private_key_file: want one private key in PEM: P-256, Ed25519, or RSA of 2048 to 4096 bits",
+			"line 14: subject_tokens.issuers[0].introspection.cache: want 0 to 1m0s",
+			"line 15: subject_tokens.issuers[1].audience: is required for access tokens, which introspection is about",
+			"line 18: subject_tokens.issuers[1].introspection.client_secret_file: is there beside private_key_file: one of them authenticates",
+			"line 18: subject_tokens.issuers[1].introspection.jwts: must be true with opaque: false: otherwise the issuer is asked about nothing",
+			"line 22: subject_tokens.issuers[2].introspection.endpoint: is not https",
+			"line 22: subject_tokens.issuers[2].introspection.private_key_file: is required, or else client_secret_file",
+			"line 22: subject_tokens.issuers[2].introspection.timeout: want 0 to 5s",
+			"line 14: subject_tokens.issuers[0].introspection.requesters: are required where several issuers have opaque tokens",
+			"line 22: subject_tokens.issuers[2].introspection.requesters: are required where several issuers have opaque tokens",
+		}},
+		"HTTP endpoint": {minimal + "http: {base_url: 'https://tts.shop.test/?x'}", []string{
+			"line 8: http.listen: is required",
+			"line 8: http.base_url: want an https URL without user, query and fragment",
+		}},
+		"PDPs": {minimal + `
+access_evaluation:
+  - name: a b
+    url: http://pdp.shop.test
+    timeout: 0s
+    bearer_token_file: absent
+  - name: pdp
+    url: http://localhost:8181/access/v1/evaluation
+    bearer_token_file: words
+  - name: pdp
+    url: https://user@pdp.shop.test/
+`, []string{
+			"line 10: access_evaluation[0].name: want at most 64 letters, digits, '.', '_' and '-'",
+			"line 11: access_evaluation[0].url: is not https",
+			"line 12: access_evaluation[0].timeout: want 1ms to 1m0s",
+			"line 13: access_evaluation[0].bearer_token_file: no such file",
+			"line 14: access_evaluation[1].insecure_loopback_http: must be true for a PDP that is plain http on this host",
+			"line 16: access_evaluation[1].bearer_token_file: words holds more than one word of visible ASCII",
+			`line 17: access_evaluation[2].name: "pdp" is that of another`,
+			"line 18: access_evaluation[2].url: want an https URL without user, query and fragment",
+		}},
+		"an empty list of PDPs": {minimal + "access_evaluation: []", []string{"line 8: access_evaluation: is empty"}},
+		"audit": {minimal + "audit: {file: '', pseudonym_key_file: login.secret, pseudonym_period: 1s}", []string{
+			"line 8: audit.file: is empty",
+			"line 8: audit.pseudonym_period: want 1h0m0s to 8784h0m0s",
+			"line 8: audit.pseudonym_key_file: want 64 hexadecimal digits (openssl rand -hex 32)",
+		}},
+		"reload and rates": {minimal + "policy_reload: 0s\nlimits: {requests_per_second: .nan, burst: 0, max_exchanges: 1000001}", []string{
+			"line 8: policy_reload: want 1s to 1h0m0s",
+			"line 9: limits.burst: want 1 to 1000000",
+			"line 9: limits.max_exchanges: want 1 to 1000000",
+			"line 9: limits.requests_per_second: want more than 0, at most 1000000",
+		}},
+		"a rate of another type": {minimal + "limits: {requests_per_second: many}", []string{
+			"line 8: limits.requests_per_second: want a number, not text",
 		}},
 		"one problem per value": {minimal + `
 subject_tokens:
@@ -214,7 +331,7 @@ subject_tokens:
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			c, err := config.Parse([]byte(tc.text))
+			c, err := config.Parse([]byte(tc.text), secrets)
 			if err == nil || c != nil {
 				t.Fatalf("got %v, %v", c, err)
 			}
@@ -266,14 +383,58 @@ func TestPolicyIsRelativeToTheFile(t *testing.T) {
 	}
 }
 
+func TestSecretsCanBeLeftOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tratd.yaml")
+	if err := os.WriteFile(path, documented(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 3 {
+		t.Errorf("with secrets that are not there: %v", err)
+	}
+	c, err := config.LoadWithoutSecrets(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Audit.PseudonymKey != nil || c.Issuers[0].Introspection.PrivateKey != nil || c.Issuers[0].Introspection.ClientSecret != nil {
+		t.Error("there are secrets")
+	}
+}
+
+func TestPathsAreRelativeToTheFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("pdp.token", "t")
+	write("pseudonym.key", pseudonymKey)
+	write("tratd.yaml", minimal+`
+access_evaluation: [{name: pdp, url: 'https://pdp.test/', bearer_token_file: pdp.token}]
+audit: {file: audit.log, pseudonym_key_file: pseudonym.key}
+`)
+	c, _, err := config.Load(filepath.Join(dir, "tratd.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.Audit.File, filepath.Join(dir, "audit.log"); got != want {
+		t.Errorf("audit file %q, want %q", got, want)
+	}
+	if got, want := c.AccessEvaluation[0].BearerTokenFile, filepath.Join(dir, "pdp.token"); got != want {
+		t.Errorf("bearer token %q, want %q", got, want)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add(documented(f))
+	f.Add([]byte(minimal + "http: {listen: 'x:1'}\naccess_evaluation: [{name: a, url: 'http://localhost'}]\naudit: {otlp: true}\nlimits: {burst: 1}"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("? {a: b}\n: c"))
 	f.Add([]byte("!!binary x: !!timestamp 2001-01-01\n<<: {version: 1}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c, err := config.Parse(text)
+		c, err := config.Parse(text, secrets)
 		if (c == nil) == (err == nil) {
 			t.Fatalf("configuration %v with error %v", c, err)
 		}

@@ -82,6 +82,12 @@ func (d *decoder) value(n *yaml.Node, field string, v reflect.Value) {
 		if d.scalar(n, field, "!!int", "a whole number") {
 			d.decode(n, field, v)
 		}
+	case v.Kind() == reflect.Float64:
+		if n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!int" || n.ShortTag() == "!!float") {
+			d.decode(n, field, v)
+			return
+		}
+		d.add(n.Line, field, "want a number, not %s", kind(n))
 	default:
 		panic(fmt.Sprintf("config: no way to decode a %s", v.Type())) // a mistake in type file
 	}

@@ -1,71 +1,22 @@
 package config
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
-	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// file is the document as it is written. Only the decoder fills it.
-type file struct {
-	Version       int           `yaml:"version"`
-	Listen        string        `yaml:"listen"`
-	TrustDomain   string        `yaml:"trust_domain"`
-	Issuer        string        `yaml:"issuer"`
-	SPIFFEID      string        `yaml:"spiffe_id"`
-	Policy        string        `yaml:"policy"`
-	SubjectTokens subjectTokens `yaml:"subject_tokens"`
-	Limits        limits        `yaml:"limits"`
-	Log           logging       `yaml:"log"`
-}
-
-type subjectTokens struct {
-	Issuers      []issuer    `yaml:"issuers"`
-	SelfSigned   *selfSigned `yaml:"self_signed"`
-	UnsignedJSON bool        `yaml:"unsigned_json"`
-}
-
-type issuer struct {
-	Issuer               string        `yaml:"issuer"`
-	Prefix               string        `yaml:"prefix"`
-	Audience             string        `yaml:"audience"`
-	ClientID             string        `yaml:"client_id"`
-	Algorithms           []string      `yaml:"algorithms"`
-	Skew                 time.Duration `yaml:"skew"`
-	OAuthMetadata        bool          `yaml:"oauth_metadata"`
-	InsecureLoopbackHTTP bool          `yaml:"insecure_loopback_http"`
-}
-
-type selfSigned struct {
-	ReplayStore string `yaml:"replay_store"`
-	ReplayLimit int    `yaml:"replay_limit"`
-}
-
-type limits struct {
-	MaxConnections  int           `yaml:"max_connections"`
-	MaxStreams      int           `yaml:"max_streams"`
-	MaxWatchers     int           `yaml:"max_watchers"`
-	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
-}
-
-type logging struct {
-	Level  string `yaml:"level"`
-	Format string `yaml:"format"`
-}
-
-// Parse reads a configuration. On failure the error joins every *Problem.
-func Parse(text []byte) (*Config, error) {
-	c, err := parse(text)
+// Parse reads a configuration. secret returns what a file with a secret holds, by its
+// path as written; Load reads them with ReadSecret. With nil, secrets are taken to be good
+// and the Config lacks them. On failure the error joins every *Problem.
+func Parse(text []byte, secret func(path string) ([]byte, error)) (*Config, error) {
+	c, err := parse(text, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -73,33 +24,26 @@ func Parse(text []byte) (*Config, error) {
 }
 
 // parse is Parse that also returns, beside an error, what could be read.
-func parse(text []byte) (*Config, error) {
+func parse(text []byte, secret func(path string) ([]byte, error)) (*Config, error) {
 	d := &decoder{lines: make(map[string]int)}
-	f := file{
-		Limits: limits{
-			MaxConnections:  DefaultMaxConnections,
-			MaxStreams:      DefaultMaxStreams,
-			MaxWatchers:     DefaultMaxWatchers,
-			ShutdownTimeout: DefaultShutdownTimeout,
-		},
-		Log: logging{Level: "info", Format: "json"},
-	}
+	f := defaults()
 	d.document(text, &f)
 	if d.unread { // that keys are missing is not the problem then
 		return &Config{}, d.err()
 	}
-	c := newChecker(d).config(f)
+	c := newChecker(d, secret).config(f)
 	return c, d.err()
 }
 
 // checker turns what is written into what is meant.
 type checker struct {
 	*decoder
-	unreadable map[string]bool // fields whose value the decoder refused
+	secret     func(path string) ([]byte, error) // nil: there are none
+	unreadable map[string]bool                   // fields whose value the decoder refused
 }
 
-func newChecker(d *decoder) *checker {
-	c := &checker{decoder: d, unreadable: make(map[string]bool)}
+func newChecker(d *decoder, secret func(path string) ([]byte, error)) *checker {
+	c := &checker{decoder: d, secret: secret, unreadable: make(map[string]bool)}
 	for _, field := range d.fields() {
 		c.unreadable[field] = true
 	}
@@ -143,45 +87,66 @@ func (c *checker) config(f file) *Config {
 		Listen:       f.Listen,
 		Issuer:       f.Issuer,
 		Policy:       f.Policy,
+		PolicyReload: f.PolicyReload,
 		UnsignedJSON: f.SubjectTokens.UnsignedJSON,
+		TxnToken:     f.SubjectTokens.TxnToken,
 		Limits:       Limits(f.Limits),
 	}
-	c.listen(f.Listen)
+	c.address("listen", f.Listen)
 	c.text("policy", f.Policy)
+	c.within("policy_reload", f.PolicyReload, time.Second, time.Hour)
 	c.identity(f, out)
+	c.http(f.HTTP, out)
 	c.issuers(f.SubjectTokens.Issuers, out)
 	c.selfSigned(f.SubjectTokens.SelfSigned, out)
+	c.pdps(f.AccessEvaluation, out)
+	c.audit(f.Audit, out)
+	c.limits(f.Limits)
+	c.logging(f.Log, out)
+	return out
+}
+
+// address checks a required address to listen at.
+func (c *checker) address(field, address string) {
+	if !c.text(field, address) {
+		return
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		c.bad(field, "is not host:port")
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil { // 0 is any free port
+		c.bad(field, "%q is not a port", port)
+	}
+}
+
+// within checks a duration that has a default.
+func (c *checker) within(field string, value, low, high time.Duration) {
+	if value < low || value > high {
+		c.bad(field, "want %s to %s", low, high)
+	}
+}
+
+func (c *checker) limits(l limits) {
 	for _, limit := range []struct {
 		field string
 		value int
 	}{
-		{"limits.max_connections", f.Limits.MaxConnections},
-		{"limits.max_streams", f.Limits.MaxStreams},
-		{"limits.max_watchers", f.Limits.MaxWatchers},
+		{"limits.max_connections", l.MaxConnections},
+		{"limits.max_streams", l.MaxStreams},
+		{"limits.max_watchers", l.MaxWatchers},
+		{"limits.burst", l.Burst},
+		{"limits.max_exchanges", l.MaxExchanges},
 	} {
 		if limit.value < 1 || limit.value > 1_000_000 {
 			c.bad(limit.field, "want 1 to 1000000")
 		}
 	}
-	if f.Limits.ShutdownTimeout < 0 || f.Limits.ShutdownTimeout > time.Hour {
-		c.bad("limits.shutdown_timeout", "want 0s to 1h")
+	if !(l.RequestsPerSecond > 0 && l.RequestsPerSecond <= 1_000_000) { // so that NaN is none
+		c.bad("limits.requests_per_second", "want more than 0, at most 1000000")
 	}
-	c.logging(f.Log, out)
-	return out
-}
-
-func (c *checker) listen(address string) {
-	if !c.text("listen", address) {
-		return
-	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		c.bad("listen", "is not host:port")
-		return
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil { // 0 is any free port
-		c.bad("listen", "%q is not a port", port)
-	}
+	c.within("limits.shutdown_timeout", l.ShutdownTimeout, 0, time.Hour)
 }
 
 func (c *checker) identity(f file, out *Config) {
@@ -192,12 +157,7 @@ func (c *checker) identity(f file, out *Config) {
 		}
 	}
 	if c.text("issuer", f.Issuer) {
-		// Judged as verifiers will, beside a trust domain that is not in question here.
-		if none, err := trat.NewStaticKeySet(); err != nil {
-			c.bad("issuer", "%v", err)
-		} else if _, err := trat.NewVerifier("trust-domain", f.Issuer, none, trat.WithCacheSize(0)); err != nil {
-			c.bad("issuer", "want an https URL without user, query and fragment")
-		}
+		c.issuerURL("issuer", f.Issuer)
 	}
 	if c.text("spiffe_id", f.SPIFFEID) {
 		out.ID, err = spiffeid.FromString(f.SPIFFEID)
@@ -212,68 +172,14 @@ func (c *checker) identity(f file, out *Config) {
 	}
 }
 
-func (c *checker) issuers(list []issuer, out *Config) {
-	const field = "subject_tokens.issuers"
-	if len(list) == 0 {
-		if c.lines[field] != 0 {
-			c.bad(field, "is empty")
-		}
-		return
+// issuerURL checks a URL that can be the issuer of tokens: as verifiers will, beside a
+// trust domain that is not in question here.
+func (c *checker) issuerURL(field, url string) {
+	if none, err := trat.NewStaticKeySet(); err != nil {
+		c.bad(field, "%v", err)
+	} else if _, err := trat.NewVerifier("trust-domain", url, none, trat.WithCacheSize(0)); err != nil {
+		c.bad(field, "want an https URL without user, query and fragment")
 	}
-	for n, i := range list {
-		c.unset(fmt.Sprintf("%s[%d]", field, n), i)
-		algorithms := make([]trat.Algorithm, len(i.Algorithms))
-		for k, name := range i.Algorithms {
-			algorithms[k] = trat.Algorithm(name)
-		}
-		out.Issuers = append(out.Issuers, subject.IssuerConfig{
-			Issuer:               i.Issuer,
-			Prefix:               i.Prefix,
-			Audience:             i.Audience,
-			ClientID:             i.ClientID,
-			Algorithms:           algorithms,
-			Skew:                 i.Skew,
-			OAuthMetadata:        i.OAuthMetadata,
-			InsecureLoopbackHTTP: i.InsecureLoopbackHTTP,
-		})
-	}
-	// The rules of issuers are theirs.
-	if _, err := subject.NewIssuers(subject.IssuersConfig{Issuers: out.Issuers}); err != nil {
-		for _, err := range unjoin(err) {
-			problem, ok := errors.AsType[*subject.IssuerProblem](err)
-			if !ok {
-				c.bad(field, "%v", err)
-				continue
-			}
-			c.bad(fmt.Sprintf("%s[%d].%s", field, problem.Index, issuerKey(problem.Field)), "%v", problem.Err)
-		}
-	}
-}
-
-// issuerKey returns the key that sets a field of subject.IssuerConfig: type issuer has
-// the same fields.
-func issuerKey(name string) string {
-	field, _ := reflect.TypeFor[issuer]().FieldByName(name)
-	return field.Tag.Get("yaml")
-}
-
-// unset refuses what is written and yet means the default, which is looser: whoever writes
-// no skew or no algorithms wants none.
-func (c *checker) unset(field string, i issuer) {
-	if c.lines[field+".skew"] != 0 && i.Skew == 0 {
-		c.bad(field+".skew", "want more than 0s; leave it away for %s", subject.DefaultSkew)
-	}
-	if c.lines[field+".algorithms"] != 0 && len(i.Algorithms) == 0 {
-		c.bad(field+".algorithms", "is empty; leave it away for all that are known")
-	}
-}
-
-// unjoin undoes errors.Join.
-func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return []error{err}
 }
 
 func (c *checker) selfSigned(s *selfSigned, out *Config) {
@@ -291,7 +197,7 @@ func (c *checker) selfSigned(s *selfSigned, out *Config) {
 	if limit < 1 || limit > 10_000_000 {
 		c.bad(field+".replay_limit", "want 1 to 10000000")
 	}
-	out.SelfSigned = &SelfSigned{ReplayLimit: limit}
+	out.SelfSigned = &SelfSigned{ReplayLimit: limit, JWTSVID: s.JWTSVID}
 }
 
 func (c *checker) logging(l logging, out *Config) {

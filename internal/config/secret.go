@@ -1,0 +1,155 @@
+package config
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+)
+
+// MaxSecretSize is the longest file with a secret, in bytes.
+const MaxSecretSize = 16 << 10
+
+// Permissions of a file with a secret that are refused: whatever others may do, and that
+// its group may change it. That the group may read it is how an orchestrator hands a secret
+// to a process that does not own the file.
+const loosePermissions = 0o027
+
+// ReadSecret returns what the file at path holds, without line ends after it. It must be
+// a regular file that is not empty, not longer than MaxSecretSize and neither accessible to
+// others nor writable by its group. Errors name the path, never what is in the file.
+func ReadSecret(path string) ([]byte, error) {
+	// Before it is opened: to open a named pipe waits.
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&loosePermissions != 0:
+		return nil, fmt.Errorf("%s has mode %04o: a secret must not be accessible to others or writable by its group (chmod 0600)",
+			path, info.Mode().Perm())
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // read only
+	text, err := io.ReadAll(io.LimitReader(file, MaxSecretSize+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > MaxSecretSize:
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, MaxSecretSize)
+	}
+	if text = bytes.TrimRight(text, "\r\n"); len(text) == 0 {
+		return nil, fmt.Errorf("%s is empty", path)
+	}
+	return text, nil
+}
+
+// secretFile reads the secret that a key names; false if there is none to look at.
+func (c *checker) secretFile(field, path string) ([]byte, bool) {
+	if c.secret == nil {
+		return nil, false
+	}
+	text, err := c.secret(path)
+	if err != nil {
+		c.bad(field, "%v", err)
+		return nil, false
+	}
+	return text, true
+}
+
+// secretText reads a secret that travels in a header: one word.
+func (c *checker) secretText(field, path string) []byte {
+	text, ok := c.secretFile(field, path)
+	if !ok {
+		return nil
+	}
+	if slices.ContainsFunc(text, func(b byte) bool { return b <= ' ' || b >= 0x7f }) {
+		c.bad(field, "%s holds more than one word of visible ASCII", path)
+		return nil
+	}
+	return text
+}
+
+// privateKey reads a key to sign with.
+func (c *checker) privateKey(field, path string) crypto.Signer {
+	text, ok := c.secretFile(field, path)
+	if !ok {
+		return nil
+	}
+	key, err := parsePrivateKey(text)
+	if err != nil {
+		c.bad(field, "%v", err)
+		return nil
+	}
+	return key
+}
+
+// standIn is a key that nobody signs with.
+var standIn crypto.Signer = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
+var errNoKey = errors.New("want one private key in PEM: P-256, Ed25519, or RSA of 2048 to 4096 bits")
+
+// parsePrivateKey reads a key that can sign what algorithms of this project sign.
+func parsePrivateKey(text []byte) (crypto.Signer, error) {
+	block, rest := pem.Decode(text)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errNoKey
+	}
+	var key any
+	var err error
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	default:
+		return nil, errNoKey
+	}
+	if err != nil {
+		return nil, errNoKey // what the parser says may quote the key
+	}
+	switch key := key.(type) {
+	case *ecdsa.PrivateKey:
+		if key.Curve == elliptic.P256() {
+			return key, nil
+		}
+	case ed25519.PrivateKey:
+		return key, nil
+	case *rsa.PrivateKey:
+		if bits := key.N.BitLen(); bits >= 2048 && bits <= 4096 {
+			return key, nil
+		}
+	}
+	return nil, errNoKey
+}
+
+// parsePseudonymKey reads 32 bytes in hexadecimal.
+func parsePseudonymKey(text []byte) (*PseudonymKey, error) {
+	key := new(PseudonymKey)
+	if len(text) != hex.EncodedLen(len(key)) {
+		return nil, errPseudonymKey
+	}
+	if _, err := hex.Decode(key[:], text); err != nil {
+		return nil, errPseudonymKey
+	}
+	return key, nil
+}
+
+var errPseudonymKey = errors.New("want 64 hexadecimal digits (openssl rand -hex 32)")
