@@ -2,10 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"time"
 
@@ -49,7 +46,7 @@ type Record struct {
 	// issued one, 0 for the first.
 	ReplacementCount int
 	// Repeated says that nothing new was issued: the request was sent again, and the
-	// answer is that of the first one (see Config: request_id). Everything about the token
+	// answer is that of the first one (see RepeatWindow). Everything about the token
 	// is as in the record of the first.
 	Repeated bool
 	// Scope is what was granted.
@@ -93,23 +90,4 @@ func newDecisionID() string {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails: it ends the process instead
 	return hex.EncodeToString(id[:])
-}
-
-// pseudonymizer replaces subjects by a keyed hash, the same for the life of the
-// process and not to be tested against a list of names without its key.
-type pseudonymizer struct{ key [32]byte }
-
-func newPseudonymizer() (p pseudonymizer) {
-	_, _ = rand.Read(p.key[:]) // never fails: it ends the process instead
-	return p
-}
-
-// of returns 128 bits of HMAC-SHA256 in base64url, and "" for no subject.
-func (p pseudonymizer) of(subject string) string {
-	if subject == "" {
-		return ""
-	}
-	mac := hmac.New(sha256.New, p.key[:])
-	mac.Write([]byte(subject))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }

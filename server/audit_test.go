@@ -32,7 +32,10 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 	}
 	got := list[0]
 	pseudonym, id := got.SubjectPseudonym, got.DecisionID
-	got.SubjectPseudonym, got.DecisionID = "", ""
+	if !strings.HasSuffix(got.SubjectPseudonymKey, ".20261122T000000Z") || len(got.SubjectPseudonymKey) != 25 {
+		t.Errorf("pseudonym key %q", got.SubjectPseudonymKey)
+	}
+	got.SubjectPseudonym, got.SubjectPseudonymKey, got.DecisionID = "", "", ""
 	want := server.Record{
 		Time:             f.clock.Now(),
 		Requester:        "spiffe://shop.test/gateway",
@@ -55,7 +58,9 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 		t.Errorf("pseudonym %q", pseudonym)
 	}
 
-	if _, err := f.server.Exchange(ctx, goodRequest()); err != nil {
+	another := goodRequest()
+	another.RequestId = "req-2"
+	if _, err := f.server.Exchange(ctx, another); err != nil {
 		t.Fatal(err)
 	}
 	again := f.records.take()[0]

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"log/slog"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/auditlog"
@@ -16,7 +18,9 @@ func BenchmarkExchange(b *testing.B) {
 	})
 	ctx, request := f.as(b, gateway), goodRequest()
 	b.ReportAllocs()
-	for b.Loop() {
+	for i := 0; b.Loop(); i++ {
+		request.RequestId = strconv.Itoa(i) // a new request each time, and not a repeated one
+		f.clock.Advance(time.Millisecond)   // as fast as the limit allows
 		if _, err := f.server.Exchange(ctx, request); err != nil {
 			b.Fatal(err)
 		}

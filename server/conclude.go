@@ -19,8 +19,9 @@ import (
 const largeToken = trat.MaxSize * 3 / 4
 
 // conclude writes down what became of an attempt: audit record, metrics, span
-// attributes, and the cause of a refusal in the log. It changes nothing about it.
-func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
+// attributes, and the cause of a refusal in the log. It changes nothing about it, and
+// returns the record.
+func (s *Server) conclude(ctx context.Context, a *attempt, err error) Record {
 	outcome := outcomeOf(err)
 	record := s.record(a, outcome)
 	if err := s.audit(ctx, record); err != nil {
@@ -28,7 +29,7 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
 		s.logger.LogAttrs(ctx, slog.LevelError, "audit record not written",
 			slog.String(string(semconv.TokenDecisionID), record.DecisionID), slog.Any("error", err))
 	}
-	s.telemetry.concluded(ctx, a, outcome, s.clock())
+	s.telemetry.concluded(ctx, &record, outcome, s.clock())
 	if err != nil {
 		s.logger.LogAttrs(ctx, outcome.level(), "exchange refused",
 			slog.String(string(semconv.TokenDecisionID), record.DecisionID),
@@ -36,14 +37,18 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) {
 			slog.String(string(semconv.TokenReqWL), record.Requester),
 			slog.String(string(semconv.TokenRequestID), record.RequestID),
 			slog.Any("error", err))
-		return
+		return record
 	}
-	if len(a.token) > largeToken {
+	if record.TokenSize > largeToken && !record.Repeated {
+		s.telemetry.sizeAlarm(ctx)
 		s.logger.LogAttrs(ctx, slog.LevelWarn, "issued token is near the size limit",
-			slog.Int(string(semconv.TokenSize), len(a.token)),
+			slog.String(semconv.EventName, semconv.EventSizeAlarm),
+			slog.String(string(semconv.TokenDecisionID), record.DecisionID),
+			slog.Int(string(semconv.TokenSize), record.TokenSize),
 			slog.String(string(semconv.TokenReqWL), record.Requester),
 			slog.String(string(semconv.TokenPolicyRule), record.Rule))
 	}
+	return record
 }
 
 // audit calls the Auditor and takes a panic of it for an error. The record does not end
@@ -60,6 +65,11 @@ func (s *Server) audit(ctx context.Context, r Record) (err error) {
 // record takes from the attempt what may be kept. The request's own text is not: a
 // caller may have put its token into the wrong parameter.
 func (s *Server) record(a *attempt, o outcome) Record {
+	if a.repeats != nil {
+		r := a.repeats.record
+		r.DecisionID, r.Time, r.Repeated = a.decision, a.started, true
+		return r
+	}
 	r := Record{DecisionID: a.decision, Time: a.started, Reason: o.reason, RequestID: a.request.id}
 	if !a.requester.ID.IsZero() {
 		r.Requester = a.requester.ID.String()
@@ -71,16 +81,22 @@ func (s *Server) record(a *attempt, o outcome) Record {
 		r.PolicyVersion = a.policy.Version()
 	}
 	if a.principal != nil {
+		pseudonyms := s.pseudonyms.at(a.started)
 		r.SubjectIssuer = a.principal.Issuer
-		r.SubjectPseudonym = s.pseudonym.of(a.principal.Subject)
+		r.SubjectPseudonym, r.SubjectPseudonymKey = pseudonyms.of(a.principal.Subject), pseudonyms.name
+		r.ReplacedFingerprint = a.principal.Transaction.Fingerprint()
 	}
-	r.Rule = a.grant.Rule
+	r.Rule, r.DroppedMembers = a.grant.Rule, a.grant.Dropped
+	if a.grant.Evaluation != nil {
+		r.EvaluationPDP, r.EvaluationFailedOpen = a.grant.Evaluation.PDP, a.failedOpen
+	}
 	if o.reason != "" {
 		return r
 	}
 	r.Fingerprint = base64.RawURLEncoding.EncodeToString(a.digest[:])
 	r.TransactionID = a.claims.TransactionID
 	r.TokenSize = len(a.token)
+	r.ReplacementCount = a.claims.ReplacementCount
 	r.Scope = a.claims.Scope.String()
 	r.IssuedAt, r.Expiry = a.claims.IssuedAt, a.claims.Expiry
 	r.OutlivesSubject = !a.principal.Expiry.IsZero() && a.principal.Expiry.Before(a.claims.Expiry)

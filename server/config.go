@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -77,6 +78,10 @@ type Config struct {
 	// MaxWatchers bounds the open WatchKeys calls, see there for the share of one
 	// workload; default DefaultMaxWatchers.
 	MaxWatchers int
+	// Evaluators are the policy decision points that the policy may ask, by the names that
+	// it has for them. A grant that names another one is refused.
+	Evaluators map[string]Evaluator
+
 	// RequestsPerSecond and Burst bound the Exchange calls of one workload, all its
 	// replicas together; default DefaultRequestsPerSecond and DefaultBurst. What is beyond
 	// is refused with trat.ReasonRateLimited.
@@ -117,17 +122,59 @@ func (c *Config) complete() error {
 	if err := checkNames(c.TrustDomain.Name(), c.Issuer); err != nil {
 		problems = append(problems, err)
 	}
-	if c.MaxWatchers < 0 {
-		problems = append(problems, fmt.Errorf("MaxWatchers %d is negative", c.MaxWatchers))
-	}
-	if c.MaxWatchers == 0 {
-		c.MaxWatchers = DefaultMaxWatchers
+	problems = append(problems, c.completeLimits(), c.completePseudonyms())
+	for name, evaluator := range c.Evaluators {
+		if name == "" || evaluator == nil {
+			problems = append(problems, fmt.Errorf("Evaluators: %q has no name or no Evaluator", name))
+		}
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
 	if c.MeterProvider == nil {
 		c.MeterProvider = otel.GetMeterProvider()
+	}
+	return errors.Join(problems...)
+}
+
+// completeLimits sees to it that nothing is unlimited.
+func (c *Config) completeLimits() error {
+	var problems []error
+	for _, limit := range []struct {
+		name     string
+		value    *int
+		standard int
+	}{
+		{"MaxWatchers", &c.MaxWatchers, DefaultMaxWatchers},
+		{"Burst", &c.Burst, DefaultBurst},
+		{"MaxConcurrent", &c.MaxConcurrent, DefaultMaxConcurrent},
+	} {
+		switch {
+		case *limit.value < 0:
+			problems = append(problems, fmt.Errorf("%s %d is negative", limit.name, *limit.value))
+		case *limit.value == 0:
+			*limit.value = limit.standard
+		}
+	}
+	switch rate := c.RequestsPerSecond; {
+	case rate == 0:
+		c.RequestsPerSecond = DefaultRequestsPerSecond
+	case !(rate > 0) || math.IsInf(rate, 1): // NaN is not above 0 either
+		problems = append(problems, fmt.Errorf("RequestsPerSecond %g is not a positive number", rate))
+	}
+	return errors.Join(problems...)
+}
+
+func (c *Config) completePseudonyms() error {
+	var problems []error
+	if n := len(c.PseudonymKey); c.PseudonymKey != nil && n != pseudonymKeySize {
+		problems = append(problems, fmt.Errorf("PseudonymKey has %d bytes, not %d", n, pseudonymKeySize))
+	}
+	switch period := c.PseudonymPeriod; {
+	case period == 0:
+		c.PseudonymPeriod = DefaultPseudonymPeriod
+	case period < 0 || period%time.Second != 0:
+		problems = append(problems, fmt.Errorf("PseudonymPeriod %s is not a positive number of seconds", period))
 	}
 	return errors.Join(problems...)
 }

@@ -33,9 +33,16 @@ type attempt struct {
 	policy    *policy.Policy
 	principal *subject.Principal
 	grant     policy.Grant
-	token     string
-	digest    [sha256.Size]byte // of token
-	claims    trat.Claims       // of token
+	// failedOpen: the policy decision point did not answer, and policy went on without.
+	failedOpen bool
+	token      string
+	digest     [sha256.Size]byte // of token
+	claims     trat.Claims       // of token
+
+	seated  bool    // takes one of the exchanges that may be under way
+	flight  *flight // of a request_id: others may wait for issued
+	issued  *answer
+	repeats *answer // the answer of an earlier sending is this one's
 }
 
 // Exchange implements trat.v1.TokenService (draft sections 11.1 to 11.4). Errors are
@@ -43,12 +50,27 @@ type attempt struct {
 // that every front end has to bring a peer that package spiffecreds verified.
 func (s *Server) Exchange(ctx context.Context, req *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
 	a := &attempt{decision: newDecisionID(), started: s.clock()}
+	defer s.finish(a)
 	response, err := s.decide(ctx, req, a)
-	s.conclude(ctx, a, err)
+	record := s.conclude(ctx, a, err)
 	if err != nil {
 		return nil, peerError(err)
 	}
+	if a.flight != nil {
+		a.issued = &answer{token: response.GetAccessToken(), record: record}
+	}
 	return response, nil
+}
+
+// finish lets go of what the attempt holds. Whatever became of it, nobody waits for it any
+// longer.
+func (s *Server) finish(a *attempt) {
+	if a.flight != nil {
+		s.answers.settle(a.flight, a.issued, s.clock())
+	}
+	if a.seated {
+		s.exchanges.leave(a.requester.ID.String())
+	}
 }
 
 // peerError is what the caller sees of err. A call that was cancelled or ran out of
@@ -76,12 +98,33 @@ func (s *Server) decide(ctx context.Context, req *tratv1.ExchangeRequest, a *att
 	if err := s.authenticate(ctx, a); err != nil {
 		return nil, err
 	}
+	if err := s.limit(a); err != nil {
+		return nil, err
+	}
 	if a.request, err = s.parse(req); err != nil {
 		return nil, err
+	}
+	if err := s.repeated(ctx, req, a); err != nil {
+		return nil, err
+	}
+	if a.repeats != nil {
+		record := &a.repeats.record
+		return respond(a.repeats.token, record.Scope, record.Expiry, s.clock()), nil
 	}
 	if err := s.admit(a); err != nil {
 		return nil, err
 	}
+	if err := s.judge(ctx, a); err != nil {
+		return nil, err
+	}
+	if err := s.evaluate(ctx, a); err != nil {
+		return nil, err
+	}
+	return s.issue(ctx, a)
+}
+
+// judge verifies the subject token and has policy decide.
+func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 	a.principal, err = s.subjects.Verify(ctx, subject.Input{
 		Token:         a.request.subjectToken,
 		Type:          a.request.subjectTokenType,
@@ -90,24 +133,35 @@ func (s *Server) decide(ctx context.Context, req *tratv1.ExchangeRequest, a *att
 		Now:           a.started,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a.grant, err = a.policy.Decide(policy.Request{
+	now := s.clock() // later than when the request was taken up, if keys had to be fetched
+	ask := policy.Request{
 		Requester:        a.requester.ID,
 		SubjectTokenType: a.request.subjectTokenType,
 		Subject: policy.Subject{
 			Issuer:     a.principal.Issuer,
+			ID:         a.principal.Subject,
 			Scopes:     a.principal.Scopes,
 			ScopeKnown: a.principal.ScopeKnown,
+			Claims:     a.principal.Claims,
 		},
-		Scope:   a.request.scope,
-		Context: a.request.context,
-		Details: a.request.details,
-	})
-	if err != nil {
-		return nil, err
+		Scope:     a.request.scope,
+		Context:   a.request.context,
+		Details:   a.request.details,
+		Now:       now,
+		Pseudonym: s.pseudonyms.at(now).of,
 	}
-	return s.issue(ctx, a)
+	replaces := a.principal.Transaction != nil
+	if replaces != (a.request.subjectTokenType == trat.TokenType) {
+		return trat.Errorf(trat.ReasonInternal, "", "the verifier of %q broke its contract", a.request.subjectTokenType)
+	}
+	if replaces {
+		claims := a.principal.Transaction.Claims()
+		ask.Transaction = &claims
+	}
+	a.grant, err = a.policy.Decide(ask)
+	return err
 }
 
 // authenticate finds the requester: the peer of the mTLS connection, inside the

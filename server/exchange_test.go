@@ -129,8 +129,10 @@ func TestTwoEqualRequestsAreTwoTransactions(t *testing.T) {
 	f := newFixture(t)
 	ctx := f.as(t, gateway)
 	seen := make(map[string]bool)
+	request := goodRequest()
+	request.RequestId = ""
 	for range 50 {
-		response, err := f.server.Exchange(ctx, goodRequest())
+		response, err := f.server.Exchange(ctx, request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +222,9 @@ func TestLifetimeBeginsWhenTheTokenIsIssued(t *testing.T) {
 		t.Errorf("issued at %s (now %s) until %s, expires_in %d", claims.IssuedAt, f.clock.Now(), claims.Expiry, response.GetExpiresIn())
 	}
 	left = wait
-	_, err = f.server.Exchange(ctx, goodRequest())
+	another := goodRequest()
+	another.RequestId = "req-2"
+	_, err = f.server.Exchange(ctx, another)
 	wantReason(t, err, trat.ReasonSubjectTokenExpired)
 }
 

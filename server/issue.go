@@ -14,7 +14,7 @@ import (
 // issue prepares the claims, signs exactly what was prepared and returns the token
 // only if it reads back as that.
 func (s *Server) issue(ctx context.Context, a *attempt) (*tratv1.ExchangeResponse, error) {
-	now := s.clock() // later than when the request was taken up, if keys had to be fetched
+	now := s.clock() // later than when the request was taken up, if others had to be asked
 	claims, err := s.claims(a, now)
 	if err != nil {
 		return nil, err
@@ -41,38 +41,46 @@ func (s *Server) issue(ctx context.Context, a *attempt) (*tratv1.ExchangeRespons
 		return nil, err
 	}
 	a.token, a.digest, a.claims = token, sha256.Sum256([]byte(token)), claims
+	return respond(token, claims.Scope.String(), claims.Expiry, now), nil
+}
+
+// respond makes the answer of draft section 11.4.
+func respond(token, scope string, expiry, now time.Time) *tratv1.ExchangeResponse {
 	return &tratv1.ExchangeResponse{
 		AccessToken:     token,
 		IssuedTokenType: trat.TokenType,
 		TokenType:       tokenTypeNotApplicable,
-		ExpiresIn:       int64(claims.Expiry.Sub(now) / time.Second),
-		Scope:           claims.Scope.String(),
-	}, nil
+		ExpiresIn:       int64(expiry.Sub(now) / time.Second),
+		Scope:           scope,
+	}
 }
 
 // claims are those of draft section 9.2. Every one is chosen here or granted by
 // policy; none is copied from the request.
 func (s *Server) claims(a *attempt, now time.Time) (trat.Claims, error) {
 	iat := now.Truncate(time.Second)
-	exp := iat.Add(a.grant.Lifetime)
-	if limit := a.principal.Expiry; !a.grant.AllowOutlive && !limit.IsZero() && limit.Before(exp) {
-		exp = limit.Truncate(time.Second)
-		if exp.Sub(now) < time.Second {
-			return trat.Claims{}, trat.Errorf(trat.ReasonSubjectTokenExpired, fieldSubjectToken, "it leaves less than a second")
-		}
-	}
-	return trat.Claims{
+	claims := trat.Claims{
 		Issuer:             s.issuer,
 		Subject:            a.principal.Subject,
 		Audience:           s.trustDomain.Name(),
-		TransactionID:      newTransactionID(),
 		Scope:              a.grant.Scope,
 		RequestingWorkload: a.requester.ID.String(),
 		IssuedAt:           iat,
-		Expiry:             exp,
+		Expiry:             iat.Add(a.grant.Lifetime),
 		TransactionContext: a.grant.TransactionContext,
 		RequestContext:     a.grant.RequestContext,
-	}, nil
+	}
+	if a.principal.Transaction != nil {
+		return s.replacement(a, claims, now)
+	}
+	claims.TransactionID = newTransactionID()
+	if end := a.principal.Expiry; !a.grant.AllowOutlive && !end.IsZero() && end.Before(claims.Expiry) {
+		claims.Expiry = end.Truncate(time.Second)
+		if claims.Expiry.Sub(now) < time.Second {
+			return trat.Claims{}, trat.Errorf(trat.ReasonSubjectTokenExpired, fieldSubjectToken, "it leaves less than a second")
+		}
+	}
+	return claims, nil
 }
 
 // newTransactionID returns 128 random bits in 22 characters (draft section 13.2, RFC
@@ -102,10 +110,11 @@ func reread(token string, want trat.Claims, key *trat.Key) error {
 // sameClaims compares every field, present and future: times as instants, the rest
 // by ==.
 func sameClaims(a, b trat.Claims) bool {
-	if !a.IssuedAt.Equal(b.IssuedAt) || !a.Expiry.Equal(b.Expiry) {
+	if !a.IssuedAt.Equal(b.IssuedAt) || !a.Expiry.Equal(b.Expiry) || !a.TransactionStart.Equal(b.TransactionStart) {
 		return false
 	}
 	a.IssuedAt, b.IssuedAt = time.Time{}, time.Time{}
 	a.Expiry, b.Expiry = time.Time{}, time.Time{}
+	a.TransactionStart, b.TransactionStart = time.Time{}, time.Time{}
 	return a == b
 }

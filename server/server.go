@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"buf.build/go/protovalidate"
@@ -26,10 +28,14 @@ type Server struct {
 	auditor     Auditor
 	logger      *slog.Logger
 	clock       trat.Clock
+	evaluators  map[string]Evaluator
 
-	validator protovalidate.Validator
-	pseudonym pseudonymizer
-	telemetry *telemetry
+	validator  protovalidate.Validator
+	pseudonyms *pseudonymizer
+	telemetry  *telemetry
+	rates      *rates
+	exchanges  *seats
+	answers    *answers
 
 	watchers  *seats
 	closed    chan struct{}
@@ -60,9 +66,13 @@ func New(cfg Config) (*Server, error) {
 		auditor:     cfg.Auditor,
 		logger:      cfg.Logger,
 		clock:       cfg.Clock,
+		evaluators:  maps.Clone(cfg.Evaluators),
 		validator:   validator,
-		pseudonym:   newPseudonymizer(),
+		pseudonyms:  newPseudonymizer(slices.Clone(cfg.PseudonymKey), cfg.PseudonymPeriod),
 		telemetry:   telemetry,
+		rates:       newRates(cfg.RequestsPerSecond, cfg.Burst, maxRated, cfg.Clock()),
+		exchanges:   newSeats(cfg.MaxConcurrent),
+		answers:     newAnswers(maxAnswers),
 		watchers:    newSeats(cfg.MaxWatchers),
 		closed:      make(chan struct{}),
 	}, nil

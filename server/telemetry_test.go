@@ -61,7 +61,7 @@ func TestMetricsOfADecision(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := goodRequest()
-	foreign.SubjectTokenType = "urn:x:chosen-by-the-caller"
+	foreign.RequestId, foreign.SubjectTokenType = "", "urn:x:chosen-by-the-caller"
 	for range 2 {
 		if _, err := f.server.Exchange(f.as(t, gateway), foreign); err == nil {
 			t.Fatal("no error")
@@ -121,7 +121,7 @@ func TestSpanTellsTheDecisionAndNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	denied := goodRequest()
-	denied.Scope = "order.delete"
+	denied.RequestId, denied.Scope = "req-2", "order.delete"
 	if _, err := client.Exchange(t.Context(), denied); err == nil {
 		t.Fatal("no error")
 	}

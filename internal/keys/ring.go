@@ -41,6 +41,8 @@ type Config struct {
 	Clock trat.Clock
 }
 
+var _ trat.KeySet = (*Ring)(nil)
+
 // Ring is the set of keys of one token service. It has no goroutine: the key becomes
 // active when it is asked for after its lead. Safe for concurrent use.
 type Ring struct {
@@ -58,6 +60,7 @@ type Ring struct {
 
 // published is what the verifiers know.
 type published struct {
+	keys    *trat.StaticKeySet
 	jwks    []byte
 	version uint64
 }
@@ -97,7 +100,7 @@ func New(cfg Config) (*Ring, error) {
 		clock:   cfg.Clock,
 		changed: make(chan struct{}),
 		// The time as version: a restarted service must not look older than before.
-		set:      published{jwks: set.JWKS(), version: uint64(now.UnixMilli())},
+		set:      published{keys: set, jwks: set.JWKS(), version: uint64(now.UnixMilli())},
 		signer:   signer,
 		activeAt: now.Add(cfg.Lead),
 	}, nil
@@ -137,6 +140,14 @@ func (r *Ring) Snapshot() (jwks []byte, version uint64) {
 	return r.set.jwks, r.set.version
 }
 
+// Key implements trat.KeySet: a Ring verifies the tokens that its service issued, as long
+// as their keys are published and no longer. A token of a withdrawn key is refused.
+func (r *Ring) Key(kid string) (*trat.Key, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.set.keys.Key(kid)
+}
+
 // Changed returns a channel that is closed at the next change of the published set.
 // Take it before Snapshot, so that no change is missed.
 func (r *Ring) Changed() <-chan struct{} {
@@ -151,7 +162,7 @@ func (r *Ring) withdraw() error {
 	if err != nil {
 		return err
 	}
-	r.set = published{jwks: empty.JWKS(), version: r.set.version + 1}
+	r.set = published{keys: empty, jwks: empty.JWKS(), version: r.set.version + 1}
 	close(r.changed)
 	r.changed = make(chan struct{})
 	return nil

@@ -235,3 +235,21 @@ func TestConcurrentUseProvesOnce(t *testing.T) {
 		}
 	}
 }
+
+// Covers REPL-07.
+func TestRingVerifiesWithWhatIsPublished(t *testing.T) {
+	c := newClock()
+	r := newRing(t, keys.Config{Clock: c.Now})
+	jwks, _ := r.Snapshot()
+	set, err := trat.ParseJWKS(jwks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := set.Keys()[0].ID()
+	if key, err := r.Key(id); err != nil || key.ID() != id {
+		t.Errorf("a published key, which does not sign yet: %v, %v", key, err)
+	}
+	if key, err := r.Key("another"); !errors.Is(err, trat.ReasonTxnTokenInvalid) || key != nil {
+		t.Errorf("a key of somebody else: %v, %v", key, err)
+	}
+}

@@ -66,11 +66,12 @@ const (
 	// only.
 	TokenReplacedFingerprint = attribute.Key("txn_token.replaced_fingerprint")
 	// TokenRepeated says that a repeated request had the answer of the first one (bool).
-	// Logs only.
 	TokenRepeated = attribute.Key("txn_token.repeated")
 	// TokenDroppedMembers are the optional members of tctx and rctx that could not be
 	// built (list). Logs only.
 	TokenDroppedMembers = attribute.Key("txn_token.dropped_members")
+	// TokenDroppedMember is one of them, on the metric that counts them.
+	TokenDroppedMember = attribute.Key("txn_token.dropped_member")
 	// TokenEvaluationPDP is the name of the policy decision point that was asked. Logs
 	// only.
 	TokenEvaluationPDP = attribute.Key("txn_token.evaluation.pdp")
@@ -148,10 +149,32 @@ const (
 	EventIssuanceDenied     = "txn_token.issuance.denied"     // WARN
 	EventIssued             = "txn_token.issued"              // INFO, audit
 	EventReplaced           = "txn_token.replaced"            // INFO
+	EventSizeAlarm          = "txn_token.size.alarm"          // WARN
 	EventLeakDetected       = "txn_token.leak.detected"       // ERROR
 	EventEgressBlocked      = "txn_token.egress.blocked"      // WARN
 	EventChainAudit         = "txn_chain.audit"               // INFO, one per verified hop
 	EventKeysRefreshed      = "txn_token.keys.refreshed"      // INFO
 	EventKeysStale          = "txn_token.keys.stale"          // ERROR
 	EventStreamExpired      = "txn_token.stream.expired"      // INFO
+)
+
+// What an audit log says about itself. In the file and in the log of checkpoints only.
+const (
+	EventAuditOpened     = "txn_token.audit.opened"
+	EventAuditResumed    = "txn_token.audit.resumed"
+	EventAuditCheckpoint = "txn_token.audit.checkpoint" // INFO
+
+	// AuditHead is how far an audit log has come: its id, sequence number and hash.
+	AuditHead = attribute.Key("txn_token.audit.head")
+	// AuditLog is the id of an audit log.
+	AuditLog = attribute.Key("txn_token.audit.log")
+	// AuditHash is the function that chains it, "sha256" or "hmac-sha256".
+	AuditHash = attribute.Key("txn_token.audit.hash")
+	// AuditKey names the key of hmac-sha256.
+	AuditKey = attribute.Key("txn_token.audit.key")
+	// AuditLost is how many records could not be written (int).
+	AuditLost = attribute.Key("txn_token.audit.lost")
+	// AuditTornBytes and AuditTornHash are length (int) and SHA-256 of half-written text.
+	AuditTornBytes = attribute.Key("txn_token.audit.torn.bytes")
+	AuditTornHash  = attribute.Key("txn_token.audit.torn.sha256")
 )

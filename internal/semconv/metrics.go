@@ -42,7 +42,7 @@ var (
 // Instruments of the token service.
 var (
 	// Issuances counts Exchange decisions by TokenResult, TokenSubjectTokenType and,
-	// when refused, ErrorType.
+	// when refused, ErrorType; when a request was repeated, TokenRepeated.
 	Issuances = Instrument{
 		Name: "txn_token.issuances", Unit: "{token}",
 		Description: "Decisions of the token service.",
@@ -64,6 +64,17 @@ var (
 		Name: "txn_token.token.size", Unit: unitBytes,
 		Description: "Size of issued Transaction Tokens.",
 		Buckets:     []float64{256, 384, 512, 640, 768, 1024, 1536, 2048, 3072, 4096},
+	}
+	// SizeAlarms counts issued tokens beyond 75 % of the longest.
+	SizeAlarms = Instrument{
+		Name: "txn_token.token.size.alarms", Unit: "{token}",
+		Description: "Issued Transaction Tokens that are near the size limit.",
+	}
+	// DroppedMembers counts the optional members of tctx and rctx that were left out
+	// because they could not be built, by TokenDroppedMember.
+	DroppedMembers = Instrument{
+		Name: "txn_token.members.dropped", Unit: "{member}",
+		Description: "Optional members of tctx and rctx that could not be built.",
 	}
 	// AuditFailures counts audit records that could not be written.
 	AuditFailures = Instrument{
