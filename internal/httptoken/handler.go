@@ -1,0 +1,182 @@
+package httptoken
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Paths of the endpoints, the first two below that of the base URL.
+const (
+	tokenPath    = "/token"
+	keysPath     = "/jwks"
+	metadataPath = "/.well-known/oauth-authorization-server" // RFC 8414 section 3
+)
+
+// handler serves all endpoints. Safe for concurrent use.
+type handler struct {
+	trustDomain spiffeid.TrustDomain
+	service     Exchanger
+	keys        Keys
+	auditor     server.Auditor
+	logger      *slog.Logger
+	timeout     time.Duration
+	clock       trat.Clock
+	telemetry   *telemetry
+	metadata    answer
+	routes      map[string]route // by path, as it is written in the URL
+}
+
+// route is one endpoint.
+type route struct {
+	path  string // of the URL; a closed set, for telemetry
+	allow string // the methods, as the header Allow names them
+	serve func(ctx context.Context, r *http.Request) answer
+}
+
+func newHandler(cfg Config) (*handler, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	telemetry, err := newTelemetry(cfg)
+	if err != nil {
+		return nil, err
+	}
+	h := &handler{
+		trustDomain: cfg.TrustDomain,
+		service:     cfg.Service,
+		keys:        cfg.Keys,
+		auditor:     cfg.Auditor,
+		logger:      cfg.Logger,
+		timeout:     cfg.RequestTimeout,
+		clock:       cfg.Clock,
+		telemetry:   telemetry,
+	}
+	base := strings.TrimRight(cfg.BaseURL, "/")
+	h.metadata = metadataOf(cfg.Issuer, base)
+	h.routes = make(map[string]route)
+	for _, r := range []route{
+		{pathOf(base) + tokenPath, http.MethodPost, h.token},
+		{pathOf(base) + keysPath, "GET, HEAD", h.members(h.publishedKeys)},
+		// Between host and path, a terminating slash removed (RFC 8414 section 3.1).
+		{metadataPath + strings.TrimRight(pathOf(cfg.Issuer), "/"), "GET, HEAD", h.members(h.serviceMetadata)},
+	} {
+		if _, taken := h.routes[r.path]; taken {
+			return nil, fmt.Errorf("BaseURL puts two endpoints at the path %s", r.path)
+		}
+		h.routes[r.path] = r
+	}
+	return h, nil
+}
+
+// pathOf returns the path of a URL that checkURL has seen, as it is written there.
+func pathOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.EscapedPath()
+}
+
+// ServeHTTP implements http.Handler. It does not use http.ServeMux, which answers paths
+// that it does not like with redirects in HTML.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := h.clock()
+	route := h.routes[r.URL.EscapedPath()]
+	ctx, span := h.telemetry.start(r, route.path)
+	defer span.End()
+	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
+	a := h.answer(ctx, r, route)
+	took := h.clock().Sub(started)
+	h.telemetry.finish(ctx, r, route.path, a, took)
+	h.log(ctx, r, route.path, a, took)
+	a.write(ctx, w)
+}
+
+// answer finds the endpoint and makes its answer. A panic is an answer too.
+func (h *handler) answer(ctx context.Context, r *http.Request, route route) (a answer) {
+	defer func() {
+		if v := recover(); v != nil {
+			// The value may hold anything, a token included: its type has to do.
+			h.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
+			a = refused(grpcerr.Error(trat.ReasonInternal), nil)
+			a.hangUp = true
+		}
+	}()
+	if route.serve == nil {
+		return noSuchThing(http.StatusNotFound, "there is no such endpoint")
+	}
+	// No CORS: a browser has no business here, and has no SVID.
+	if !strings.Contains(", "+route.allow+",", ", "+r.Method+",") {
+		a := noSuchThing(http.StatusMethodNotAllowed, "the method is not allowed here")
+		a.header = http.Header{"Allow": {route.allow}}
+		return a
+	}
+	return route.serve(ctx, r)
+}
+
+// members wraps an endpoint that is for every member of the trust domain, and for nobody
+// else, as WatchKeys is over gRPC.
+func (h *handler) members(serve func(r *http.Request) answer) func(context.Context, *http.Request) answer {
+	return func(ctx context.Context, r *http.Request) answer {
+		if _, err := h.caller(ctx, trat.ReasonPeerDenied); err != nil {
+			return refused(grpcerr.Error(err), nil)
+		}
+		return serve(r)
+	}
+}
+
+// caller returns the peer of the connection if it may ask at all: inside the trust domain,
+// with an SVID that is still valid. Outside it the reason is foreign.
+func (h *handler) caller(ctx context.Context, foreign trat.Reason) (spiffecreds.Peer, error) {
+	peer, ok := spiffecreds.PeerFromContext(ctx)
+	switch {
+	case !ok:
+		return peer, trat.Errorf(trat.ReasonClientUnauthenticated, "", "no peer identity of package spiffecreds")
+	case peer.Expired(h.clock()):
+		return peer, trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
+	case !peer.ID.MemberOf(h.trustDomain):
+		return peer, trat.Errorf(foreign, "", "")
+	}
+	return peer, nil
+}
+
+// write sends a. Every answer is for its caller alone unless a says otherwise, and is not
+// to be taken for anything but what it is.
+func (a answer) write(ctx context.Context, w http.ResponseWriter) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store") // RFC 6749 section 5.1
+	header.Set("Pragma", "no-cache")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	for name, values := range a.header {
+		header[name] = values
+	}
+	if header.Get("Cache-Control") != "no-store" {
+		header.Del("Pragma")
+	}
+	if a.hangUp || isOld(ctx) {
+		header.Set("Connection", "close")
+	}
+	if a.status == http.StatusNotModified {
+		header.Del("Content-Type")
+	} else {
+		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the caller has gone, and there is nobody to tell
+}

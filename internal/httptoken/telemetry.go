@@ -1,0 +1,117 @@
+package httptoken
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+)
+
+// telemetry makes the span that Exchange annotates, as otelgrpc does for gRPC.
+type telemetry struct {
+	tracer        trace.Tracer
+	propagator    propagation.TextMapPropagator
+	duration      metric.Float64Histogram
+	auditFailures metric.Int64Counter
+}
+
+func newTelemetry(cfg Config) (*telemetry, error) {
+	meter := cfg.MeterProvider.Meter(semconv.ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
+	t := &telemetry{
+		tracer:     cfg.TracerProvider.Tracer(semconv.ScopeName, trace.WithSchemaURL(semconv.SchemaURL)),
+		propagator: cfg.Propagator,
+	}
+	var errs [2]error
+	t.duration, errs[0] = semconv.HTTPServerDuration.Float64Histogram(meter)
+	t.auditFailures, errs[1] = semconv.AuditFailures.Int64Counter(meter)
+	return t, errors.Join(errs[:]...)
+}
+
+// start makes the span of a request, in the caller's trace. path is that of an endpoint, or
+// empty: the caller's own text goes nowhere.
+func (t *telemetry) start(r *http.Request, path string) (context.Context, trace.Span) {
+	ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	name := method(r)
+	if name == semconv.OtherMethod {
+		name = "HTTP"
+	}
+	attributes := identify(r, path)
+	if path != "" {
+		name += " " + path
+		attributes = append(attributes, semconv.URLPath.String(path))
+	}
+	return t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
+}
+
+// finish records how a request ended. A refusal that is the caller's fault does not make
+// the span an error.
+func (t *telemetry) finish(ctx context.Context, r *http.Request, path string, a answer, took time.Duration) {
+	outcome := []attribute.KeyValue{semconv.HTTPResponseStatusCode.Int(a.status)}
+	if word := a.errorType(); word != "" {
+		outcome = append(outcome, semconv.ErrorType.String(word))
+	}
+	span := trace.SpanFromContext(ctx)
+	span.SetAttributes(outcome...)
+	if a.status >= http.StatusInternalServerError {
+		span.SetStatus(otelcodes.Error, "")
+	}
+	t.duration.Record(ctx, took.Seconds(), metric.WithAttributes(append(identify(r, path), outcome...)...))
+}
+
+// errorType is the reason of a refusal, and the status code of a failure without one.
+func (a answer) errorType() string {
+	switch {
+	case a.reason != "":
+		return string(a.reason)
+	case a.status >= http.StatusInternalServerError:
+		return strconv.Itoa(a.status)
+	}
+	return ""
+}
+
+func identify(r *http.Request, path string) []attribute.KeyValue {
+	attributes := []attribute.KeyValue{semconv.HTTPRequestMethod.String(method(r)), semconv.URLScheme.String("https")}
+	if path != "" {
+		attributes = append(attributes, semconv.HTTPRoute.String(path))
+	}
+	return attributes
+}
+
+// method is the request's, from a closed set.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return r.Method
+	}
+	return semconv.OtherMethod
+}
+
+// log writes one record per request: the endpoint, never the URL or anything in it.
+func (h *handler) log(ctx context.Context, r *http.Request, path string, a answer, took time.Duration) {
+	attributes := []slog.Attr{
+		slog.String(string(semconv.HTTPRequestMethod), method(r)),
+		slog.String(string(semconv.HTTPRoute), path),
+		slog.Int(string(semconv.HTTPResponseStatusCode), a.status),
+		slog.String("duration", fmt.Sprint(took)),
+	}
+	if peer, ok := spiffecreds.PeerFromContext(ctx); ok {
+		attributes = append(attributes, slog.String(string(semconv.ChainPeerID), peer.ID.String()))
+	}
+	if word := a.errorType(); word != "" {
+		attributes = append(attributes, slog.String(string(semconv.ErrorType), word))
+	}
+	h.logger.LogAttrs(ctx, slog.LevelInfo, "finished request", attributes...)
+}
