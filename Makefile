@@ -1,5 +1,6 @@
-# Needs Go, git, make, bash and a C compiler (for the race detector). Every other tool is
-# pinned in internal/tools, built and cached by Go; the network is used for Go modules only.
+# Needs Go, git, make, bash and a C compiler (for the race detector), and for the integration
+# tests Node.js with npm. Every other tool is pinned in internal/tools, built and cached; the
+# network is used for Go modules and npm packages only.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -44,6 +45,16 @@ conformance: ## Report which requirements have a test, each row with ARGS=-rows;
 demo: ## Run the example shop end to end, then attack it
 	$(GO) run ./examples/shop/demo
 
+# The first run on a machine builds the components, which takes about a quarter of an hour on
+# two cores. Later runs find them in the cache.
+.PHONY: integration
+integration: integration-components ## Test with SPIRE, OpenID providers and a PDP (TESTFLAGS adds flags)
+	$(GO) test -tags integration -count=1 -timeout 10m $(TESTFLAGS) ./internal/integration/...
+
+.PHONY: integration-components
+integration-components: ## Install what the integration tests run into a cache, once
+	internal/tools/components/install.sh install
+
 .PHONY: bench
 bench: ## Measure against the budgets and print the table
 	cd internal/bench && $(GO) run .
@@ -69,6 +80,8 @@ lint: lint-go lint-proto lint-shell ## Run every linter
 lint-go: ## Lint the Go code (golangci-lint, go vet)
 	$(GO) tool -modfile=$(LINT_MOD) golangci-lint run ./...
 	$(GO) vet ./...
+	$(GO) tool -modfile=$(LINT_MOD) golangci-lint run --build-tags integration ./internal/integration/...
+	$(GO) vet -tags integration ./internal/integration/...
 	cd internal/bench && $(GO) vet ./...
 
 .PHONY: format
