@@ -81,6 +81,16 @@ var (
 		Name: "txn_token.audit.failures", Unit: "{record}",
 		Description: "Audit records that could not be written.",
 	}
+	// PolicyReloads counts policy files that were taken up or found bad, by TokenResult.
+	PolicyReloads = Instrument{
+		Name: "txn_token.policy.reloads", Unit: "{reload}",
+		Description: "Policy files that were taken up or found bad while the token service ran.",
+	}
+	// PolicyStale is 1 while the policy file is bad and the one before it in force.
+	PolicyStale = Instrument{
+		Name: "txn_token.policy.stale", Unit: "1",
+		Description: "Whether the policy in force is not that of the file, because that is bad.",
+	}
 	// ReplayCacheSize is the number of entries of a replay store.
 	ReplayCacheSize = Instrument{
 		Name: "txn_token.replay_cache.size", Unit: "{entry}",
