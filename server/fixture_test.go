@@ -39,15 +39,16 @@ var (
 
 const policyText = `
 version: 1
+details: {order_id: any, note: any}
+context: {ip: any, authn: any}
 rules:
   - name: gateway-orders
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes:
       orders:write: [order.create, order.read]
-    request_context: [ip, authn]
-    add_request_context: {channel: web}
-    request_details: {required: [order_id], optional: [note]}
+    tctx: {order_id: details.order_id, note: details.note?}
+    rctx: {ip: context.ip?, authn: context.authn?, channel: {value: web}}
   - name: gateway-login
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:id_token]

@@ -47,6 +47,29 @@ func (f *fixture) counter(t *testing.T, name string) (sum int64) {
 	return sum
 }
 
+// counts returns the values of a counter by their attributes, as JSON.
+func (f *fixture) counts(t *testing.T, name string) map[string]int64 {
+	t.Helper()
+	counts := make(map[string]int64)
+	for _, point := range data[metricdata.Sum[int64]](t, f.collect(t), name).DataPoints {
+		text, err := json.Marshal(flat(point.Attributes.ToSlice()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[string(text)] = point.Value
+	}
+	return counts
+}
+
+// values returns how many values a histogram has.
+func (f *fixture) values(t *testing.T, name string) (n uint64) {
+	t.Helper()
+	for _, point := range data[metricdata.Histogram[float64]](t, f.collect(t), name).DataPoints {
+		n += point.Count
+	}
+	return n
+}
+
 func flat(set []attribute.KeyValue) map[string]string {
 	m := make(map[string]string, len(set))
 	for _, kv := range set {
@@ -67,15 +90,7 @@ func TestMetricsOfADecision(t *testing.T) {
 			t.Fatal("no error")
 		}
 	}
-	metrics := f.collect(t)
-	got := make(map[string]int64)
-	for _, point := range data[metricdata.Sum[int64]](t, metrics, "txn_token.issuances").DataPoints {
-		text, err := json.Marshal(flat(point.Attributes.ToSlice()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[string(text)] = point.Value
-	}
+	got := f.counts(t, "txn_token.issuances")
 	want := map[string]int64{
 		`{"txn_token.result":"ok","txn_token.subject_token_type":"urn:ietf:params:oauth:token-type:access_token"}`:            1,
 		`{"error.type":"SUBJECT_TOKEN_TYPE_UNSUPPORTED","txn_token.result":"denied","txn_token.subject_token_type":"_OTHER"}`: 2,
@@ -84,15 +99,11 @@ func TestMetricsOfADecision(t *testing.T) {
 		t.Errorf("txn_token.issuances (-want +got):\n%s", diff)
 	}
 	for name, count := range map[string]uint64{"txn_token.issuance.duration": 3, "txn_token.lifetime": 1} {
-		var sum uint64
-		for _, point := range data[metricdata.Histogram[float64]](t, metrics, name).DataPoints {
-			sum += point.Count
-		}
-		if sum != count {
+		if sum := f.values(t, name); sum != count {
 			t.Errorf("%s has %d values, want %d", name, sum, count)
 		}
 	}
-	if size := data[metricdata.Histogram[int64]](t, metrics, "txn_token.token.size").DataPoints[0]; size.Count != 1 || size.Sum < 300 || size.Sum > 700 {
+	if size := data[metricdata.Histogram[int64]](t, f.collect(t), "txn_token.token.size").DataPoints[0]; size.Count != 1 || size.Sum < 300 || size.Sum > 700 {
 		t.Errorf("txn_token.token.size: %d values, sum %d", size.Count, size.Sum)
 	}
 }
