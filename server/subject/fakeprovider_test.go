@@ -12,8 +12,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// fakeProvider is an OpenID provider: discovery, OAuth metadata and a key set, as
-// on the wire. Its answers can be replaced by lies.
+// fakeProvider is an OpenID provider: discovery, OAuth metadata, a key set and
+// introspection, as on the wire. Its answers can be replaced by lies.
 type fakeProvider struct {
 	issuer string
 
@@ -22,6 +22,7 @@ type fakeProvider struct {
 	metadata  http.HandlerFunc
 	jwks      http.HandlerFunc
 
+	fakeIntrospection
 	metadataFetches atomic.Int64
 	jwksFetches     atomic.Int64
 }
@@ -63,7 +64,7 @@ func (p *fakeProvider) answers() (metadata, jwks http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if metadata = p.metadata; metadata == nil {
-		metadata = jsonDocument(members{"issuer": p.issuer, "jwks_uri": p.issuer + "/keys", "response_types_supported": []string{"code"}})
+		metadata = jsonDocument(members{"issuer": p.issuer, "jwks_uri": p.issuer + "/keys", "introspection_endpoint": p.issuer + "/introspect", "response_types_supported": []string{"code"}})
 	}
 	if jwks = p.jwks; jwks == nil {
 		jwks = jsonDocument(members{"keys": p.published})
@@ -81,6 +82,8 @@ func (p *fakeProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/keys":
 		p.jwksFetches.Add(1)
 		jwks(w, r)
+	case "/introspect":
+		p.introspect(p.issuer, w, r)
 	default:
 		http.NotFound(w, r)
 	}

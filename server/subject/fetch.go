@@ -110,12 +110,14 @@ func readBody(resp *http.Response, limit int, isType func(string) error) ([]byte
 	case err != nil:
 		return nil, err
 	case len(body) > limit:
-		return nil, fmt.Errorf("longer than %d bytes", limit)
+		return nil, fmt.Errorf("%w than %d bytes", errTooLong, limit)
 	case len(body) == 0:
 		return nil, errors.New("empty")
 	}
 	return body, nil
 }
+
+var errTooLong = errors.New("longer")
 
 var errNotJSON = errors.New("not JSON by its Content-Type")
 

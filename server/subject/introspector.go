@@ -58,13 +58,18 @@ func newBreaker(issuer string, logger *slog.Logger) *gobreaker.CircuitBreaker[tr
 		MaxRequests: 1,
 		Timeout:     breakerPause,
 		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
-		// Whoever presents odd tokens must not be able to have the issuer given up for
-		// everybody, nor is an issuer down because this process ends.
-		IsExcluded: func(err error) bool { return isStatus(err, http.StatusBadRequest) || errors.Is(err, context.Canceled) },
+		IsExcluded:  notTheIssuer,
 		OnStateChange: func(name string, from, to gobreaker.State) {
 			logger.Warn("the circuit breaker of an issuer's introspection has changed", "issuer", name, "from", from.String(), "to", to.String())
 		},
 	})
+}
+
+// notTheIssuer says whether err leaves open if the issuer is well. Whoever presents odd
+// tokens must not be able to have it given up for everybody, nor is it down because this
+// process ends.
+func notTheIssuer(err error) bool {
+	return isStatus(err, http.StatusBadRequest) || errors.Is(err, errTooLong) || errors.Is(err, context.Canceled)
 }
 
 // ask returns the answer for an active token. Its errors are SUBJECT_TOKEN_INVALID for

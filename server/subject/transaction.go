@@ -66,19 +66,23 @@ func (v *TransactionToken) Verify(_ context.Context, in Input) (*Principal, erro
 // transactionError is what err, of a TokenVerifier, means for a subject token: the
 // mTLS peer and its call are not at fault.
 func transactionError(err error) error {
-	e, ok := errors.AsType[*trat.Error](err)
+	reason, ok := trat.ReasonOf(err)
 	if !ok {
 		return trat.Errorf(trat.ReasonInternal, "", "subject: the verifier of transaction tokens broke its contract (%T)", err)
 	}
-	switch e.Reason {
+	var field string
+	var cause error
+	if e, ok := errors.AsType[*trat.Error](err); ok {
+		field, cause = e.Field, e.Err
+	}
+	switch reason {
 	case trat.ReasonKeysUnavailable, trat.ReasonInternal:
-		return err
 	case trat.ReasonTxnTokenExpired:
-		return &trat.Error{Reason: trat.ReasonSubjectTokenExpired, Field: e.Field, Err: e.Err}
+		reason = trat.ReasonSubjectTokenExpired
+	default:
+		if reason = trat.ReasonSubjectTokenInvalid; field == "" {
+			field = "subject_token"
+		}
 	}
-	field := e.Field
-	if field == "" {
-		field = "subject_token"
-	}
-	return &trat.Error{Reason: trat.ReasonSubjectTokenInvalid, Field: field, Err: e.Err}
+	return &trat.Error{Reason: reason, Field: field, Err: cause}
 }
