@@ -24,13 +24,15 @@ import (
 
 const servicePolicy = `
 version: 1
+details: {day: any}
+context: {transport: string}
 rules:
   - name: nightly-report
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
     grants: [report.make]
-    request_context: [transport]
-    request_details: {required: [day]}
+    tctx: {day: details.day}
+    rctx: {transport: optional context.transport}
 `
 
 type noAudit struct{}

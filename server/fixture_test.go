@@ -35,11 +35,15 @@ var (
 	gateway     = spiffeid.RequireFromString("spiffe://shop.test/gateway")
 	longRunner  = spiffeid.RequireFromString("spiffe://shop.test/long-runner")
 	stranger    = spiffeid.RequireFromString("spiffe://shop.test/stranger")
+	tax         = spiffeid.RequireFromString("spiffe://shop.test/tax")
+	batch       = spiffeid.RequireFromString("spiffe://shop.test/batch")
+	desk        = spiffeid.RequireFromString("spiffe://shop.test/desk")
 )
 
 const policyText = `
 version: 1
-details: {order_id: any, note: any}
+claims: {email: string}
+details: {order_id: any, note: any, tax: int, total: int, heads: int}
 context: {ip: any, authn: any}
 rules:
   - name: gateway-orders
@@ -47,8 +51,8 @@ rules:
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes:
       orders:write: [order.create, order.read]
-    tctx: {order_id: details.order_id, note: details.note?}
-    rctx: {ip: context.ip?, authn: context.authn?, channel: {value: web}}
+    tctx: {order_id: details.order_id, note: optional details.note}
+    rctx: {ip: optional context.ip, authn: optional context.authn, channel: {value: web}}
   - name: gateway-login
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:id_token]
@@ -59,6 +63,28 @@ rules:
     scopes: {orders:write: [report.run]}
     lifetime: 60s
     allow_outlive: true
+  - name: tax
+    requester: spiffe://shop.test/tax
+    subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
+    tctx: {tax: optional details.tax}
+    replacement: {scopes: [order.create, order.read]}
+  - name: batch
+    requester: spiffe://shop.test/batch
+    subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
+    lifetime: 30s
+    replacement: {scopes: [order.create, order.read], extend_lifetime: true, max_count: 3, max_age: 50s, max_visits: 2}
+  - name: desk
+    requester: spiffe://shop.test/desk
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes: {orders:write: [desk.read]}
+    tctx: {per_head: {compute: details.total / details.heads, optional: true}}
+    rctx: {user: {from: claims.email, pseudonym: true}}
+    access_evaluation: {pdp: central}
+  - name: desk-when-alone
+    requester: spiffe://shop.test/desk
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes: {orders:write: [desk.look]}
+    access_evaluation: {pdp: central, on_error: allow}
 `
 
 // subjectToken looks like an access token to whoever greps for one.
@@ -114,8 +140,17 @@ func alice(in subject.Input) *subject.Principal {
 		Scopes:     []string{"orders:write"},
 		ScopeKnown: true,
 		Expiry:     in.Now.Add(5 * time.Minute),
+		Claims:     aliceClaims,
 	}
 }
+
+var aliceClaims = func() trat.Object {
+	o, err := trat.ParseObject(`{"sub": "alice", "email": "alice@example.test", "scope": "orders:write"}`)
+	if err != nil {
+		panic(err)
+	}
+	return o
+}()
 
 // records is an Auditor that remembers.
 type records struct {
@@ -172,6 +207,7 @@ type fixture struct {
 	logs      *buffer
 	metrics   *sdkmetric.ManualReader
 	spans     *tracetest.InMemoryExporter
+	config    server.Config
 	server    *server.Server
 }
 
@@ -199,7 +235,15 @@ func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 	if f.policy, err = policy.Parse([]byte(policyText)); err != nil {
 		t.Fatal(err)
 	}
-	registry, err := subject.NewRegistry(f.access)
+	own, err := trat.NewVerifier(trustDomain.Name(), issuer, f.ring, trat.WithClock(f.clock.Now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transactions, err := subject.NewTransactionToken(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := subject.NewRegistry(f.access, transactions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,6 +264,7 @@ func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 	if f.server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	f.config = cfg
 	t.Cleanup(f.server.Close)
 	return f
 }

@@ -37,11 +37,12 @@ const policyText = selfSignedPolicy + `  - name: gateway-orders
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes: {orders:write: [order.create]}
-    request_details: {required: [order_id]}
+    tctx: {order_id: details.order_id}
 `
 
 const selfSignedPolicy = `
 version: 1
+details: {order_id: any}
 rules:
   - name: gateway-night
     requester: spiffe://shop.test/gateway

@@ -42,19 +42,19 @@ func TestCommandLine(t *testing.T) {
 			).Replace(policyText)), "-check-config"},
 			status: 1,
 			stderr: []string{
-				`line 5: rule "gateway-night": requester: is not in the trust domain shop.test`,
-				`line 10: rule "gateway-orders": subject_tokens: "urn:ietf:params:oauth:token-type:id_token" is not turned on`,
+				`line 6: rule "gateway-night": requester: is not in the trust domain shop.test`,
+				`line 11: rule "gateway-orders": subject_tokens: "urn:ietf:params:oauth:token-type:id_token" is not turned on`,
 			},
 		},
 		"a policy that does not fit, at start": {
 			args:   []string{"-config", writeFiles(t, good, policyText+"    issuers: [https://login.test]\n")},
 			status: 1,
-			stderr: []string{`line 13: rule "gateway-orders": issuers: "https://login.test" is not an issuer in the configuration`},
+			stderr: []string{`line 14: rule "gateway-orders": issuers: "https://login.test" is not an issuer in the configuration`},
 		},
 		"self-signed subjects that are off": {
 			args:   []string{"-config", writeFiles(t, withoutSubjectTokens(), selfSignedPolicy), "-check-config"},
 			status: 1,
-			stderr: []string{`line 6: rule "gateway-night": subject_tokens: "urn:ietf:params:oauth:token-type:self_signed" is not turned on`},
+			stderr: []string{`line 7: rule "gateway-night": subject_tokens: "urn:ietf:params:oauth:token-type:self_signed" is not turned on`},
 		},
 		"both files are bad": {
 			args:   []string{"-config", writeFiles(t, good+"x: 1\n", "version: 2\nrules: []\n"), "-check-config"},

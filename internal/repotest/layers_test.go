@@ -45,8 +45,10 @@ var layers = map[string][]string{
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/semconv"},
-	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules"},
-	"server/subject":  {"trat", "trat/replay", "internal/rules"},
+	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "server/policy/internal/expr"},
+	// The expressions of policies: all that knows the expression language.
+	"server/policy/internal/expr": {"trat"},
+	"server/subject":              {"trat", "trat/replay", "internal/rules"},
 
 	"internal/httptoken": {"trat", "spiffecreds", "server", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},

@@ -12,13 +12,14 @@ import (
 func ExamplePolicy_Decide() {
 	p, err := policy.Parse([]byte(`
 version: 1
+details: {order_id: int}
 rules:
   - name: gateway-orders
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes:
       orders:write: [order.create]
-    request_details: {required: [order_id]}
+    tctx: {order_id: details.order_id}
 `))
 	if err != nil {
 		fmt.Println(err)

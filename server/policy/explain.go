@@ -34,7 +34,8 @@ type RuleExplanation struct {
 
 // Explain is Decide for people. Its cost grows with the number of rules.
 func (p *Policy) Explain(r Request) Explanation {
-	grant, rule, err := p.decide(r)
+	d := p.newDecision(r)
+	grant, rule, err := p.decide(d)
 	e := Explanation{Grant: grant, Err: err}
 	if rule != nil {
 		e.Rule = rule.name
@@ -42,9 +43,35 @@ func (p *Policy) Explain(r Request) Explanation {
 	for _, each := range p.all {
 		one := RuleExplanation{Name: each.name, Line: each.line, Decided: each == rule}
 		if !one.Decided {
-			one.Field, one.Text = each.mismatch(r)
+			one.Field, one.Text = each.mismatch(d)
 		}
 		e.Rules = append(e.Rules, one)
 	}
 	return e
+}
+
+// mismatch says which key of the rule kept it from deciding, and how.
+func (r *rule) mismatch(d *decision) (field, text string) {
+	if r.requester.matches(d.request.Requester) != nil {
+		return "requester", "another workload asks"
+	}
+	if field, text := r.excludes(d); field != "" {
+		return field, text
+	}
+	if r.touches(d.request.Scope) {
+		return r.scopeKey(), "it can grant only a part of the wanted scope"
+	}
+	return r.scopeKey(), "it can grant nothing of the wanted scope"
+}
+
+// scopeKey is the key that says what the rule can grant.
+func (r *rule) scopeKey() string {
+	switch {
+	case r.replacement != nil:
+		return "replacement.scopes"
+	case len(r.scopes) > 0:
+		return "scopes"
+	default:
+		return "grants"
+	}
 }

@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
 )
 
 // MaxFileSize is the largest policy file that Parse reads, in bytes.
@@ -36,7 +39,19 @@ func parse(text []byte, service *Service) (*Policy, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
-	return &Policy{version: hex.EncodeToString(sum[:]), rules: compiled, all: rules}, nil
+	return &Policy{version: hex.EncodeToString(sum[:]), env: r.env, rules: compiled, all: rules, pdps: pdps(rules)}, nil
+}
+
+// pdps are the policy decision points that rules name, sorted, each once.
+func pdps(rules []*rule) []string {
+	var names []string
+	for _, r := range rules {
+		if r.evaluation != nil {
+			names = append(names, r.evaluation.PDP)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (r *reader) file(text []byte) []*rule {
@@ -44,15 +59,24 @@ func (r *reader) file(text []byte) []*rule {
 	if top == nil {
 		return nil
 	}
-	var version, list *yaml.Node
+	var (
+		version, list *yaml.Node
+		declared      expr.Declarations
+	)
 	for _, m := range r.mapping(top, "") {
-		switch m.key.Value {
+		switch field := m.key.Value; field {
 		case "version":
 			version = m.value
+		case "claims":
+			declared.Claims = r.declarations(m.value, expr.Claims)
+		case "details":
+			declared.Details = r.declarations(m.value, expr.Details)
+		case "context":
+			declared.Context = r.declarations(m.value, expr.Context)
 		case "rules":
 			list = m.value
 		default:
-			r.add(m.key, m.key.Value, "unknown key")
+			r.add(m.key, field, "unknown key")
 		}
 	}
 	if top.Kind != yaml.MappingNode {
@@ -61,6 +85,9 @@ func (r *reader) file(text []byte) []*rule {
 	r.version(top, version)
 	if list == nil {
 		r.add(top, "rules", "is missing; a policy that grants nothing says so: rules: []")
+		return nil
+	}
+	if !r.declare(top, declared) {
 		return nil
 	}
 	var rules []*rule
@@ -94,28 +121,4 @@ func (r *reader) checkNames(rules []*rule) {
 		first[rule.name] = rule
 	}
 	r.rule = ""
-}
-
-// compile puts the rules into an index. It finds pairs of rules that could both
-// decide one request: some requester, token type, issuer and scope belongs to both.
-func (r *reader) compile(rules []*rule) index {
-	var x index
-	for _, a := range rules {
-		if a.requester.matches == nil {
-			continue // which has been said
-		}
-		r.rule = strconv.Quote(a.name)
-		for b := range x.overlapping(a.requester.segments) {
-			if r.more {
-				break // enough has been said
-			}
-			if scope, ok := a.clashes(b); ok {
-				r.addAt(a.line, "requester", "overlaps rule %q in line %d: both grant %q to the same requester for the same subject token",
-					b.name, b.line, scope)
-			}
-		}
-		x.add(a)
-	}
-	r.rule = ""
-	return x
 }

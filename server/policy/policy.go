@@ -5,6 +5,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -12,6 +13,7 @@ import (
 // The zero Policy grants nothing.
 type Policy struct {
 	version string
+	env     *expr.Env // nil without rules
 	rules   index
 	all     []*rule  // in the order of the file
 	pdps    []string // sorted
@@ -40,71 +42,25 @@ func (p *Policy) MayPresent(requester spiffeid.ID, subjectTokenType string) erro
 
 // Decide returns what r may have. Its errors are
 //
-//   - ISSUANCE_DENIED: no rule for this requester, subject token type and issuer.
+//   - ISSUANCE_DENIED: no rule for this requester and such a subject token; the rule's
+//     condition is not met or cannot be evaluated; a required member cannot be built.
 //   - SUBJECT_SCOPE_UNKNOWN: the subject token has no scope of its own and the rule
 //     has no grants (draft section 13.14).
 //   - SCOPE_EXCEEDED: the wanted scope is empty, is beyond what the subject token
-//     carries (draft section 13.6), or spans two rules.
-//   - PARAMETER_MISSING: required keys of request_details are absent. There is one
-//     error for each, joined; Field is "request_details." and the key.
+//     carries (draft section 13.6), or spans two rules. If the rule narrows, nothing of
+//     it is carried.
+//   - PARAMETER_MISSING, PARAMETER_INVALID: members of request_details or
+//     request_context that the rule needs are absent, or that the policy declares have
+//     another type. There is one error for each, joined; Field is the parameter, a dot
+//     and the member.
+//   - REPLACEMENT_DENIED: a member of a replaced TraT's context would change.
+//   - REPLACEMENT_LIMIT: a limit of count, age or loops is reached.
+//   - TOKEN_TOO_LARGE: the context is too large to be one.
+//   - INTERNAL: r has no Transaction, though it is for a replacement, or no Pseudonym,
+//     though a required member needs one.
 //
 // The cost does not depend on the number of rules for other requesters.
 func (p *Policy) Decide(r Request) (Grant, error) {
-	grant, _, err := p.decide(r)
+	grant, _, err := p.decide(p.newDecision(r))
 	return grant, err
-}
-
-// decide is Decide and the rule that decided, if there is one.
-func (p *Policy) decide(r Request) (Grant, *rule, error) {
-	candidates := p.candidates(r)
-	if len(candidates) == 0 {
-		return Grant{}, nil, trat.Errorf(trat.ReasonIssuanceDenied, "subject_token_type", "no rule for this requester, subject token type and issuer")
-	}
-	if !r.Subject.ScopeKnown && !anyGrants(candidates) {
-		return Grant{}, nil, scopeUnknown()
-	}
-	rule := ruleFor(candidates, r.Scope)
-	if rule == nil {
-		return Grant{}, nil, trat.Errorf(trat.ReasonScopeExceeded, "scope", "no rule of this requester grants the wanted scope as a whole")
-	}
-	grant, err := rule.decide(r)
-	return grant, rule, err
-}
-
-func (p *Policy) candidates(r Request) []*rule {
-	var rules []*rule
-	for _, rule := range p.rules.match(r.Requester) {
-		if field, _ := rule.excludes(r); field == "" {
-			rules = append(rules, rule)
-		}
-	}
-	return rules
-}
-
-func anyGrants(rules []*rule) bool {
-	for _, r := range rules {
-		if len(r.grants) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// ruleFor returns the one rule that can grant every token of scope; nil if there
-// is none or scope is empty. There are never two: Parse sees to it that no scope
-// belongs to two rules for one request.
-func ruleFor(rules []*rule, scope trat.Scope) *rule {
-	if scope.IsZero() {
-		return nil
-	}
-	for _, r := range rules {
-		if r.reaches(scope) {
-			return r
-		}
-	}
-	return nil
-}
-
-func scopeUnknown() error {
-	return trat.Errorf(trat.ReasonSubjectScopeUnknown, "subject_token", "the subject token has no scope of its own and no rule grants one")
 }

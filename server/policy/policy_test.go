@@ -183,22 +183,27 @@ func TestWhatNoRuleGrantsIsRefused(t *testing.T) {
 	}
 }
 
-func TestAllMissingDetailsAreNamedAtOnce(t *testing.T) {
+// Covers ERR-01.
+func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
 	p := parse(t, `
 version: 1
+details: {sku: string, quantity: int, order_id: int, note: string}
+context: {ip: string}
 rules:
   - name: r
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:id_token]
     grants: [order.create]
-    request_details: {required: [sku, quantity, order_id], optional: [note]}
+    tctx: {sku: details.sku, quantity: details.quantity, order_id: details.order_id, note: optional details.note}
+    rctx: {ip: context.ip}
 `)
 	_, err := p.Decide(policy.Request{
 		Requester: gateway, SubjectTokenType: idToken, Scope: scope(t, "order.create"),
 		Details: object(t, `{"quantity": 1, "order_id": null}`),
 	})
 	want := `PARAMETER_MISSING: request_details.sku: rule "r" requires it
-PARAMETER_MISSING: request_details.order_id: rule "r" requires it`
+PARAMETER_MISSING: request_details.order_id: rule "r" requires it
+PARAMETER_MISSING: request_context.ip: rule "r" requires it`
 	if err == nil || err.Error() != want {
 		t.Errorf("Decide = %v, want %s", err, want)
 	}

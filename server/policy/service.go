@@ -15,12 +15,18 @@ type Service struct {
 	TrustDomain spiffeid.TrustDomain
 	// SubjectTokens has each subject token type that the service accepts, with the
 	// issuers whose tokens of this type it accepts. The issuers of a type whose tokens
-	// the requester makes itself, self_signed and unsigned_json, are not looked at.
+	// the requester makes itself, self_signed and unsigned_json, or this service,
+	// txn_token, are not looked at.
 	SubjectTokens map[string][]string
+	// PDPs are the names of the policy decision points that the service can ask.
+	PDPs []string
 }
 
 // known are the subject token types that a service can be configured to accept.
-var known = []string{trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON}
+var known = []string{
+	trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeJWT, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON,
+	trat.TokenType,
+}
 
 // checkService finds what can never apply in the service. What is no requester, type or
 // issuer at all has been said and is passed over.
@@ -31,6 +37,9 @@ func (r *reader) checkService(rule *rule, present map[string]*yaml.Node) {
 	accepted := r.checkTypes(rule, present["subject_tokens"])
 	if accepted {
 		r.checkIssuers(rule, present["issuers"])
+	}
+	if e := rule.evaluation; e != nil && e.PDP != "" && !slices.Contains(r.service.PDPs, e.PDP) {
+		r.add(present["access_evaluation"], "access_evaluation.pdp", "%q is not a policy decision point in the configuration", e.PDP)
 	}
 }
 

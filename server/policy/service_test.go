@@ -37,7 +37,7 @@ rules:
     subject_tokens:
       - urn:ietf:params:oauth:token-type:self_signed
       - urn:ietf:params:oauth:token-type:unsigned_json
-      - urn:ietf:params:oauth:token-type:jwt
+      - urn:x:vm
     impersonation: true
     grants: [c]
   - name: issuer-of-others
@@ -50,7 +50,7 @@ rules:
 	want := `policy: line 4: rule "elsewhere": requester: is not in the trust domain shop.test: no such workload can call
 policy: line 8: rule "elsewhere": issuers: "https://login.test/" is not an issuer in the configuration
 policy: line 14: rule "types": subject_tokens: "urn:ietf:params:oauth:token-type:unsigned_json" is not turned on in the configuration: the service accepts no such token
-policy: line 15: rule "types": subject_tokens: "urn:ietf:params:oauth:token-type:jwt" is not a type that the service knows
+policy: line 15: rule "types": subject_tokens: "urn:x:vm" is not a type that the service knows
 policy: line 23: rule "issuer-of-others": lifetime: is above 5m0s, the most that any TraT lives
 policy: line 21: rule "issuer-of-others": issuers: "https://login.test" is configured, but for none of these subject_tokens`
 	if err == nil {

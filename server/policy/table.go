@@ -246,12 +246,19 @@ func (r *reader) tableSubject(n *yaml.Node, field string) Subject {
 // tableTransaction reads the TraT that is to be replaced.
 func (r *reader) tableTransaction(n *yaml.Node, field string) *trat.Claims {
 	c := &trat.Claims{IssuedAt: tableTime, Expiry: tableTime.Add(trat.DefaultLifetime)}
+	var earlier []string
 	for _, m := range r.mapping(n, field) {
 		switch field := field + "." + m.key.Value; m.key.Value {
 		case "scope":
 			c.Scope = r.scope(m.value, field)
 		case "requester":
 			c.RequestingWorkload = r.spiffeID(m.value, field).String()
+		case "earlier_requesters":
+			for _, e := range r.sequence(m.value, field) {
+				earlier = append(earlier, r.spiffeID(e, field).String())
+			}
+		case "start":
+			c.TransactionStart = r.time(m.value, field)
 		case "issued_at":
 			c.IssuedAt = r.time(m.value, field)
 		case "tctx":
@@ -261,6 +268,16 @@ func (r *reader) tableTransaction(n *yaml.Node, field string) *trat.Claims {
 		default:
 			r.add(m.key, field, "unknown key")
 		}
+	}
+	if c.RequestingWorkload == "" {
+		r.add(n, field+".requester", "is missing")
+	}
+	if len(earlier) > 0 && c.RequestingWorkload != "" {
+		chain, err := trat.NewWorkloadChain(append(earlier, c.RequestingWorkload)...)
+		if err != nil {
+			r.add(n, field+".earlier_requesters", "%v", err)
+		}
+		c.RequestingWorkloadChain, c.ReplacementCount = chain, len(earlier)
 	}
 	return c
 }

@@ -72,11 +72,15 @@ func (r *reader) wantedGrant(n *yaml.Node, field string) *wantedGrant {
 		case "rctx":
 			g.rctx = r.object(m.value, field)
 		case "lifetime":
-			lifetime := r.lifetime(m.value, field)
+			lifetime := r.duration(m.value, field, trat.MaxLifetime, "the most that any TraT lives")
 			g.lifetime = &lifetime
 		case "allow_outlive":
 			outlive := r.boolean(m.value, field)
 			g.allowOutlive = &outlive
+		case "access_evaluation":
+			g.evaluation = r.evaluation(m.value, field)
+		case "replacement":
+			g.replacement = r.wantedReplacement(m.value, field)
 		case "dropped":
 			g.dropped = []string{}
 			for _, e := range r.sequence(m.value, field) {
@@ -90,6 +94,21 @@ func (r *reader) wantedGrant(n *yaml.Node, field string) *wantedGrant {
 		r.add(n, field+".scope", "is missing: there is no grant without")
 	}
 	return g
+}
+
+func (r *reader) wantedReplacement(n *yaml.Node, field string) *Replacement {
+	re := &Replacement{MaxAge: trat.MaxLifetime}
+	for _, m := range r.mapping(n, field) {
+		switch key := field + "." + m.key.Value; m.key.Value {
+		case "extend_lifetime":
+			re.ExtendLifetime = r.boolean(m.value, key)
+		case "max_age":
+			re.MaxAge = r.duration(m.value, key, trat.MaxLifetime, "the most that any transaction lives")
+		default:
+			r.add(m.key, key, "unknown key")
+		}
+	}
+	return re
 }
 
 // differences says where the outcome is not as wanted.
@@ -132,9 +151,33 @@ func (g *wantedGrant) compare(d *differences, got Grant) {
 	if g.allowOutlive != nil {
 		d.add("allow_outlive", fmt.Sprint(*g.allowOutlive), fmt.Sprint(got.AllowOutlive))
 	}
+	if g.evaluation != nil {
+		d.add("access_evaluation", evaluationText(g.evaluation), evaluationText(got.Evaluation))
+	}
+	if g.replacement != nil {
+		d.add("replacement", replacementText(g.replacement), replacementText(got.Replacement))
+	}
 	if g.dropped != nil {
 		d.add("dropped", strings.Join(slices.Sorted(slices.Values(g.dropped)), " "), strings.Join(got.Dropped, " "))
 	}
+}
+
+func evaluationText(e *Evaluation) string {
+	switch {
+	case e == nil:
+		return ""
+	case e.FailOpen:
+		return e.PDP + ", on error allow"
+	default:
+		return e.PDP + ", on error deny"
+	}
+}
+
+func replacementText(r *Replacement) string {
+	if r == nil {
+		return ""
+	}
+	return fmt.Sprintf("extend_lifetime %v, max_age %s", r.ExtendLifetime, r.MaxAge)
 }
 
 func sortedScope(s trat.Scope) string {

@@ -8,13 +8,18 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
 )
 
 // reader reads typed values out of YAML nodes. What has another type becomes a
 // problem and reads as the zero value, so that reading goes on.
 type reader struct {
 	problems
-	service *Service // nil: any
+	service  *Service  // nil: any
+	env      *expr.Env // of the file's declarations
+	programs map[expression]compiled
+	cost     uint64 // of the expressions of the rule being read
 }
 
 // document returns the top node of the one YAML document in text; nil after a

@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
+)
+
+// maxMembers bounds the members of tctx, and of rctx, that one rule makes.
+const maxMembers = 64
+
+// constructions reads tctx or rctx: how each of its members comes about.
+func (r *reader) constructions(n *yaml.Node, claim string, replacement bool) []construction {
+	members := r.mapping(n, claim)
+	switch {
+	case n.Kind == yaml.MappingNode && len(n.Content) == 0:
+		r.add(n, claim, "the mapping is empty")
+	case len(members) > maxMembers:
+		r.add(n, claim, "has more than %d members", maxMembers)
+		return nil
+	}
+	var list []construction
+	for _, m := range members {
+		field := claim + "." + m.key.Value
+		if err := checkKey(m.key.Value); err != nil {
+			r.add(m.key, claim, "%q: %v", m.key.Value, err)
+			continue
+		}
+		c := construction{claim: claim, name: m.key.Value}
+		if m.value.Kind == yaml.MappingNode {
+			r.construction(&c, m.value, field, replacement)
+		} else {
+			r.plainCopy(&c, m.value, field)
+		}
+		r.checkSource(c.from, m.value, field, replacement)
+		list = append(list, c)
+	}
+	return list
+}
+
+// plainCopy reads the short form: a path, with "optional" before it if it is.
+func (r *reader) plainCopy(c *construction, n *yaml.Node, field string) {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		r.add(n, field, "want a path such as details.sku, or a mapping with from, compute or value, not %s", kind(n))
+		return
+	}
+	text := r.text(n, field)
+	if text == "" {
+		return
+	}
+	text, c.optional = strings.CutPrefix(text, "optional ")
+	c.from = r.path(n, field, text)
+}
+
+func (r *reader) construction(c *construction, n *yaml.Node, field string, replacement bool) {
+	ways := 0
+	for _, m := range r.mapping(n, field) {
+		key := field + "." + m.key.Value
+		switch m.key.Value {
+		case "from":
+			ways++
+			if text := r.text(m.value, key); text != "" {
+				c.from = r.path(m.value, key, text)
+			}
+		case "compute":
+			ways++
+			c.compute = r.expression(m.value, key, expr.Value, replacement)
+		case "value":
+			ways++
+			if c.value = r.json(m.value, key); m.value.ShortTag() == "!!null" {
+				r.add(m.value, key, "is nothing")
+			}
+		case "optional":
+			c.optional = r.boolean(m.value, key)
+		case "pseudonym":
+			c.pseudonym = r.boolean(m.value, key)
+		default:
+			r.add(m.key, key, "unknown key")
+		}
+	}
+	if ways != 1 {
+		r.add(n, field, "want exactly one of from, compute and value")
+		return
+	}
+	switch {
+	case c.value != nil && c.optional:
+		r.add(n, field+".optional", "a constant is always there")
+	case c.value != nil && c.pseudonym:
+		r.add(n, field+".pseudonym", "a constant is no secret")
+	case c.pseudonym && c.from != nil && len(c.from.nested) == 0 && !r.env.Declared(c.from.source)[c.from.name].Text():
+		r.add(n, field+".pseudonym", "only text has a pseudonym")
+	case c.pseudonym && c.compute != nil && !c.compute.Text():
+		r.add(n, field+".pseudonym", "only text has a pseudonym")
+	}
+}
+
+func (r *reader) checkSource(from *path, n *yaml.Node, field string, replacement bool) {
+	if from != nil && from.source == expr.Claims && replacement {
+		r.add(n, field, "a transaction token has no claims to copy; what its contexts hold is kept")
+	}
+}

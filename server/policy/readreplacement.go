@@ -1,0 +1,99 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// replacement reads the key of that name, and what the rule may grant with it.
+func (r *reader) replacement(rule *rule, n *yaml.Node, field string) {
+	re := &replacement{maxCount: DefaultMaxReplacements, maxAge: trat.MaxLifetime, maxVisits: DefaultMaxVisits}
+	rule.replacement = re
+	var scopes []string
+	for _, m := range r.mapping(n, field) {
+		switch key := field + "." + m.key.Value; m.key.Value {
+		case "scopes":
+			scopes = r.texts(m.value, key, checkScope)
+		case "extend_lifetime":
+			re.extendLifetime = r.boolean(m.value, key)
+		case "max_count":
+			re.maxCount = r.integer(m.value, key, trat.MaxWorkloadChain-1)
+		case "max_age":
+			re.maxAge = r.duration(m.value, key, trat.MaxLifetime, "the most that any transaction lives")
+		case "max_visits":
+			re.maxVisits = r.integer(m.value, key, trat.MaxWorkloadChain)
+		default:
+			r.add(m.key, key, "unknown key")
+		}
+	}
+	rule.reach = newSet(scopes)
+	if n.Kind == yaml.MappingNode && scopes == nil {
+		r.add(n, field+".scopes", "is missing: the rule grants nothing")
+	}
+}
+
+// replacementKeys are keys that have no meaning in a rule for transaction tokens, and
+// why.
+var replacementKeys = []struct{ key, because string }{
+	{"issuers", "transaction tokens have the one issuer that this service is"},
+	{"claims", "a transaction token has no claims of an identity provider; use when"},
+	{"scopes", "use replacement.scopes"},
+	{"grants", "use replacement.scopes"},
+	{"allow_outlive", "use replacement.extend_lifetime"},
+}
+
+// checkReplacement finds a rule for transaction tokens that is not for them alone, or does
+// not say so, and keys that do not fit.
+func (r *reader) checkReplacement(rule *rule, present map[string]*yaml.Node) {
+	replaces := slices.Contains(rule.types, trat.TokenType)
+	switch {
+	case replaces && len(rule.types) > 1:
+		r.add(present["subject_tokens"], "subject_tokens", "transaction tokens need a rule of their own")
+	case replaces && rule.replacement == nil:
+		r.add(present["subject_tokens"], "replacement", "is missing: no TraT is replaced without")
+	case !replaces && rule.replacement != nil && len(rule.types) > 0:
+		r.add(present["replacement"], "replacement", "is only for %s", trat.TokenType)
+	}
+	if rule.replacement == nil {
+		return
+	}
+	for _, no := range replacementKeys {
+		if n := present[no.key]; n != nil {
+			r.add(n, no.key, "is not for replacements: %s", no.because)
+		}
+	}
+}
+
+// integer reads an integer from 1 to most.
+func (r *reader) integer(n *yaml.Node, field string, most int) int {
+	var value int
+	if n.ShortTag() != "!!int" || n.Decode(&value) != nil || value < 1 || value > most {
+		r.add(n, field, "want a number from 1 to %d", most)
+		return 1
+	}
+	return value
+}
+
+// duration reads a time in whole seconds, from 1 s to most, which is what limit says.
+func (r *reader) duration(n *yaml.Node, field string, most time.Duration, limit string) time.Duration {
+	if n.ShortTag() != "!!str" {
+		r.add(n, field, "want a duration such as 15s, not %s", kind(n))
+		return time.Second
+	}
+	d, err := time.ParseDuration(n.Value)
+	switch {
+	case err != nil:
+		r.add(n, field, "want a duration such as 15s")
+	case d < time.Second || d%time.Second != 0:
+		r.add(n, field, "want whole seconds, at least 1s")
+	case d > most:
+		r.add(n, field, "is above %s, %s", most, limit)
+	default:
+		return d
+	}
+	return time.Second
+}

@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Defaults of the rule key replacement.
+const (
+	// DefaultMaxReplacements is how often a transaction's token may be replaced.
+	DefaultMaxReplacements = 3
+	// DefaultMaxVisits is how often one workload may be in req_wl_chain.
+	DefaultMaxVisits = 2
+)
+
+// replacement is how a rule lets TraTs be replaced. What it grants is in the rule.
+type replacement struct {
+	extendLifetime bool
+	maxCount       int
+	maxAge         time.Duration
+	maxVisits      int
+}
+
+// chain is the workloads that asked for the tokens of the transaction so far.
+func chain(t *trat.Claims) []string {
+	if t.RequestingWorkloadChain.IsZero() {
+		return []string{t.RequestingWorkload}
+	}
+	return slices.Collect(t.RequestingWorkloadChain.Workloads())
+}
+
+// start is when the transaction's first token was issued.
+func start(t *trat.Claims) time.Time {
+	if t.TransactionStart.IsZero() {
+		return t.IssuedAt
+	}
+	return t.TransactionStart
+}
+
+// admit holds a replacement to the limits of count, age and loops.
+func (r *replacement) admit(req Request) error {
+	t := req.Transaction
+	requesters := chain(t)
+	visits := 0
+	for _, workload := range requesters {
+		if workload == req.Requester.String() {
+			visits++
+		}
+	}
+	switch {
+	case t.ReplacementCount >= r.maxCount:
+		return limit("the transaction's token has been replaced %d times", t.ReplacementCount)
+	case len(requesters) >= trat.MaxWorkloadChain:
+		return limit("the chain of requesters has %d workloads", len(requesters))
+	case visits >= r.maxVisits:
+		return limit("the requester has had a token of the transaction %d times", visits)
+	case req.Now.Sub(start(t)) >= r.maxAge:
+		return limit("the transaction is older than %s", r.maxAge)
+	}
+	return nil
+}
+
+func limit(format string, args ...any) error {
+	return trat.Errorf(trat.ReasonReplacementLimit, "subject_token", format, args...)
+}
+
+// merge adds members to an object that stays as it is (draft section 13.15): a member
+// that is there already may be given again, and not be given another value.
+func (r *rule) merge(before trat.Object, constructions []construction, members map[string]any) (trat.Object, error) {
+	added := len(members)
+	for name, raw := range before.Members() {
+		value, again := members[name]
+		if !again {
+			members[name] = json.RawMessage(raw)
+			continue
+		}
+		added--
+		text, err := json.Marshal(value)
+		if err != nil || !sameJSON(raw, string(text)) {
+			return trat.Object{}, trat.Errorf(trat.ReasonReplacementDenied, changedBy(constructions, name),
+				"rule %q: a member of the transaction's context would change", r.name)
+		}
+	}
+	if added == 0 {
+		return before, nil // byte by byte
+	}
+	o, err := trat.NewObject(members)
+	if err != nil {
+		return trat.Object{}, trat.Errorf(trat.ReasonTokenTooLarge, "", "rule %q: the context cannot be built: %w", r.name, err)
+	}
+	return o, nil
+}
+
+// changedBy is the parameter that the member of that name is copied from, if it is one.
+func changedBy(constructions []construction, name string) string {
+	for _, c := range constructions {
+		if c.name == name && c.from != nil {
+			return parameter(c.from.source)
+		}
+	}
+	return ""
+}
