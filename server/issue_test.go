@@ -53,6 +53,8 @@ func someClaims(t *testing.T) trat.Claims {
 func TestTokenThatReadsBackDifferentlyStaysHere(t *testing.T) {
 	signer, other := newSigner(t), newSigner(t)
 	claims := someClaims(t)
+	claims.RequestingWorkloadChain, _ = trat.NewWorkloadChain("spiffe://shop.test/edge", claims.RequestingWorkload)
+	claims.ReplacementCount, claims.TransactionStart = 1, claims.IssuedAt
 	prepared, err := trat.Prepare(claims)
 	if err != nil {
 		t.Fatal(err)
@@ -77,10 +79,15 @@ func TestTokenThatReadsBackDifferentlyStaysHere(t *testing.T) {
 		"txn":    func(c *trat.Claims) { c.TransactionID += "x" },
 		"scope":  func(c *trat.Claims) { c.Scope = trat.Scope{} },
 		"req_wl": func(c *trat.Claims) { c.RequestingWorkload += "x" },
-		"iat":    func(c *trat.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Second) },
-		"exp":    func(c *trat.Claims) { c.Expiry = c.Expiry.Add(time.Second) },
-		"tctx":   func(c *trat.Claims) { c.TransactionContext = trat.Object{} },
-		"rctx":   func(c *trat.Claims) { c.RequestContext = trat.Object{} },
+		"req_wl_chain": func(c *trat.Claims) {
+			c.RequestingWorkloadChain, _ = c.RequestingWorkloadChain.With(c.RequestingWorkload)
+		},
+		"rpl_cnt": func(c *trat.Claims) { c.ReplacementCount++ },
+		"txn_iat": func(c *trat.Claims) { c.TransactionStart = c.TransactionStart.Add(-time.Second) },
+		"iat":     func(c *trat.Claims) { c.IssuedAt = c.IssuedAt.Add(time.Second) },
+		"exp":     func(c *trat.Claims) { c.Expiry = c.Expiry.Add(time.Second) },
+		"tctx":    func(c *trat.Claims) { c.TransactionContext = trat.Object{} },
+		"rctx":    func(c *trat.Claims) { c.RequestContext = trat.Object{} },
 	} {
 		changed := claims
 		change(&changed)

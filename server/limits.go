@@ -55,8 +55,6 @@ func (r *rates) bucket(caller string, now time.Time) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch past := now.Sub(r.turned); {
-	case past < 0: // the clock was put back
-		r.turned = now
 	case past >= 2*r.fill:
 		r.older, r.recent, r.turned = nil, make(map[string]*rate.Limiter), now
 	case past >= r.fill:

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"encoding/json"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -51,11 +54,27 @@ func (s *Server) replacement(a *attempt, claims trat.Claims, now time.Time) (tra
 // may not change what workloads upstream were told (draft section 13.15).
 func keeps(old, claim trat.Object) bool {
 	for name, value := range old.Members() {
-		if have, ok := claim.Raw(name); !ok || have != value {
+		if have, ok := claim.Raw(name); !ok || !sameJSON(have, value) {
 			return false
 		}
 	}
 	return true
+}
+
+// sameJSON compares two values that may be spelled differently.
+func sameJSON(a, b string) bool {
+	if a == b {
+		return true
+	}
+	read := func(text string) (v any, err error) {
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		err = d.Decode(&v)
+		return v, err
+	}
+	x, errX := read(a)
+	y, errY := read(b)
+	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
 }
 
 // extend returns the requesters of old's transaction with one more behind them.

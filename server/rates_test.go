@@ -1,0 +1,65 @@
+package server
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// drain empties caller's bucket and returns how much there was.
+func drain(r *rates, caller string, now time.Time) (n int) {
+	for r.allow(caller, now) {
+		n++
+	}
+	return n
+}
+
+// Covers ERR-09.
+func TestBucketIsNotRefilledByBeingForgotten(t *testing.T) {
+	const perSecond, burst = 1, 10
+	for step := range 40 * time.Second / time.Second {
+		r := newRates(perSecond, burst, 100, noon)
+		if n := drain(r, "a", noon.Add(7*time.Second)); n != burst {
+			t.Fatalf("%d at first", n)
+		}
+		at := noon.Add((7 + step) * time.Second)
+		r.allow("b", at) // which may turn the generations
+		if n, want := drain(r, "a", at), min(int(step), burst); n != want {
+			t.Errorf("%d after %d seconds, want %d", n, step, want)
+		}
+	}
+}
+
+// Covers ERR-09.
+func TestCallersBeyondTheRoomShareOneBucket(t *testing.T) {
+	const burst, room = 10, 50
+	r := newRates(1, burst, room, noon)
+	total := 0
+	for i := range 1000 {
+		total += drain(r, fmt.Sprint(i), noon)
+	}
+	if want := (room + 1) * burst; total != want {
+		t.Errorf("1000 callers took %d, want %d", total, want)
+	}
+	if n := drain(r, "0", noon); n != 0 {
+		t.Errorf("the first caller took %d again", n)
+	}
+	for turn := range 5 {
+		now := noon.Add(time.Duration(turn) * r.fill)
+		for i := range 1000 {
+			r.allow(fmt.Sprint(turn, i), now)
+		}
+		if n := len(r.recent) + len(r.older); n > 2*room {
+			t.Fatalf("%d buckets, want at most %d", n, 2*room)
+		}
+	}
+}
+
+func TestRateThatFillsNeverOverflowsNothing(t *testing.T) {
+	r := newRates(1e-300, 1<<31, 100, noon)
+	if !r.allow("a", noon.Add(1000*time.Hour)) || r.fill <= 0 {
+		t.Errorf("fill %s", r.fill)
+	}
+}
