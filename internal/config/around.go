@@ -86,14 +86,14 @@ func isLoopback(host string) bool {
 // audit checks where audit records go.
 func (c *checker) audit(a audit, out *Config) {
 	c.within("audit.pseudonym_period", a.PseudonymPeriod, time.Hour, 366*24*time.Hour)
-	out.Audit = Audit{File: a.File, OTLP: a.OTLP, PseudonymPeriod: a.PseudonymPeriod}
-	if a.PseudonymKeyFile == "" {
-		return
+	out.Audit = Audit{
+		File:            a.File,
+		ChainKey:        c.key("audit.chain_key_file", a.ChainKeyFile),
+		OTLP:            a.OTLP,
+		PseudonymKey:    c.key("audit.pseudonym_key_file", a.PseudonymKeyFile),
+		PseudonymPeriod: a.PseudonymPeriod,
 	}
-	if text, ok := c.secretFile("audit.pseudonym_key_file", a.PseudonymKeyFile); ok {
-		var err error
-		if out.Audit.PseudonymKey, err = parsePseudonymKey(text); err != nil {
-			c.bad("audit.pseudonym_key_file", "%v", err)
-		}
+	if a.File == StandardError && a.ChainKeyFile != "" {
+		c.bad("audit.chain_key_file", "is for a file: records on standard error are not chained")
 	}
 }

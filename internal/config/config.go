@@ -53,7 +53,8 @@
 //	    insecure_loopback_http: false  # for development
 //
 //	audit:
-//	  file: "-"                      # hash-chained records; "-" is standard error
+//	  file: audit.log                # hash-chained; default: "-", plain on standard error
+//	  chain_key_file: chain.key      # default: chained without a key
 //	  otlp: false                    # as OTLP logs besides
 //	  pseudonym_key_file: pseudonym.key  # default: a key that ends with the process
 //	  pseudonym_period: 24h          # a subject's pseudonym changes this often
@@ -72,7 +73,8 @@
 //	  format: json                   # json, text
 //
 // A file with a secret (client_secret_file, private_key_file, bearer_token_file,
-// pseudonym_key_file) is held to ReadSecret. No Config prints what is in it.
+// chain_key_file, pseudonym_key_file) is held to ReadSecret. No Config prints what is in
+// it.
 package config
 
 import (
@@ -177,28 +179,20 @@ type PDP struct {
 
 // Audit says where audit records go and what they say of subjects.
 type Audit struct {
-	// File is the path of the hash-chained log, or StandardError.
+	// File is the path of the hash-chained log, or StandardError, where records are not
+	// chained.
 	File string
+	// ChainKey chains the lines of File by a keyed hash, which only its holders can make;
+	// nil: by a hash that anybody can make.
+	ChainKey *Key
 	// OTLP sends each record as an OTLP log record too.
 	OTLP bool
 	// PseudonymKey is the key of the pseudonyms of subjects; nil: one that ends with the
 	// process.
-	PseudonymKey *PseudonymKey
+	PseudonymKey *Key
 	// PseudonymPeriod is how often a subject's pseudonym changes.
 	PseudonymPeriod time.Duration
 }
-
-// PseudonymKey is a secret: it does not print.
-type PseudonymKey [32]byte
-
-// String does not return the key.
-func (PseudonymKey) String() string { return "config.PseudonymKey" }
-
-// Format prints what String returns, whatever the verb.
-func (k PseudonymKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
-
-// MarshalText returns what String returns.
-func (k PseudonymKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // Limits bound what callers can take.
 type Limits struct {
@@ -233,6 +227,15 @@ func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String(
 
 // LogValue returns what String returns.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// PDPs returns the names of the policy decision points.
+func (c *Config) PDPs() []string {
+	names := make([]string, len(c.AccessEvaluation))
+	for i, pdp := range c.AccessEvaluation {
+		names[i] = pdp.Name
+	}
+	return names
+}
 
 // Load reads the file at path and the secrets that it names. Paths in it are relative to
 // its directory. The path of the policy file is also returned, unless it is not known,

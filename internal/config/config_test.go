@@ -61,7 +61,7 @@ func secrets(path string) ([]byte, error) {
 		return keyPEM, nil
 	case "login.secret", "pdp.token":
 		return []byte("s3cret-of-" + path), nil
-	case "pseudonym.key":
+	case "pseudonym.key", "chain.key":
 		return []byte(pseudonymKey), nil
 	case "words":
 		return []byte("two words"), nil
@@ -119,9 +119,10 @@ func TestDocumentedConfigurationIsEveryKey(t *testing.T) {
 	want.AccessEvaluation = []config.PDP{{
 		Name: "pdp", URL: "https://pdp.shop.test/access/v1/evaluation", Timeout: 500 * time.Millisecond, BearerTokenFile: "pdp.token",
 	}}
-	want.Audit.PseudonymKey = new(config.PseudonymKey)
-	for i := range want.Audit.PseudonymKey {
-		want.Audit.PseudonymKey[i] = byte(i)
+	want.Audit.File = "audit.log"
+	want.Audit.ChainKey, want.Audit.PseudonymKey = new(config.Key), new(config.Key)
+	for i := range want.Audit.ChainKey {
+		want.Audit.ChainKey[i], want.Audit.PseudonymKey[i] = byte(i), byte(i)
 	}
 	if key, ok := got.Issuers[0].Introspection.PrivateKey.(*ecdsa.PrivateKey); !ok || key.Curve != elliptic.P256() {
 		t.Error("the private key is not that of its file")
@@ -304,6 +305,9 @@ access_evaluation:
 			"line 8: audit.pseudonym_period: want 1h0m0s to 8784h0m0s",
 			"line 8: audit.pseudonym_key_file: want 64 hexadecimal digits (openssl rand -hex 32)",
 		}},
+		"a chain that is not there": {minimal + "audit: {chain_key_file: chain.key}", []string{
+			"line 8: audit.chain_key_file: is for a file: records on standard error are not chained",
+		}},
 		"reload and rates": {minimal + "policy_reload: 0s\nlimits: {requests_per_second: .nan, burst: 0, max_exchanges: 1000001}", []string{
 			"line 8: policy_reload: want 1s to 1h0m0s",
 			"line 9: limits.burst: want 1 to 1000000",
@@ -388,14 +392,14 @@ func TestSecretsCanBeLeftOut(t *testing.T) {
 	if err := os.WriteFile(path, documented(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 3 {
+	if _, _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 4 {
 		t.Errorf("with secrets that are not there: %v", err)
 	}
 	c, err := config.LoadWithoutSecrets(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Audit.PseudonymKey != nil || c.Issuers[0].Introspection.PrivateKey != nil || c.Issuers[0].Introspection.ClientSecret != nil {
+	if c.Audit.ChainKey != nil || c.Audit.PseudonymKey != nil || c.Issuers[0].Introspection.PrivateKey != nil || c.Issuers[0].Introspection.ClientSecret != nil {
 		t.Error("there are secrets")
 	}
 }

@@ -74,6 +74,7 @@ type accessEvaluation struct {
 
 type audit struct {
 	File             string        `yaml:"file"`
+	ChainKeyFile     string        `yaml:"chain_key_file"`
 	OTLP             bool          `yaml:"otlp"`
 	PseudonymKeyFile string        `yaml:"pseudonym_key_file"`
 	PseudonymPeriod  time.Duration `yaml:"pseudonym_period"`

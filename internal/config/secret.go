@@ -99,6 +99,22 @@ func (c *checker) privateKey(field, path string) crypto.Signer {
 	return key
 }
 
+// key reads a Key; nil if path is empty.
+func (c *checker) key(field, path string) *Key {
+	if path == "" {
+		return nil
+	}
+	text, ok := c.secretFile(field, path)
+	if !ok {
+		return nil
+	}
+	key, err := parseKey(text)
+	if err != nil {
+		c.bad(field, "%v", err)
+	}
+	return key
+}
+
 // standIn is a key that nobody signs with.
 var standIn crypto.Signer = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 
@@ -140,16 +156,44 @@ func parsePrivateKey(text []byte) (crypto.Signer, error) {
 	return nil, errNoKey
 }
 
-// parsePseudonymKey reads 32 bytes in hexadecimal.
-func parsePseudonymKey(text []byte) (*PseudonymKey, error) {
-	key := new(PseudonymKey)
+// Key is a secret of 32 bytes for keyed hashes. It does not print.
+type Key [32]byte
+
+// ReadKey reads the file of a Key, 64 hexadecimal digits, as ReadSecret does.
+func ReadKey(path string) (*Key, error) {
+	text, err := ReadSecret(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseKey(text)
+}
+
+var errKey = errors.New("want 64 hexadecimal digits (openssl rand -hex 32)")
+
+func parseKey(text []byte) (*Key, error) {
+	key := new(Key)
 	if len(text) != hex.EncodedLen(len(key)) {
-		return nil, errPseudonymKey
+		return nil, errKey
 	}
 	if _, err := hex.Decode(key[:], text); err != nil {
-		return nil, errPseudonymKey
+		return nil, errKey
 	}
 	return key, nil
 }
 
-var errPseudonymKey = errors.New("want 64 hexadecimal digits (openssl rand -hex 32)")
+// Bytes returns the key; nil for none.
+func (k *Key) Bytes() []byte {
+	if k == nil {
+		return nil
+	}
+	return k[:]
+}
+
+// String does not return the key.
+func (Key) String() string { return "config.Key" }
+
+// Format prints what String returns, whatever the verb.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// MarshalText returns what String returns.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
