@@ -2,9 +2,19 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-trat/grpc-trat/authzen"
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // pdp is a policy decision point that says what it was told to, and remembers what it was
@@ -24,4 +34,115 @@ func (p *pdp) Evaluate(ctx context.Context, r authzen.Request) (bool, error) {
 		return true, nil
 	}
 	return answer(ctx)
+}
+
+// deskRequest is granted by policyText after a question to the PDP named central.
+func deskRequest(scope string) *tratv1.ExchangeRequest {
+	request := goodRequest()
+	request.Scope, request.RequestId, request.RequestDetails = scope, "", `{"total": 300, "heads": 4}`
+	return request
+}
+
+func withPDP(p server.Evaluator) func(*server.Config) {
+	return func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"central": p} }
+}
+
+func TestPolicyDecisionPointIsAskedBeforeATokenIsIssued(t *testing.T) {
+	p := &pdp{}
+	f := newFixture(t, withPDP(p))
+	response := f.exchange(t, f.as(t, desk), deskRequest("desk.read"))
+	claims := f.verify(t, response.GetAccessToken()).Claims()
+	if len(p.asked) != 1 {
+		t.Fatalf("%d questions", len(p.asked))
+	}
+	got, err := json.Marshal(p.asked[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, _ := claims.RequestContext.Text("user")
+	want := `{"Subject":{"Type":"subject","ID":"login:alice@example.test","Properties":{"issuer":"https://login.test","token_type":"urn:ietf:params:oauth:token-type:access_token"}},` +
+		`"Action":{"Name":"exchange","Properties":{"scope":"desk.read"}},"Resource":{"Type":"txn_token","ID":"shop.test","Properties":null},` +
+		`"Context":{"rctx":{"user":"` + user + `"},"requester":"spiffe://shop.test/desk","tctx":{"per_head":75}}}`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("question (-want +got):\n%s", diff)
+	}
+	if r := f.records.take()[0]; r.EvaluationPDP != "central" || r.EvaluationFailedOpen {
+		t.Errorf("record %+v", r)
+	}
+	f.exchange(t, f.as(t, gateway), goodRequest())
+	if len(p.asked) != 1 || f.records.take()[0].EvaluationPDP != "" {
+		t.Error("asked where the rule does not want it")
+	}
+}
+
+// Covers ERR-04, ERR-08.
+func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
+	down := errors.New("secret cause")
+	says := func(ok bool, err error) func(context.Context) (bool, error) {
+		return func(context.Context) (bool, error) { return ok, err }
+	}
+	tests := map[string]struct {
+		scope  string // desk.read is denied without an answer, desk.look is not
+		answer func(context.Context) (bool, error)
+		reason trat.Reason // empty: issued
+		open   bool
+	}{
+		"yes":                   {scope: "desk.read", answer: says(true, nil)},
+		"no":                    {scope: "desk.read", answer: says(false, nil), reason: trat.ReasonIssuanceDenied},
+		"no answer":             {scope: "desk.read", answer: says(false, down), reason: trat.ReasonDependencyUnavailable},
+		"an error beside a yes": {scope: "desk.read", answer: says(true, down), reason: trat.ReasonDependencyUnavailable},
+		"an error with a reason": {
+			scope: "desk.read", answer: says(false, trat.Errorf(trat.ReasonParameterInvalid, "scope", "")), reason: trat.ReasonDependencyUnavailable,
+		},
+		"yes, open":       {scope: "desk.look", answer: says(true, nil)},
+		"no, open":        {scope: "desk.look", answer: says(false, nil), reason: trat.ReasonIssuanceDenied},
+		"no answer, open": {scope: "desk.look", answer: says(false, down), open: true},
+		"panic, open": {
+			scope: "desk.look", answer: func(context.Context) (bool, error) { panic("secret") }, reason: trat.ReasonInternal,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, withPDP(&pdp{answer: tc.answer}))
+			response, err := f.server.Exchange(f.as(t, desk), deskRequest(tc.scope))
+			record := f.records.take()[0]
+			if record.EvaluationPDP != "central" || record.EvaluationFailedOpen != tc.open || record.Reason != tc.reason {
+				t.Errorf("record %+v", record)
+			}
+			if tc.reason != "" {
+				wantReason(t, err, tc.reason)
+				if contains(status.Convert(err).Proto().String(), "secret") {
+					t.Errorf("the cause is in the status: %v", err)
+				}
+				return
+			}
+			if err != nil || response.GetAccessToken() == "" {
+				t.Errorf("got %v, %v", response, err)
+			}
+		})
+	}
+}
+
+func TestNoAnswerIsNoReasonToIssueForACallThatHasEnded(t *testing.T) {
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(f.as(t, desk))
+	f.config.Evaluators = map[string]server.Evaluator{"central": &pdp{answer: func(ctx context.Context) (bool, error) {
+		cancel()
+		return false, ctx.Err()
+	}}}
+	s, err := server.New(f.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := s.Exchange(ctx, deskRequest("desk.look")); response != nil || status.Code(err) != codes.Canceled {
+		t.Errorf("got %v, %v", response, err)
+	}
+}
+
+func TestPolicyDecisionPointThatIsNotConfiguredRefuses(t *testing.T) {
+	f := newFixture(t)
+	for _, scope := range []string{"desk.read", "desk.look"} {
+		_, err := f.server.Exchange(f.as(t, desk), deskRequest(scope))
+		wantReason(t, err, trat.ReasonDependencyUnavailable)
+	}
 }
