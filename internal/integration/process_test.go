@@ -32,13 +32,14 @@ const (
 
 // process is a program that runs until the end of the test.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	log  *processLog
-	done chan struct{} // closed when the process has ended
-	err  error         // how it ended; read after done
+	name   string
+	cmd    *exec.Cmd
+	log    *processLog
+	status int           // after SIGTERM
+	done   chan struct{} // closed when the process has ended
+	err    error         // how it ended; read after done
 
-	mayEnd bool // by itself
+	mayEnd bool // before the end of the test
 }
 
 // command says what to start.
@@ -48,6 +49,9 @@ type command struct {
 	args    []string
 	env     []string
 	dir     string // default: that of the tests
+	// status is the exit status after SIGTERM; other people's programs have habits of
+	// their own.
+	status int
 }
 
 // start runs a program until the end of the test, which must be able to stop it in order:
@@ -55,7 +59,7 @@ type command struct {
 // failed.
 func start(t *testing.T, c command) *process {
 	t.Helper()
-	p := &process{name: c.name, done: make(chan struct{}), log: newProcessLog(t, c.name)}
+	p := &process{name: c.name, status: c.status, done: make(chan struct{}), log: newProcessLog(t, c.name)}
 	// Not bound to the test's context: it is stopped in order.
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), c.program, c.args...)
 	p.cmd.Env = append(cleanEnviron(), c.env...)
@@ -120,7 +124,7 @@ func (p *process) stop() error {
 		<-p.done
 		return fmt.Errorf("%s did not stop within %s", p.name, stopTimeout)
 	}
-	if p.err != nil {
+	if code := p.cmd.ProcessState.ExitCode(); code != p.status {
 		return fmt.Errorf("%s ended badly when it was told to stop: %w", p.name, p.err)
 	}
 	return nil
