@@ -332,9 +332,12 @@ func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestAPanicWhileAnIssuerIsAskedIsAnError(t *testing.T) {
-	r := both(t, start(t, panicking{newFakeProvider(login, anyKey())}, opaqueConfig()))
-	p, err := verifyAccess(t, r, opaqueToken)
-	wantError(t, p, err, trat.ReasonInternal, "")
+	synctest.Test(t, func(t *testing.T) {
+		r := both(t, start(t, panicking{newFakeProvider(login, anyKey())}, opaqueConfig()))
+		p, err := verifyAccess(t, r, opaqueToken)
+		wantError(t, p, err, trat.ReasonInternal, "")
+		after(time.Minute) // until the timer is gone that net/http leaves behind
+	})
 }
 
 // echo answers with everything it was asked, which must not get into an error.
