@@ -18,12 +18,21 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "fewer rounds: a look while optimising, not a verdict")
+	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load")
+	orders := flag.String("load", "", "be the callers of a load test, as this `file` says; used by this program itself")
 	flag.Parse()
+	if *orders != "" {
+		if err := runLoad(*orders); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(2)
+		}
+		return
+	}
 	rounds := 40
 	if *quick {
 		rounds = 8
 	}
-	rows, err := measureAll(rounds)
+	rows, err := measureAll(rounds, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
@@ -33,20 +42,35 @@ func main() {
 	}
 }
 
-// measureAll runs every group of measurements. A new one is added here.
-func measureAll(rounds int) ([]row, error) {
+// groups are all measurements. A new one is added here.
+var groups = []struct {
+	name    string
+	measure func(rounds int) ([]row, error)
+}{
+	{"tokens", measureTokens},
+	{"parallel", measureParallel},
+	{"calls", measureCalls},
+	{"streams", measureStreams},
+	{"policy", measurePolicySize},
+	{"exchange", measureExchange},
+	{"load", measureExchangeLoad},
+}
+
+// measureAll runs every group of measurements, or the one named only.
+func measureAll(rounds int, only string) ([]row, error) {
 	var rows []row
-	for _, group := range []func(rounds int) ([]row, error){
-		measureTokens,
-		measureParallel,
-		measureCalls,
-		measureStreams,
-	} {
-		more, err := group(rounds)
+	for _, group := range groups {
+		if only != "" && only != group.name {
+			continue
+		}
+		more, err := group.measure(rounds)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", group.name, err)
 		}
 		rows = append(rows, more...)
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("no group %q", only)
 	}
 	return rows, nil
 }
