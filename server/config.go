@@ -125,7 +125,7 @@ func (c *Config) complete() error {
 	problems = append(problems, c.completeLimits(), c.completePseudonyms())
 	for name, evaluator := range c.Evaluators {
 		if name == "" || evaluator == nil {
-			problems = append(problems, fmt.Errorf("Evaluators: %q has no name or no Evaluator", name))
+			problems = append(problems, fmt.Errorf("the evaluator %q has no name, or is nil", name))
 		}
 	}
 	if c.Clock == nil {

@@ -43,13 +43,9 @@ func deskRequest(scope string) *tratv1.ExchangeRequest {
 	return request
 }
 
-func withPDP(p server.Evaluator) func(*server.Config) {
-	return func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"central": p} }
-}
-
 func TestPolicyDecisionPointIsAskedBeforeATokenIsIssued(t *testing.T) {
-	p := &pdp{}
-	f := newFixture(t, withPDP(p))
+	f := newFixture(t)
+	p := f.pdp
 	response := f.exchange(t, f.as(t, desk), deskRequest("desk.read"))
 	claims := f.verify(t, response.GetAccessToken()).Claims()
 	if len(p.asked) != 1 {
@@ -103,7 +99,8 @@ func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, withPDP(&pdp{answer: tc.answer}))
+			f := newFixture(t)
+			f.pdp.answer = tc.answer
 			response, err := f.server.Exchange(f.as(t, desk), deskRequest(tc.scope))
 			record := f.records.take()[0]
 			if record.EvaluationPDP != "central" || record.EvaluationFailedOpen != tc.open || record.Reason != tc.reason {
@@ -126,21 +123,17 @@ func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
 func TestNoAnswerIsNoReasonToIssueForACallThatHasEnded(t *testing.T) {
 	f := newFixture(t)
 	ctx, cancel := context.WithCancel(f.as(t, desk))
-	f.config.Evaluators = map[string]server.Evaluator{"central": &pdp{answer: func(ctx context.Context) (bool, error) {
+	f.pdp.answer = func(ctx context.Context) (bool, error) {
 		cancel()
 		return false, ctx.Err()
-	}}}
-	s, err := server.New(f.config)
-	if err != nil {
-		t.Fatal(err)
 	}
-	if response, err := s.Exchange(ctx, deskRequest("desk.look")); response != nil || status.Code(err) != codes.Canceled {
+	if response, err := f.server.Exchange(ctx, deskRequest("desk.look")); response != nil || status.Code(err) != codes.Canceled {
 		t.Errorf("got %v, %v", response, err)
 	}
 }
 
 func TestPolicyDecisionPointThatIsNotConfiguredRefuses(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture(t, func(c *server.Config) { c.Evaluators = nil })
 	for _, scope := range []string{"desk.read", "desk.look"} {
 		_, err := f.server.Exchange(f.as(t, desk), deskRequest(scope))
 		wantReason(t, err, trat.ReasonDependencyUnavailable)

@@ -198,11 +198,13 @@ func (b *buffer) String() string {
 
 // fixture is a trust domain with a token service whose parts can be changed.
 type fixture struct {
+	t         testing.TB
 	clock     *clock
 	authority *devauthority.Authority
 	ring      *keys.Ring
 	policy    *policy.Policy
 	access    *fakeVerifier
+	pdp       *pdp // named central
 	records   *records
 	logs      *buffer
 	metrics   *sdkmetric.ManualReader
@@ -216,8 +218,10 @@ type fixture struct {
 func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 	t.Helper()
 	f := &fixture{
+		t:       t,
 		clock:   &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
 		access:  &fakeVerifier{uri: trat.TokenTypeAccessToken},
+		pdp:     &pdp{},
 		records: &records{},
 		logs:    &buffer{},
 		metrics: sdkmetric.NewManualReader(),
@@ -254,6 +258,7 @@ func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 		Policy:        func() *policy.Policy { return f.policy },
 		Subjects:      registry,
 		Auditor:       f.records,
+		Evaluators:    map[string]server.Evaluator{"central": f.pdp},
 		Logger:        slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Clock:         f.clock.Now,
 		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(f.metrics)),

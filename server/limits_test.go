@@ -108,18 +108,18 @@ func TestExchangesUnderWayAreLimitedWithAShareForEachWorkload(t *testing.T) {
 func TestNewRefusesLimitsThatAreNone(t *testing.T) {
 	f := newFixture(t)
 	for name, change := range map[string]func(*server.Config){
-		"RequestsPerSecond -1":            func(c *server.Config) { c.RequestsPerSecond = -1 },
-		"RequestsPerSecond NaN":           func(c *server.Config) { c.RequestsPerSecond = math.NaN() },
-		"RequestsPerSecond +Inf":          func(c *server.Config) { c.RequestsPerSecond = math.Inf(1) },
-		"Burst -1":                        func(c *server.Config) { c.Burst = -1 },
-		"MaxConcurrent -1":                func(c *server.Config) { c.MaxConcurrent = -1 },
-		"MaxWatchers -1":                  func(c *server.Config) { c.MaxWatchers = -1 },
-		"PseudonymKey has 31 bytes":       func(c *server.Config) { c.PseudonymKey = make([]byte, 31) },
-		"PseudonymKey has 0 bytes":        func(c *server.Config) { c.PseudonymKey = []byte{} },
-		"PseudonymPeriod -1s":             func(c *server.Config) { c.PseudonymPeriod = -time.Second },
-		"PseudonymPeriod 1.5s":            func(c *server.Config) { c.PseudonymPeriod = 1500 * time.Millisecond },
-		`Evaluators: "pdp" has no name`:   func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"pdp": nil} },
-		`Evaluators: "" has no name or n`: func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"": &pdp{}} },
+		"RequestsPerSecond -1":      func(c *server.Config) { c.RequestsPerSecond = -1 },
+		"RequestsPerSecond NaN":     func(c *server.Config) { c.RequestsPerSecond = math.NaN() },
+		"RequestsPerSecond +Inf":    func(c *server.Config) { c.RequestsPerSecond = math.Inf(1) },
+		"Burst -1":                  func(c *server.Config) { c.Burst = -1 },
+		"MaxConcurrent -1":          func(c *server.Config) { c.MaxConcurrent = -1 },
+		"MaxWatchers -1":            func(c *server.Config) { c.MaxWatchers = -1 },
+		"PseudonymKey has 31 bytes": func(c *server.Config) { c.PseudonymKey = make([]byte, 31) },
+		"PseudonymKey has 0 bytes":  func(c *server.Config) { c.PseudonymKey = []byte{} },
+		"PseudonymPeriod -1s":       func(c *server.Config) { c.PseudonymPeriod = -time.Second },
+		"PseudonymPeriod 1.5s":      func(c *server.Config) { c.PseudonymPeriod = 1500 * time.Millisecond },
+		`the evaluator "pdp"`:       func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"pdp": nil} },
+		`the evaluator ""`:          func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"": &pdp{}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := f.config

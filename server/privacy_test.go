@@ -43,7 +43,7 @@ func TestSubjectHasAPseudonymThatReplicasShareForAPeriod(t *testing.T) {
 
 // Covers PRIV-03, TTS-39.
 func TestPersonalMembersAreReplacedAndThoseThatCannotBeBuiltLeftOut(t *testing.T) {
-	f := newFixture(t, withPDP(&pdp{}))
+	f := newFixture(t)
 	exchange := func(details string) string {
 		t.Helper()
 		request := deskRequest("desk.read")
@@ -74,7 +74,7 @@ func TestPersonalMembersAreReplacedAndThoseThatCannotBeBuiltLeftOut(t *testing.T
 // Covers PRIV-01, PRIV-03.
 func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
 	var audit buffer
-	f := newFixture(t, withPDP(&pdp{}), func(c *server.Config) {
+	f := newFixture(t, func(c *server.Config) {
 		c.Auditor = auditlog.NewLog(slog.New(slog.NewJSONHandler(&audit, nil)))
 	})
 	address := f.serve(t)

@@ -19,14 +19,14 @@ func drain(r *rates, caller string, now time.Time) (n int) {
 // Covers ERR-09.
 func TestBucketIsNotRefilledByBeingForgotten(t *testing.T) {
 	const perSecond, burst = 1, 10
-	for step := range 40 * time.Second / time.Second {
+	for step := range 40 {
 		r := newRates(perSecond, burst, 100, noon)
 		if n := drain(r, "a", noon.Add(7*time.Second)); n != burst {
 			t.Fatalf("%d at first", n)
 		}
-		at := noon.Add((7 + step) * time.Second)
+		at := noon.Add(7*time.Second + time.Duration(step)*time.Second)
 		r.allow("b", at) // which may turn the generations
-		if n, want := drain(r, "a", at), min(int(step), burst); n != want {
+		if n, want := drain(r, "a", at), min(step, burst); n != want {
 			t.Errorf("%d after %d seconds, want %d", n, step, want)
 		}
 	}

@@ -15,18 +15,18 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
-	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
 
+// wantReason fails unless err is the refusal for this reason, with the code and the OAuth
+// error that go with it.
 func wantReason(t *testing.T, err error, want trat.Reason) {
 	t.Helper()
 	if got, _ := grpcerr.ReasonFrom(err); got != want {
@@ -34,6 +34,9 @@ func wantReason(t *testing.T, err error, want trat.Reason) {
 	}
 	if code := status.Code(err); code != grpcerr.Code(want) {
 		t.Errorf("code %s, want %s", code, grpcerr.Code(want))
+	}
+	if got := grpcerr.OAuth(want).Code; got != oauthErrors[want] {
+		t.Errorf("OAuth error %s, want %s", got, oauthErrors[want])
 	}
 }
 
@@ -49,167 +52,6 @@ func violatedFields(err error) map[string]string {
 	}
 	return fields
 }
-
-// refusal is a request that is refused: goodRequest, as request changes it, sent to a
-// fixture as prepare changes that.
-type refusal struct {
-	as      spiffeid.ID // default: gateway
-	request func(*tratv1.ExchangeRequest)
-	prepare func(*fixture)
-	code    codes.Code
-	reason  trat.Reason
-	fields  map[string]string // parameters at fault, each with its reason
-	retry   bool
-}
-
-// refusals is the whole table.
-var refusals = map[string]refusal{
-	"grant_type missing":           one(func(r *tratv1.ExchangeRequest) { r.GrantType = "" }, "grant_type", "PARAMETER_MISSING"),
-	"audience missing":             one(func(r *tratv1.ExchangeRequest) { r.Audience = "" }, "audience", "PARAMETER_MISSING"),
-	"scope missing":                one(func(r *tratv1.ExchangeRequest) { r.Scope = "" }, "scope", "PARAMETER_MISSING"),
-	"requested_token_type missing": one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = "" }, "requested_token_type", "PARAMETER_MISSING"),
-	"subject_token missing":        one(func(r *tratv1.ExchangeRequest) { r.SubjectToken = "" }, "subject_token", "PARAMETER_MISSING"),
-	"subject_token_type missing":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "" }, "subject_token_type", "PARAMETER_MISSING"),
-
-	"grant_type too long":           one(func(r *tratv1.ExchangeRequest) { r.GrantType = long(129) }, "grant_type", "PARAMETER_INVALID"),
-	"audience too long":             one(func(r *tratv1.ExchangeRequest) { r.Audience = long(256) }, "audience", "PARAMETER_INVALID"),
-	"scope too long":                one(func(r *tratv1.ExchangeRequest) { r.Scope = long(1025) }, "scope", "PARAMETER_INVALID"),
-	"requested_token_type too long": one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = long(129) }, "requested_token_type", "PARAMETER_INVALID"),
-	"subject_token too long":        one(func(r *tratv1.ExchangeRequest) { r.SubjectToken = long(16385) }, "subject_token", "PARAMETER_INVALID"),
-	"subject_token_type too long":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "urn:" + long(256) }, "subject_token_type", "PARAMETER_INVALID"),
-	"request_context too long":      one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `{"ip":"` + long(8192) + `"}` }, "request_context", "PARAMETER_INVALID"),
-	"request_details too long":      one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"order_id":"` + long(8192) + `"}` }, "request_details", "PARAMETER_INVALID"),
-	"request_id too long":           one(func(r *tratv1.ExchangeRequest) { r.RequestId = long(65) }, "request_id", "PARAMETER_INVALID"),
-	"request_id with a line break":  one(func(r *tratv1.ExchangeRequest) { r.RequestId = "a\nb" }, "request_id", "PARAMETER_INVALID"),
-
-	"another grant type":            one(func(r *tratv1.ExchangeRequest) { r.GrantType = "client_credentials" }, "grant_type", "GRANT_TYPE_UNSUPPORTED"),
-	"another trust domain":          one(func(r *tratv1.ExchangeRequest) { r.Audience = "other.test" }, "audience", "AUDIENCE_NOT_SERVED"),
-	"trust domain in other case":    one(func(r *tratv1.ExchangeRequest) { r.Audience = "SHOP.test" }, "audience", "AUDIENCE_NOT_SERVED"),
-	"trust domain as a prefix":      one(func(r *tratv1.ExchangeRequest) { r.Audience = "shop.test.evil" }, "audience", "AUDIENCE_NOT_SERVED"),
-	"the old spelling of the URN":   one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = "urn:ietf:params:oauth:token-type:txn-token" }, "requested_token_type", "PARAMETER_INVALID"),
-	"another requested type":        one(func(r *tratv1.ExchangeRequest) { r.RequestedTokenType = trat.TokenTypeAccessToken }, "requested_token_type", "PARAMETER_INVALID"),
-	"scope with two spaces":         one(func(r *tratv1.ExchangeRequest) { r.Scope = "order.create  order.read" }, "scope", "SCOPE_MALFORMED"),
-	"scope with a quote":            one(func(r *tratv1.ExchangeRequest) { r.Scope = `order"create` }, "scope", "SCOPE_MALFORMED"),
-	"token type is no absolute URI": one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "access_token" }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
-	"token type is a bare scheme":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "urn:" }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
-	"token type is not known":       one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = "urn:x:vm" }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
-	"token type is not turned on":   one(func(r *tratv1.ExchangeRequest) { r.SubjectTokenType = trat.TokenTypeIDToken }, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
-	"a refresh token": one(func(r *tratv1.ExchangeRequest) {
-		r.SubjectTokenType = "urn:ietf:params:oauth:token-type:refresh_token"
-	}, "subject_token_type", "SUBJECT_TOKEN_TYPE_UNSUPPORTED"),
-	"request_context is a list":      one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `[]` }, "request_context", "PARAMETER_INVALID"),
-	"request_context is no JSON":     one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `{` }, "request_context", "PARAMETER_INVALID"),
-	"request_details is null":        one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `null` }, "request_details", "PARAMETER_INVALID"),
-	"request_details says it twice":  one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"order_id":1,"order_id":2}` }, "request_details", "PARAMETER_INVALID"),
-	"a required detail is missing":   one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"note":"x"}` }, "request_details.order_id", "PARAMETER_MISSING"),
-	"request_details holds a JWT":    one(func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"order_id":"` + subjectToken + `"}` }, "request_details", "PARAMETER_INVALID"),
-	"request_context holds the same": one(func(r *tratv1.ExchangeRequest) { r.RequestContext = `{"ip":"` + subjectToken + `"}` }, "request_context", "PARAMETER_INVALID"),
-
-	"everything missing": {
-		request: func(r *tratv1.ExchangeRequest) { proto.Reset(r) },
-		code:    codes.InvalidArgument, reason: trat.ReasonParameterMissing,
-		fields: map[string]string{
-			"grant_type": "PARAMETER_MISSING", "audience": "PARAMETER_MISSING", "scope": "PARAMETER_MISSING",
-			"requested_token_type": "PARAMETER_MISSING", "subject_token": "PARAMETER_MISSING", "subject_token_type": "PARAMETER_MISSING",
-		},
-	},
-	"several kinds of problem at once": {
-		request: func(r *tratv1.ExchangeRequest) {
-			r.GrantType, r.Scope, r.SubjectToken, r.RequestDetails, r.RequestId = "password", "a  b", "", "[", "?"
-		},
-		code: codes.InvalidArgument, reason: trat.ReasonParameterMissing,
-		fields: map[string]string{
-			"subject_token": "PARAMETER_MISSING", "grant_type": "GRANT_TYPE_UNSUPPORTED", "scope": "SCOPE_MALFORMED",
-			"request_details": "PARAMETER_INVALID", "request_id": "PARAMETER_INVALID",
-		},
-	},
-
-	"a workload without a rule": {as: stranger, code: codes.PermissionDenied, reason: trat.ReasonIssuanceDenied},
-	"an empty policy": {
-		prepare: func(f *fixture) { f.policy = &policy.Policy{} },
-		code:    codes.PermissionDenied, reason: trat.ReasonIssuanceDenied,
-	},
-	"scope in another case": {
-		request: func(r *tratv1.ExchangeRequest) { r.Scope = "Order.Create" },
-		code:    codes.PermissionDenied, reason: trat.ReasonScopeExceeded,
-	},
-	"scope above the subject token's": {
-		prepare: subjectTokenIs(func(p *subject.Principal) { p.Scopes = []string{"orders:read"} }),
-		code:    codes.PermissionDenied, reason: trat.ReasonScopeExceeded,
-	},
-	"subject token without known scope": {
-		prepare: subjectTokenIs(func(p *subject.Principal) { p.Scopes, p.ScopeKnown = nil, false }),
-		code:    codes.PermissionDenied, reason: trat.ReasonSubjectScopeUnknown,
-	},
-	"subject token invalid":  verifierSays(trat.ReasonSubjectTokenInvalid, codes.InvalidArgument),
-	"subject token expired":  verifierSays(trat.ReasonSubjectTokenExpired, codes.InvalidArgument),
-	"subject token replayed": verifierSays(trat.ReasonSubjectTokenReplayed, codes.InvalidArgument),
-	"subject is a credential": {
-		prepare: subjectTokenIs(func(p *subject.Principal) { p.Subject = "login:" + subjectToken }),
-		code:    codes.InvalidArgument, reason: trat.ReasonSubjectTokenInvalid,
-		fields: map[string]string{"subject_token": "SUBJECT_TOKEN_INVALID"},
-	},
-	"the issuer is out of reach": {
-		prepare: func(f *fixture) {
-			f.access.verify = func(subject.Input) (*subject.Principal, error) {
-				return nil, trat.Errorf(trat.ReasonDependencyUnavailable, "", "no answer")
-			}
-		},
-		code: codes.Unavailable, reason: trat.ReasonDependencyUnavailable, retry: true,
-	},
-	"no policy": {
-		prepare: func(f *fixture) { f.policy = nil },
-		code:    codes.Unavailable, reason: trat.ReasonPolicyUnavailable,
-	},
-	"token too large": {
-		request: func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"order_id":"` + long(6000) + `"}` },
-		code:    codes.ResourceExhausted, reason: trat.ReasonTokenTooLarge,
-	},
-	"a step panics": {
-		prepare: func(f *fixture) {
-			f.access.verify = func(in subject.Input) (*subject.Principal, error) { panic("cannot handle " + in.Token) }
-		},
-		code: codes.Internal, reason: trat.ReasonInternal,
-	},
-	"a step fails without a reason": {
-		prepare: func(f *fixture) {
-			f.access.verify = func(subject.Input) (*subject.Principal, error) { return nil, errors.New("secret cause") }
-		},
-		code: codes.Internal, reason: trat.ReasonInternal,
-	},
-	"the caller's SVID has expired": {
-		prepare: func(f *fixture) { f.clock.Advance(devauthority.DefaultSVIDLifetime + time.Second) },
-		code:    codes.Unauthenticated, reason: trat.ReasonPeerSVIDExpired,
-	},
-}
-
-// one is a bad request with one parameter at fault.
-func one(request func(*tratv1.ExchangeRequest), field string, reason trat.Reason) refusal {
-	return refusal{request: request, code: codes.InvalidArgument, reason: reason, fields: map[string]string{field: string(reason)}}
-}
-
-func verifierSays(reason trat.Reason, code codes.Code) refusal {
-	return refusal{
-		prepare: func(f *fixture) {
-			f.access.verify = func(subject.Input) (*subject.Principal, error) {
-				return nil, trat.Errorf(reason, "secret_claim", "secret cause")
-			}
-		},
-		code: code, reason: reason, fields: map[string]string{"subject_token": string(reason)},
-	}
-}
-
-func subjectTokenIs(change func(*subject.Principal)) func(*fixture) {
-	return func(f *fixture) {
-		f.access.verify = func(in subject.Input) (*subject.Principal, error) {
-			p := alice(in)
-			change(p)
-			return p, nil
-		}
-	}
-}
-
-func long(n int) string { return strings.Repeat("x", n) }
 
 // Covers TTS-03, TTS-04, TTS-05, TTS-06, TTS-07, TTS-08, TTS-09, TTS-11, TTS-17, TTS-30, TTS-31, TTS-32, TTS-38, TTS-40, TTS-42.
 // Covers ERR-01, ERR-02, ERR-04, ERR-05, ERR-06, ERR-07, ERR-08, ERR-09, ERR-10, ERR-14, PRIV-01, PRIV-07, SEC-12.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -50,11 +49,11 @@ type answers struct {
 
 	mu      sync.Mutex
 	flights map[repeatKey]*flight
-	settled *list.List // of *flight that have an answer, the oldest first
+	settled []*flight // those that have an answer, the oldest first
 }
 
 func newAnswers(room int) *answers {
-	return &answers{room: room, flights: make(map[repeatKey]*flight), settled: list.New()}
+	return &answers{room: room, flights: make(map[repeatKey]*flight)}
 }
 
 // join returns the flight of a request: an earlier one, or a new one, which the caller
@@ -62,8 +61,8 @@ func newAnswers(room int) *answers {
 func (s *answers) join(key repeatKey, digest [sha256.Size]byte, now time.Time) (f *flight, first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for e := s.settled.Front(); e != nil && !now.Before(e.Value.(*flight).until); e = s.settled.Front() { //nolint:forcetypeassert // it holds nothing else
-		s.forget(e)
+	for len(s.settled) > 0 && !now.Before(s.settled[0].until) {
+		s.forgetOldest()
 	}
 	if f, ok := s.flights[key]; ok && f.usable(now) {
 		if f.digest != digest {
@@ -96,15 +95,16 @@ func (s *answers) settle(f *flight, issued *answer, now time.Time) {
 		delete(s.flights, f.key)
 		return
 	}
-	s.settled.PushBack(f)
-	if s.settled.Len() > s.room {
-		s.forget(s.settled.Front())
+	s.settled = append(s.settled, f)
+	if len(s.settled) > s.room {
+		s.forgetOldest()
 	}
 }
 
-// forget drops an answer. Its key may have another flight by now.
-func (s *answers) forget(e *list.Element) {
-	f := s.settled.Remove(e).(*flight) //nolint:forcetypeassert // it holds nothing else
+// forgetOldest drops an answer. Its key may have another flight by now.
+func (s *answers) forgetOldest() {
+	f := s.settled[0]
+	s.settled[0], s.settled = nil, s.settled[1:]
 	if s.flights[f.key] == f {
 		delete(s.flights, f.key)
 	}

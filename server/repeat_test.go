@@ -19,7 +19,8 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-func (f *fixture) exchange(t *testing.T, ctx context.Context, request *tratv1.ExchangeRequest) *tratv1.ExchangeResponse { //nolint:revive // t first, as in all helpers
+// exchange must be granted.
+func (f *fixture) exchange(t testing.TB, ctx context.Context, request *tratv1.ExchangeRequest) *tratv1.ExchangeResponse {
 	t.Helper()
 	response, err := f.server.Exchange(ctx, request)
 	if err != nil {

@@ -23,8 +23,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	for id := range 3 * room {
 		issue(id, now)
 	}
-	if len(s.flights) != room || s.settled.Len() != room {
-		t.Errorf("%d answers, %d of them in order; want %d", len(s.flights), s.settled.Len(), room)
+	if len(s.flights) != room || len(s.settled) != room {
+		t.Errorf("%d answers, %d of them in order; want %d", len(s.flights), len(s.settled), room)
 	}
 	issue(0, now) // long forgotten
 	if _, first, err := s.join(repeatKey{"a", strconv.Itoa(3*room - 1)}, digest, now); first || err != nil {
@@ -34,7 +34,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.settle(f, nil, now); len(s.flights) != 0 || s.settled.Len() != 0 {
+	if s.settle(f, nil, now); len(s.flights) != 0 || len(s.settled) != 0 {
 		t.Errorf("%d answers after their window", len(s.flights))
 	}
 }
