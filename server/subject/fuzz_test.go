@@ -96,6 +96,39 @@ func FuzzSelfSigned(f *testing.F) {
 	})
 }
 
+func FuzzJWTSVID(f *testing.F) {
+	key := signingKey{kid: "a", alg: "ES256", private: newECKey()}
+	w := newWorkload(f, gateway, "ES256", newECKey())
+	good := key.jwt("JWT", svidClaims(), nil)
+	f.Add(good)
+	shapes(f, good)
+	v := withJWTSVIDs(f, authorities(f, key))
+	f.Fuzz(func(t *testing.T, token string) {
+		p, err := v.Verify(t.Context(), w.input(token))
+		checkVerdict(t, token, p, err, signedParts(good))
+	})
+}
+
+func FuzzJWT(f *testing.F) {
+	key := signingKey{kid: "1", alg: "ES256", private: newECKey()}
+	issuers, err := subject.NewIssuers(subject.IssuersConfig{
+		Issuers: []subject.IssuerConfig{jwtConfig()}, Transport: newFakeProvider(login, key), Logger: quiet,
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	issuers.Start()
+	f.Cleanup(func() { _ = issuers.Close() })
+	v := must(subject.NewJWT(issuers))
+	good := key.jwt("", jwtClaims(now), nil)
+	f.Add(good)
+	shapes(f, good)
+	f.Fuzz(func(t *testing.T, token string) {
+		p, err := v.Verify(t.Context(), input(trat.TokenTypeJWT, token))
+		checkVerdict(t, token, p, err, signedParts(good))
+	})
+}
+
 func FuzzUnsignedJSON(f *testing.F) {
 	for _, seed := range []string{`{"sub":"alice"}`, `{"sub":"alice","exp":1900000000}`, `{"sub":"a","sub":"b"}`, `[]`, `{`, `{"sub":"\ud800"}`} {
 		f.Add(seed)

@@ -32,26 +32,27 @@ func asker(t *testing.T, provider *fakeProvider, cfg subject.IssuerConfig) func(
 
 // Covers TTS-36.
 func TestARevocationIsSeenWithinTheCacheTTL(t *testing.T) {
-	for name, ttl := range map[string]time.Duration{"by default": 0, "as configured": 3 * time.Second, "at once": subject.NoCache} {
+	for name, test := range map[string]struct {
+		configured time.Duration
+		unseen     time.Duration
+	}{
+		"by default":    {0, subject.DefaultCacheTTL},
+		"as configured": {3 * time.Second, 3 * time.Second},
+		"at once":       {subject.NoCache, 0},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				provider := newFakeProvider(login, anyKey())
 				provider.issue("token", liveClaims())
 				cfg := opaqueConfig()
-				cfg.Introspection.CacheTTL = ttl
+				cfg.Introspection.CacheTTL = test.configured
 				verify := asker(t, provider, cfg)
 				if err := verify("token"); err != nil {
 					t.Fatal(err)
 				}
 				provider.revoke("token")
-				switch ttl {
-				case 0:
-					ttl = subject.DefaultCacheTTL
-				case subject.NoCache:
-					ttl = 0
-				}
-				if ttl > 0 {
-					after(ttl - time.Nanosecond)
+				if test.unseen > 0 {
+					after(test.unseen - time.Nanosecond)
 					if err := verify("token"); err != nil {
 						t.Errorf("while the answer is kept: %v", err)
 					}

@@ -384,7 +384,7 @@ func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 					after(10 * time.Second)
 				}
 				slog.New(slog.NewTextHandler(text, nil)).Info("configuration", "issuer", cfg, "introspection", *cfg.Introspection)
-				check(fmt.Errorf("%v %+v %#v %v", cfg, cfg, *cfg.Introspection, cfg.Introspection)) //nolint:errorlint // no errors
+				check(fmt.Errorf("%v %+v %#v %v", cfg, cfg, *cfg.Introspection, cfg.Introspection))
 			})
 		})
 	}
