@@ -142,28 +142,18 @@ func (c *construction) build(d *decision) (any, error) {
 	return d.pseudonym(value)
 }
 
-// copy returns the JSON text at a path as it is, so that numbers keep every digit. Null
-// is absent.
+// copy returns the JSON text at a path as it is, so that numbers keep every digit.
 func (d *decision) copy(from *path) (json.RawMessage, error) {
-	record, object := d.details, d.request.Details
+	record := d.details
 	switch from.source {
 	case expr.Claims:
-		record, object = d.claims, d.request.Subject.Claims
+		record = d.claims
 	case expr.Context:
-		record, object = d.context, d.request.Context
+		record = d.context
 	case expr.Details:
 	}
-	raw, err := record.Raw(from.name)
-	if err != nil {
-		return nil, err
-	}
-	if len(from.nested) > 0 {
-		var ok bool
-		if raw, ok = object.Raw(append([]string{from.name}, from.nested...)...); !ok || raw == "null" {
-			return nil, &expr.AbsentError{Source: from.source, Name: strings.Join(append([]string{from.name}, from.nested...), ".")}
-		}
-	}
-	return json.RawMessage(raw), nil
+	raw, err := record.Raw(from.name, from.nested...)
+	return json.RawMessage(raw), err
 }
 
 func (d *decision) pseudonym(value any) (any, error) {

@@ -37,8 +37,8 @@ func (r *rule) clashes(other *rule) (scope string, ok bool) {
 		len(r.issuers) > 0 && len(other.issuers) > 0 && !slices.ContainsFunc(r.issuers, other.trusts) {
 		return "", false
 	}
-	for name, allowed := range r.claims {
-		if others, both := other.claims[name]; both && !allowed.meets(others) {
+	for _, c := range r.claims {
+		if slices.ContainsFunc(other.claims, c.disjoint) {
 			return "", false
 		}
 	}

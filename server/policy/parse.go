@@ -87,9 +87,7 @@ func (r *reader) file(text []byte) []*rule {
 		r.add(top, "rules", "is missing; a policy that grants nothing says so: rules: []")
 		return nil
 	}
-	if !r.declare(top, declared) {
-		return nil
-	}
+	r.env = expr.NewEnv(declared)
 	var rules []*rule
 	for i, n := range r.sequence(list, "rules") {
 		rules = append(rules, r.readRule(n, i+1))

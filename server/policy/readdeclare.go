@@ -44,18 +44,6 @@ func (r *reader) declarations(n *yaml.Node, source expr.Source) map[string]expr.
 	return declared
 }
 
-// declare makes the environment that expressions are compiled in. It reports false after
-// a problem.
-func (r *reader) declare(top *yaml.Node, declared expr.Declarations) bool {
-	env, err := expr.NewEnv(declared)
-	if err != nil {
-		r.add(top, "", "the declarations cannot be used: %v", err)
-		return false
-	}
-	r.env = env
-	return true
-}
-
 // path reads a path such as details.customer.id. Its second part is a declared member; a
 // member whose name has dots in it is found too.
 func (r *reader) path(n *yaml.Node, field, text string) *path {

@@ -150,6 +150,13 @@ func (r *reader) checkScopes(rule *rule, present map[string]*yaml.Node) {
 	if len(rule.types) == 0 {
 		return
 	}
+	if grants == nil && scopes != nil && slices.ContainsFunc(rule.types, hasScope) {
+		for _, uri := range rule.types {
+			if !hasScope(uri) {
+				r.add(element(present["subject_tokens"], uri), "subject_tokens", "%q has no scope of its own: without grants the rule is never for it", uri)
+			}
+		}
+	}
 	if scopes != nil && !slices.ContainsFunc(rule.types, hasScope) {
 		r.add(scopes, "scopes", "none of the subject_tokens has a scope of its own; use grants")
 	}

@@ -44,12 +44,12 @@ func (r *reader) scopes(n *yaml.Node, field string) map[string][]string {
 }
 
 // claims reads the values of claims that the rule is for.
-func (r *reader) claims(n *yaml.Node, field string) map[string]set {
+func (r *reader) claims(n *yaml.Node, field string) []claimSelector {
 	members := r.mapping(n, field)
 	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		r.add(n, field, "the mapping is empty")
 	}
-	claims := make(map[string]set, len(members))
+	claims := make([]claimSelector, 0, len(members))
 	for _, m := range members {
 		name, field := m.key.Value, field+"."+m.key.Value
 		declared, ok := r.env.Declared(expr.Claims)[name]
@@ -63,7 +63,7 @@ func (r *reader) claims(n *yaml.Node, field string) map[string]set {
 		case !slices.Contains([]string{"string", "int", "bool"}, declared.String()):
 			r.add(m.key, field, "is declared as %s; only a string, an int or a bool selects a rule (use when)", declared)
 		default:
-			claims[name] = r.claimValues(m.value, field, declared)
+			claims = append(claims, claimSelector{name: name, allowed: r.claimValues(m.value, field, declared)})
 		}
 	}
 	return claims

@@ -42,8 +42,8 @@ type rule struct {
 	// What the rule is for: it is selected by this and reach.
 	requester requester
 	types     []string
-	issuers   []string       // empty: every issuer the service is configured with
-	claims    map[string]set // the allowed values of claims, as claimValue has them
+	issuers   []string // empty: every issuer the service is configured with
+	claims    []claimSelector
 
 	// scopes maps a scope of a subject token to the scopes of a TraT it carries.
 	scopes map[string][]string
@@ -92,13 +92,9 @@ func (r *rule) excludes(d *decision) (field, text string) {
 	case !r.trusts(d.request.Subject.Issuer):
 		return "issuers", "the subject token is of another issuer"
 	}
-	for name, allowed := range r.claims {
-		value, ok := claimValue(d.claims, name)
-		if !ok {
-			return "claims." + name, "the subject token does not have it"
-		}
-		if !allowed.has(value) {
-			return "claims." + name, "the subject token has another value"
+	for _, c := range r.claims {
+		if text := c.excludes(d.claims); text != "" {
+			return "claims." + c.name, text
 		}
 	}
 	return "", ""

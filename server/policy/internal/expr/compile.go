@@ -51,13 +51,26 @@ func (p *Program) Cost() uint64 { return p.cost }
 
 // Compile compiles an expression; replacement says that it belongs to a rule that replaces
 // transaction tokens. Either the program is nil or there are no issues.
-func (e *Env) Compile(source string, purpose Purpose, replacement bool) (*Program, []Issue) {
+func (e *Env) Compile(source string, purpose Purpose, replacement bool) (program *Program, issues []Issue) {
+	defer func() { // a policy file, bad as it may be, must not end the program that reloads it
+		if v := recover(); v != nil {
+			program, issues = nil, issue("cannot be compiled (%T)", v)
+		}
+	}()
+	return e.compile(source, purpose, replacement)
+}
+
+func (e *Env) compile(source string, purpose Purpose, replacement bool) (*Program, []Issue) {
 	if len(source) > MaxSource {
 		return nil, issue("want at most %d bytes", MaxSource)
 	}
-	env := e.issuance
+	environments, err := e.environments()
+	if err != nil {
+		return nil, issue("there are no expressions with these declarations: %v", err)
+	}
+	env := environments.issuance
 	if replacement {
-		env = e.replacement
+		env = environments.replacement
 	}
 	ast, issues := env.Compile(source)
 	if issues.Err() != nil {

@@ -1,8 +1,8 @@
 package expr
 
 import (
-	"fmt"
 	"maps"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/env"
@@ -16,10 +16,9 @@ const MaxSource = 4096
 
 // Bounds of the form of an expression.
 const (
-	maxDepth     = 64
-	maxNodes     = 2000
-	maxNesting   = 2 // of macros that walk lists
-	maxRegexSize = 500
+	maxDepth   = 64
+	maxNodes   = 2000
+	maxNesting = 2 // of macros that walk lists
 )
 
 // Declarations are the members of claims, details and context that expressions may use.
@@ -87,20 +86,27 @@ func library() *env.LibrarySubset {
 
 // Env compiles the expressions of one set of declarations. It is safe for concurrent use.
 type Env struct {
-	declared    Declarations
-	issuance    *cel.Env
-	replacement *cel.Env
+	declared     Declarations
+	environments func() (environments, error) // made when there is an expression
+}
+
+// environments are what there is in each kind of rule.
+type environments struct {
+	issuance, replacement *cel.Env
 }
 
 // NewEnv makes an Env. The registered claims are added to the declared ones.
-func NewEnv(d Declarations) (*Env, error) {
+func NewEnv(d Declarations) *Env {
 	claims := make(map[string]Type, len(registered)+len(d.Claims))
 	for name := range registered {
 		claims[name], _ = Registered(name)
 	}
 	maps.Copy(claims, d.Claims)
 	d.Claims = claims
+	return &Env{declared: d, environments: sync.OnceValues(func() (environments, error) { return newEnvironments(d) })}
+}
 
+func newEnvironments(d Declarations) (environments, error) {
 	p := newProvider(d)
 	base, err := cel.NewCustomEnv(
 		cel.CustomTypeProvider(p),
@@ -112,7 +118,6 @@ func NewEnv(d Declarations) (*Env, error) {
 		cel.ParserExpressionSizeLimit(MaxSource),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ExpressionNodeLimit(maxNodes),
-		cel.RegexProgramSizeLimit(maxRegexSize),
 		cel.ASTValidators(
 			cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
 			cel.ValidateComprehensionNestingLimit(maxNesting),
@@ -125,17 +130,14 @@ func NewEnv(d Declarations) (*Env, error) {
 		cel.Variable(contextVar, types.NewObjectType(contextType)),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("expr: %w", err)
+		return environments{}, err
 	}
 	issuance, err := base.Extend(cel.Variable(claimsVar, types.NewObjectType(claimsType)))
 	if err != nil {
-		return nil, fmt.Errorf("expr: %w", err)
+		return environments{}, err
 	}
 	replacement, err := base.Extend(cel.Variable(transactionVar, types.NewObjectType(transactionType)))
-	if err != nil {
-		return nil, fmt.Errorf("expr: %w", err)
-	}
-	return &Env{declared: d, issuance: issuance, replacement: replacement}, nil
+	return environments{issuance: issuance, replacement: replacement}, err
 }
 
 // Declared returns the members of a source that expressions may use. It is not to be

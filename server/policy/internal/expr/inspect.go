@@ -1,11 +1,14 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
+	"regexp/syntax"
 	"slices"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
 )
 
 // whole are the variables that exist only for their fields.
@@ -36,11 +39,37 @@ func inspect(checked *ast.AST) []Issue {
 			report(e, "no object can be made of a type")
 		case ast.CallKind:
 			call := e.AsCall()
-			if args := call.Args(); call.FunctionName() == overloads.Matches && args[len(args)-1].Kind() != ast.LiteralKind {
-				report(e, "want a pattern that is written out")
+			if args := call.Args(); call.FunctionName() == overloads.Matches {
+				if err := checkPattern(args[len(args)-1]); err != nil {
+					report(e, "%v", err)
+				}
 			}
 		default:
 		}
 	}))
 	return found
+}
+
+// maxPattern is the size of the largest regular expression, in instructions: matching
+// takes time for each, at each byte.
+const maxPattern = 500
+
+func checkPattern(e ast.Expr) error {
+	if e.Kind() != ast.LiteralKind {
+		return errors.New("want a pattern that is written out")
+	}
+	text, ok := e.AsLiteral().(types.String)
+	if !ok {
+		return errors.New("want a pattern that is text")
+	}
+	parsed, err := syntax.Parse(string(text), syntax.Perl)
+	if err != nil {
+		return errors.New("is no regular expression")
+	}
+	// The library's own limit panics at a repetition: it does not simplify first.
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(program.Inst) > maxPattern {
+		return fmt.Errorf("want a pattern of at most %d instructions", maxPattern)
+	}
+	return nil
 }

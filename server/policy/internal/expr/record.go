@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"strings"
 
 	"cel.dev/cel-go/common/types/ref"
 
@@ -45,38 +46,45 @@ func (e *TypeError) Unwrap() error { return e.Err }
 type Record struct {
 	source   Source
 	declared map[string]Type
+	object   trat.Object
+	read     bool
 	raw      map[string]string  // of declared members that are there and not null
 	values   map[string]ref.Val // of those that were asked for
 }
 
-// NewRecord makes the record of an object.
+// NewRecord makes the record of an object. The object is read when it is first asked for.
 func NewRecord(source Source, declared map[string]Type, o trat.Object) *Record {
-	r := &Record{source: source, declared: declared}
-	if len(declared) == 0 || o.IsZero() {
-		return r
+	return &Record{source: source, declared: declared, object: o}
+}
+
+// members returns the JSON texts of the declared members.
+func (r *Record) members() map[string]string {
+	if r.read || len(r.declared) == 0 {
+		return r.raw
 	}
-	for name, raw := range o.Members() {
-		if _, ok := declared[name]; !ok || raw == "null" {
+	r.read = true
+	for name, raw := range r.object.Members() {
+		if _, ok := r.declared[name]; !ok || raw == "null" {
 			continue
 		}
 		if r.raw == nil {
-			r.raw = make(map[string]string, len(declared))
+			r.raw = make(map[string]string, len(r.declared))
 		}
 		r.raw[name] = raw
 	}
-	return r
+	return r.raw
 }
 
 // Has says whether there is a value.
 func (r *Record) Has(name string) bool {
-	_, ok := r.raw[name]
+	_, ok := r.members()[name]
 	return ok
 }
 
 // Check returns a *TypeError for each member that has not the declared type, in no order.
 func (r *Record) Check() []*TypeError {
 	var wrong []*TypeError
-	for name := range r.raw {
+	for name := range r.members() {
 		if _, err := r.value(name); err != nil {
 			wrong = append(wrong, &TypeError{Source: r.source, Name: name, Err: err})
 		}
@@ -84,12 +92,21 @@ func (r *Record) Check() []*TypeError {
 	return wrong
 }
 
-// Raw returns the JSON text of a member. Its errors are *AbsentError and *TypeError.
-func (r *Record) Raw(name string) (string, error) {
+// Raw returns the JSON text of a member, or of what is nested in it. Its errors are
+// *AbsentError, for null too, and *TypeError.
+func (r *Record) Raw(name string, nested ...string) (string, error) {
 	if _, err := r.get(name); err != nil {
 		return "", err
 	}
-	return r.raw[name], nil
+	if len(nested) == 0 {
+		return r.raw[name], nil
+	}
+	at := append([]string{name}, nested...)
+	raw, ok := r.object.Raw(at...)
+	if !ok || raw == "null" {
+		return "", &AbsentError{Source: r.source, Name: strings.Join(at, ".")}
+	}
+	return raw, nil
 }
 
 func (r *Record) get(name string) (ref.Val, error) {
