@@ -1,0 +1,106 @@
+package auditlog
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrBroken is in the error of Verify for a log that is not as it was written.
+var ErrBroken = errors.New("the audit log is not intact")
+
+// BreakKind is a way in which a log is not as it was written.
+type BreakKind string
+
+// Kinds of breaks.
+const (
+	// BreakText: text that is no line of a log, and that no later line declares as torn.
+	BreakText BreakKind = "not a record"
+	// BreakContent: the line's hash is not that of its text, so that the line was changed.
+	BreakContent BreakKind = "changed"
+	// BreakLink: the line before is another one than when this line was written.
+	BreakLink BreakKind = "line before was replaced"
+	// BreakMissing: lines are missing before this one.
+	BreakMissing BreakKind = "lines are missing"
+	// BreakOrder: the line's number is not above that of the line before: a line was moved,
+	// repeated or put in.
+	BreakOrder BreakKind = "out of order"
+	// BreakStart: the log does not begin with its first line, or where VerifyOptions.After
+	// says.
+	BreakStart BreakKind = "beginning is missing"
+	// BreakLog: this line and what follows is of another log.
+	BreakLog BreakKind = "another log"
+	// BreakKey: the log has no key and should, or has another one, or one that was not
+	// given. What its lines hold is then not checked any further.
+	BreakKey BreakKind = "key"
+	// BreakTorn: the line declares half-written text that is not before it.
+	BreakTorn BreakKind = "torn text was changed"
+	// BreakHead: a line that must be there is not: the end was removed, or the log was
+	// written anew.
+	BreakHead BreakKind = "checkpoint does not hold"
+)
+
+// Break is one place where a log is not as it was written.
+type Break struct {
+	Kind BreakKind
+	// File is the name of the file, if it has one.
+	File string
+	// Line counts from 1 in each file. The end of the log is the line after the last.
+	Line int64
+	// Sequence is the number that the line has, 0 if it has none; for BreakHead, that of
+	// the line that must be there.
+	Sequence uint64
+	// Detail says more. It holds nothing of a record.
+	Detail string
+}
+
+// String returns b as text, as compilers write the place of an error.
+func (b Break) String() string {
+	place := fmt.Sprintf("line %d", b.Line)
+	if b.File != "" {
+		place = fmt.Sprintf("%s:%d", b.File, b.Line)
+	}
+	text := fmt.Sprintf("%s: %s", place, b.Kind)
+	if b.Sequence > 0 {
+		text = fmt.Sprintf("%s: record %d: %s", place, b.Sequence, b.Kind)
+	}
+	if b.Detail != "" {
+		text += ": " + b.Detail
+	}
+	return text
+}
+
+// Report is what Verify has found. It tells of a log that is intact only together with a
+// nil error.
+type Report struct {
+	// First is the number of the first line.
+	First uint64
+	// Head is the last line.
+	Head Head
+	// Keyed says that the lines are chained with a key.
+	Keyed bool
+	// Records is how many decisions there are.
+	Records int64
+	// Opened is how often a process began to write, or a file was begun.
+	Opened int64
+	// Lost is how many records could not be written, as the log says itself.
+	Lost uint64
+	// Torn is how many half-written lines there are, as the log says itself.
+	Torn int64
+	// Breaks are the first VerifyOptions.MaxBreaks.
+	Breaks []Break
+	// MoreBreaks is how many there are beyond those.
+	MoreBreaks int64
+}
+
+// err returns nil for an intact log.
+func (r *Report) err() error {
+	n := int64(len(r.Breaks)) + r.MoreBreaks
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("auditlog: %w: %v", ErrBroken, r.Breaks[0])
+	default:
+		return fmt.Errorf("auditlog: %w: %d breaks, the first: %v", ErrBroken, n, r.Breaks[0])
+	}
+}
