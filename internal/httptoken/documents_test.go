@@ -109,7 +109,6 @@ func TestMethodsAndPathsThatAreNotThereAreJSONToo(t *testing.T) {
 		{http.MethodOptions, "/token", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodPut, "/token", http.StatusMethodNotAllowed, "POST"},
 		{"P", "/token", http.StatusMethodNotAllowed, "POST"},
-		{"POST, GET", "/token", http.StatusMethodNotAllowed, "POST"},
 		{http.MethodTrace, "/jwks", http.StatusMethodNotAllowed, "GET, HEAD"},
 		{http.MethodPost, "/jwks", http.StatusMethodNotAllowed, "GET, HEAD"},
 		{http.MethodDelete, "/.well-known/oauth-authorization-server", http.StatusMethodNotAllowed, "GET, HEAD"},
@@ -124,9 +123,6 @@ func TestMethodsAndPathsThatAreNotThereAreJSONToo(t *testing.T) {
 	} {
 		t.Run(tc.method+" "+tc.path, func(t *testing.T) {
 			request := newRequest(t, http.MethodPost, tc.path, "")
-			if strings.Contains(tc.method, " ") {
-				t.Skip("net/http's client refuses the method itself")
-			}
 			request.Method = tc.method
 			answer := do(t, client, request)
 			if answer.status != tc.status || answer.header.Get("Allow") != tc.allow || answer.header.Get("Location") != "" {

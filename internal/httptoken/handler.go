@@ -4,14 +4,18 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/server"
@@ -42,9 +46,9 @@ type handler struct {
 
 // route is one endpoint.
 type route struct {
-	path  string // of the URL; a closed set, for telemetry
-	allow string // the methods, as the header Allow names them
-	serve func(ctx context.Context, r *http.Request) answer
+	path    string // of the URL; a closed set, for telemetry
+	methods []string
+	serve   func(r *http.Request) answer
 }
 
 func newHandler(cfg Config) (*handler, error) {
@@ -67,12 +71,13 @@ func newHandler(cfg Config) (*handler, error) {
 	}
 	base := strings.TrimRight(cfg.BaseURL, "/")
 	h.metadata = metadataOf(cfg.Issuer, base)
+	reading := []string{http.MethodGet, http.MethodHead}
 	h.routes = make(map[string]route)
 	for _, r := range []route{
-		{pathOf(base) + tokenPath, http.MethodPost, h.token},
-		{pathOf(base) + keysPath, "GET, HEAD", h.members(h.publishedKeys)},
+		{pathOf(base) + tokenPath, []string{http.MethodPost}, h.token},
+		{pathOf(base) + keysPath, reading, h.members(h.publishedKeys)},
 		// Between host and path, a terminating slash removed (RFC 8414 section 3.1).
-		{metadataPath + strings.TrimRight(pathOf(cfg.Issuer), "/"), "GET, HEAD", h.members(h.serviceMetadata)},
+		{metadataPath + strings.TrimRight(pathOf(cfg.Issuer), "/"), reading, h.members(h.serviceMetadata)},
 	} {
 		if _, taken := h.routes[r.path]; taken {
 			return nil, fmt.Errorf("BaseURL puts two endpoints at the path %s", r.path)
@@ -96,18 +101,22 @@ func pathOf(text string) string {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := h.clock()
 	route := h.routes[r.URL.EscapedPath()]
-	ctx, span := h.telemetry.start(r, route.path)
+	name, attributes := spanOf(r, route.path)
+	ctx, span := h.telemetry.tracer.Start(h.telemetry.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), name,
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
 	defer span.End()
+	r = r.WithContext(ctx)
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
-	a := h.answer(ctx, r, route)
+	a := h.answer(r, route)
 	took := h.clock().Sub(started)
-	h.telemetry.finish(ctx, r, route.path, a, took)
-	h.log(ctx, r, route.path, a, took)
-	a.write(ctx, w)
+	h.telemetry.finish(r, route.path, a, took)
+	h.log(r, route.path, a, took)
+	a.write(w, r)
 }
 
 // answer finds the endpoint and makes its answer. A panic is an answer too.
-func (h *handler) answer(ctx context.Context, r *http.Request, route route) (a answer) {
+func (h *handler) answer(r *http.Request, route route) (a answer) {
+	ctx := r.Context()
 	defer func() {
 		if v := recover(); v != nil {
 			// The value may hold anything, a token included: its type has to do.
@@ -120,19 +129,19 @@ func (h *handler) answer(ctx context.Context, r *http.Request, route route) (a a
 		return noSuchThing(http.StatusNotFound, "there is no such endpoint")
 	}
 	// No CORS: a browser has no business here, and has no SVID.
-	if !strings.Contains(", "+route.allow+",", ", "+r.Method+",") {
+	if !slices.Contains(route.methods, r.Method) {
 		a := noSuchThing(http.StatusMethodNotAllowed, "the method is not allowed here")
-		a.header = http.Header{"Allow": {route.allow}}
+		a.header = http.Header{"Allow": {strings.Join(route.methods, ", ")}}
 		return a
 	}
-	return route.serve(ctx, r)
+	return route.serve(r)
 }
 
 // members wraps an endpoint that is for every member of the trust domain, and for nobody
 // else, as WatchKeys is over gRPC.
-func (h *handler) members(serve func(r *http.Request) answer) func(context.Context, *http.Request) answer {
-	return func(ctx context.Context, r *http.Request) answer {
-		if _, err := h.caller(ctx, trat.ReasonPeerDenied); err != nil {
+func (h *handler) members(serve func(r *http.Request) answer) func(r *http.Request) answer {
+	return func(r *http.Request) answer {
+		if _, err := h.caller(r.Context(), trat.ReasonPeerDenied); err != nil {
 			return refused(grpcerr.Error(err), nil)
 		}
 		return serve(r)
@@ -156,20 +165,18 @@ func (h *handler) caller(ctx context.Context, foreign trat.Reason) (spiffecreds.
 
 // write sends a. Every answer is for its caller alone unless a says otherwise, and is not
 // to be taken for anything but what it is.
-func (a answer) write(ctx context.Context, w http.ResponseWriter) {
+func (a answer) write(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store") // RFC 6749 section 5.1
 	header.Set("Pragma", "no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, a.header)
 	if header.Get("Cache-Control") != "no-store" {
 		header.Del("Pragma")
 	}
-	if a.hangUp || isOld(ctx) {
+	if a.hangUp || isOld(r.Context()) {
 		header.Set("Connection", "close")
 	}
 	if a.status == http.StatusNotModified {

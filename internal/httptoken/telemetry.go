@@ -1,7 +1,6 @@
 package httptoken
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,35 +38,34 @@ func newTelemetry(cfg Config) (*telemetry, error) {
 	return t, errors.Join(errs[:]...)
 }
 
-// start makes the span of a request, in the caller's trace. path is that of an endpoint, or
-// empty: the caller's own text goes nowhere.
-func (t *telemetry) start(r *http.Request, path string) (context.Context, trace.Span) {
-	ctx := t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	name := method(r)
+// spanOf is the name of a request's span and what is known from the start. path is that of
+// an endpoint, or empty: the caller's own text goes nowhere.
+func spanOf(r *http.Request, path string) (name string, attributes []attribute.KeyValue) {
+	name = method(r)
 	if name == semconv.OtherMethod {
 		name = "HTTP"
 	}
-	attributes := identify(r, path)
+	attributes = identify(r, path)
 	if path != "" {
 		name += " " + path
 		attributes = append(attributes, semconv.URLPath.String(path))
 	}
-	return t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
+	return name, attributes
 }
 
 // finish records how a request ended. A refusal that is the caller's fault does not make
 // the span an error.
-func (t *telemetry) finish(ctx context.Context, r *http.Request, path string, a answer, took time.Duration) {
+func (t *telemetry) finish(r *http.Request, path string, a answer, took time.Duration) {
 	outcome := []attribute.KeyValue{semconv.HTTPResponseStatusCode.Int(a.status)}
 	if word := a.errorType(); word != "" {
 		outcome = append(outcome, semconv.ErrorType.String(word))
 	}
-	span := trace.SpanFromContext(ctx)
+	span := trace.SpanFromContext(r.Context())
 	span.SetAttributes(outcome...)
 	if a.status >= http.StatusInternalServerError {
 		span.SetStatus(otelcodes.Error, "")
 	}
-	t.duration.Record(ctx, took.Seconds(), metric.WithAttributes(append(identify(r, path), outcome...)...))
+	t.duration.Record(r.Context(), took.Seconds(), metric.WithAttributes(append(identify(r, path), outcome...)...))
 }
 
 // errorType is the reason of a refusal, and the status code of a failure without one.
@@ -100,18 +98,18 @@ func method(r *http.Request) string {
 }
 
 // log writes one record per request: the endpoint, never the URL or anything in it.
-func (h *handler) log(ctx context.Context, r *http.Request, path string, a answer, took time.Duration) {
+func (h *handler) log(r *http.Request, path string, a answer, took time.Duration) {
 	attributes := []slog.Attr{
 		slog.String(string(semconv.HTTPRequestMethod), method(r)),
 		slog.String(string(semconv.HTTPRoute), path),
 		slog.Int(string(semconv.HTTPResponseStatusCode), a.status),
 		slog.String("duration", fmt.Sprint(took)),
 	}
-	if peer, ok := spiffecreds.PeerFromContext(ctx); ok {
+	if peer, ok := spiffecreds.PeerFromContext(r.Context()); ok {
 		attributes = append(attributes, slog.String(string(semconv.ChainPeerID), peer.ID.String()))
 	}
 	if word := a.errorType(); word != "" {
 		attributes = append(attributes, slog.String(string(semconv.ErrorType), word))
 	}
-	h.logger.LogAttrs(ctx, slog.LevelInfo, "finished request", attributes...)
+	h.logger.LogAttrs(r.Context(), slog.LevelInfo, "finished request", attributes...)
 }

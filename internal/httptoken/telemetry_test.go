@@ -13,27 +13,31 @@ import (
 	"github.com/grpc-trat/grpc-trat/server/policy"
 )
 
-// metric returns the data of one metric.
-func (f *fixture) metric(t *testing.T, name string) metricdata.Aggregation {
+// metric returns the data of one metric, which must be there and of type A.
+func metric[A metricdata.Aggregation](t *testing.T, f *fixture, name string) A {
 	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := f.metrics.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
+	var found A
+	var ok bool
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			if m.Name == name {
-				return m.Data
+				found, ok = m.Data.(A)
 			}
 		}
 	}
-	t.Fatalf("no metric %s", name)
-	return nil
+	if !ok {
+		t.Fatalf("no metric %s of the type", name)
+	}
+	return found
 }
 
 func (f *fixture) sum(t *testing.T, name string) (sum int64) {
 	t.Helper()
-	for _, point := range f.metric(t, name).(metricdata.Sum[int64]).DataPoints {
+	for _, point := range metric[metricdata.Sum[int64]](t, f, name).DataPoints {
 		sum += point.Value
 	}
 	return sum
@@ -93,7 +97,7 @@ func TestMetricsOfRequestsHaveClosedSetsOfValues(t *testing.T) {
 	f.setPolicy((*policy.Policy)(nil))
 	do(t, client, badForm{}.request(t))
 	got := make(map[string]uint64)
-	for _, point := range f.metric(t, "http.server.request.duration").(metricdata.Histogram[float64]).DataPoints {
+	for _, point := range metric[metricdata.Histogram[float64]](t, f, "http.server.request.duration").DataPoints {
 		a := flat(point.Attributes.ToSlice())
 		if len(a) > 5 || a["url.scheme"] != "https" {
 			t.Errorf("attributes %v", a)

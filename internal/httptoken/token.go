@@ -17,12 +17,12 @@ import (
 )
 
 // token is the token endpoint (RFC 6749 section 3.2, RFC 8693).
-func (h *handler) token(ctx context.Context, r *http.Request) answer {
-	f, err := h.read(ctx, r)
+func (h *handler) token(r *http.Request) answer {
+	f, err := h.read(r)
 	if err != nil {
-		return h.refuse(ctx, err)
+		return h.refuse(r.Context(), err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	ctx, cancel := context.WithTimeout(r.Context(), h.timeout)
 	defer cancel()
 	response, err := h.service.Exchange(ctx, f.request())
 	switch {
@@ -36,7 +36,7 @@ func (h *handler) token(ctx context.Context, r *http.Request) answer {
 
 // read makes a form of the request, and compares what it says about the client with the
 // connection.
-func (h *handler) read(ctx context.Context, r *http.Request) (form, error) {
+func (h *handler) read(r *http.Request) (form, error) {
 	if len(r.Header.Values("Authorization")) > 0 {
 		return nil, noSecrets()
 	}
@@ -50,7 +50,7 @@ func (h *handler) read(ctx context.Context, r *http.Request) (form, error) {
 	// RFC 8705 section 2 has clients name themselves. It adds nothing here, but must not
 	// name another.
 	if claimed := f[clientID]; claimed != "" {
-		peer, err := h.caller(ctx, trat.ReasonIssuanceDenied)
+		peer, err := h.caller(r.Context(), trat.ReasonIssuanceDenied)
 		if err != nil {
 			return nil, err
 		}
