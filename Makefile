@@ -46,10 +46,10 @@ demo: ## Run the example shop end to end, then attack it
 	$(GO) run ./examples/shop/demo
 
 # The first run on a machine builds the components, which takes about a quarter of an hour on
-# two cores. Later runs find them in the cache.
+# two cores. Later runs find them in the cache. The tests mostly wait, so many run at once.
 .PHONY: integration
 integration: integration-components ## Test with SPIRE, OpenID providers and a PDP (TESTFLAGS adds flags)
-	$(GO) test -tags integration -count=1 -timeout 10m $(TESTFLAGS) ./internal/integration/...
+	$(GO) test -tags integration -count=1 -parallel 8 -timeout 10m $(TESTFLAGS) ./internal/integration/...
 
 .PHONY: integration-components
 integration-components: ## Install what the integration tests run into a cache, once

@@ -4,7 +4,6 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -62,14 +61,9 @@ staticPasswords:
 
 // login gets the user's tokens by the password grant (RFC 6749 section 4.3).
 func (d *dex) login(ctx context.Context, scope string) (tokens, error) {
-	body, err := d.post(ctx, "/token", "shop-web", url.Values{
+	return d.token(ctx, "shop-web", url.Values{
 		"grant_type": {"password"}, "username": {d.user}, "password": {d.password}, "scope": {scope},
 	})
-	if err != nil {
-		return tokens{}, err
-	}
-	var answer tokens
-	return answer, json.Unmarshal(body, &answer)
 }
 
 // A second issuer with habits of its own: RS256 only, no typ, access tokens that are ID

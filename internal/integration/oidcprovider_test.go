@@ -79,16 +79,16 @@ type tokens struct {
 // machineToken is an access token for the client itself (client credentials, RFC 6749
 // section 4.4).
 func (p *provider) machineToken(ctx context.Context, client, scope string) (string, error) {
-	answer, err := p.token(ctx, "/token", client, url.Values{
+	answer, err := p.token(ctx, client, url.Values{
 		"grant_type": {"client_credentials"}, "resource": {apiAudience}, "scope": {scope},
 	})
 	return answer.Access, err
 }
 
 // token asks the token endpoint, as a client with a secret.
-func (p *provider) token(ctx context.Context, path, client string, form url.Values) (tokens, error) {
+func (p *provider) token(ctx context.Context, client string, form url.Values) (tokens, error) {
 	var answer tokens
-	body, err := p.post(ctx, path, client, form)
+	body, err := p.post(ctx, "/token", client, form)
 	if err != nil {
 		return tokens{}, err
 	}
@@ -153,7 +153,7 @@ func (p *provider) login(ctx context.Context, client, user, scope string) (token
 	if err != nil {
 		return tokens{}, err
 	}
-	return p.token(ctx, "/token", client, url.Values{
+	return p.token(ctx, client, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier},
 	})
 }

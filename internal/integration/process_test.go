@@ -93,6 +93,16 @@ func start(t *testing.T, c command) *process {
 // returns what it has printed.
 func runToEnd(t *testing.T, limit time.Duration, c command) string {
 	t.Helper()
+	p := startToEnd(t, limit, c)
+	if p.err != nil {
+		t.Fatalf("%s: %v", p.name, p.err)
+	}
+	return p.log.text()
+}
+
+// startToEnd runs a program that ends by itself within the limit, and waits for that.
+func startToEnd(t *testing.T, limit time.Duration, c command) *process {
+	t.Helper()
 	p := start(t, c)
 	p.mayEnd = true
 	timer := time.NewTimer(limit)
@@ -102,10 +112,7 @@ func runToEnd(t *testing.T, limit time.Duration, c command) string {
 	case <-timer.C:
 		t.Fatal(errors.Join(fmt.Errorf("%s has not ended after %s", p.name, limit), p.stop()))
 	}
-	if p.err != nil {
-		t.Fatalf("%s: %v", p.name, p.err)
-	}
-	return p.log.text()
+	return p
 }
 
 // stop ends the process, in the hard way if the gentle one does not work. It is an error

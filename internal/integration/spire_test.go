@@ -30,8 +30,8 @@ type registration struct {
 	program string // path
 }
 
-// startSPIRE runs a server and an agent that attests the registered programs by their
-// paths. The lifetime is that of X.509-SVIDs, in whole seconds; SPIRE dates them ten
+// startSPIRE runs a server and an agent that attests the registered programs by path and
+// user, as docs/operations.md says. The lifetime is that of X.509-SVIDs, in whole seconds; SPIRE dates them ten
 // seconds back and renews them at half of it all.
 func startSPIRE(t *testing.T, trustDomain string, lifetime time.Duration, programs ...registration) *spire {
 	t.Helper()
@@ -46,8 +46,8 @@ func startSPIRE(t *testing.T, trustDomain string, lifetime time.Duration, progra
 	write(t, dir, "bundle.pem", s.server(t, "bundle", "show"))
 	for _, p := range programs {
 		s.server(t, "entry", "create", "-parentID", s.id("node/1"),
-			"-spiffeID", s.id(p.name), "-selector", "unix:path:"+p.program,
-			"-x509SVIDTTL", fmt.Sprint(lifetime.Seconds()))
+			"-spiffeID", s.id(p.name), "-x509SVIDTTL", fmt.Sprint(lifetime.Seconds()),
+			"-selector", "unix:path:"+p.program, "-selector", fmt.Sprint("unix:uid:", os.Getuid()))
 	}
 	s.startAgent(t, port)
 	return s
