@@ -97,7 +97,7 @@ func runHealth(ctx context.Context, o healthOptions, stdout io.Writer) (err erro
 		return fmt.Errorf("health of %q at %s: %w", o.service, o.address, err)
 	}
 	result := healthAnswer{Service: o.service, Status: answer.GetStatus().String()}
-	err = o.format.print(stdout, result, func(w io.Writer) { fmt.Fprintln(w, result.Status) })
+	err = o.format.show(stdout, result, func(w io.Writer) { fmt.Fprintln(w, result.Status) })
 	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		return errors.Join(answerNo{fmt.Errorf("health of %q at %s: %s", o.service, o.address, answer.GetStatus())}, err)
 	}

@@ -3,58 +3,17 @@ package main
 import (
 	"bytes"
 	"net"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-
-	"github.com/grpc-trat/grpc-trat/internal/devauthority"
-	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
-const shopTTS = "spiffe://shop.test/tts"
-
-// serveHealth runs a server with the identity shopTTS and makes this process the workload
-// spiffe://shop.test/probe. It returns the server's address and its health.
-func serveHealth(t *testing.T) (address string, h *health.Server) {
-	t.Helper()
-	td := spiffeid.RequireTrustDomainFromString("shop.test")
-	authority, err := devauthority.New(td)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = authority.Close() })
-	socket, err := authority.Listen(filepath.Join(t.TempDir(), "w"), "probe", spiffeid.RequireFromPath(td, "/probe"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SPIFFE_ENDPOINT_SOCKET", socket)
-
-	source := authority.Source(spiffeid.RequireFromString(shopTTS))
-	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(td))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h = health.NewServer()
-	g := grpc.NewServer(grpc.Creds(creds))
-	healthpb.RegisterHealthServer(g, h)
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = g.Serve(listener) })
-	t.Cleanup(func() { g.Stop(); wg.Wait() })
-	return listener.Addr().String(), h
-}
-
 func TestHealthIsTheExitStatus(t *testing.T) {
-	address, h := serveHealth(t)
+	h := health.NewServer()
+	address := serve(t, newAuthority(t, "probe"), func(g *grpc.Server) { healthpb.RegisterHealthServer(g, h) })
 	h.SetServingStatus("up", healthpb.HealthCheckResponse_SERVING)
 	h.SetServingStatus("down", healthpb.HealthCheckResponse_NOT_SERVING)
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,10 +81,8 @@ func readObject(cmd *cobra.Command, value string) (trat.Object, error) {
 
 // oneFile is for commands that read one file, by default standard input.
 func oneFile(cmd *cobra.Command, args []string) error {
-	for _, argument := range args {
-		if looksLikeToken(argument) {
-			return errTokenAsArgument
-		}
+	if slices.ContainsFunc(args, looksLikeToken) {
+		return errTokenAsArgument
 	}
 	if len(args) > 1 {
 		return usageError{fmt.Errorf("%s takes one file (see %s --help)", cmd.CommandPath(), cmd.CommandPath())}

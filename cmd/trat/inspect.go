@@ -73,7 +73,7 @@ func inspect(raw string, now time.Time, format output, stdout io.Writer) error {
 	if problem != nil {
 		result.Problem = newProblem(problem)
 	}
-	err := format.print(stdout, result, func(w io.Writer) {
+	err := format.show(stdout, result, func(w io.Writer) {
 		fmt.Fprintln(w, "NOT VERIFIED: anyone can write a token that says this (see trat verify)")
 		result.write(w)
 		if problem != nil {

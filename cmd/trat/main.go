@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newHealth(), newDev(), newVersion())
+	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newAudit(), newHealth(), newDev(), newVersion())
 	return root
 }
 

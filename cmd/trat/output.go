@@ -51,8 +51,8 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 	}
 }
 
-// print writes v as one JSON document, or text as it is.
-func (o output) print(w io.Writer, v any, text func(io.Writer)) error {
+// show writes v as one JSON document, or text as it is.
+func (o output) show(w io.Writer, v any, text func(io.Writer)) error {
 	if o != outputJSON {
 		var b strings.Builder
 		text(&b)

@@ -49,7 +49,7 @@ func (o *policyOptions) load(cmd *cobra.Command, name string) (*policy.Policy, e
 			return nil, err
 		}
 		parse = func(text []byte) (*policy.Policy, error) {
-			return policy.ParseFor(text, policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: cfg.SubjectTokens()})
+			return policy.ParseFor(text, policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: cfg.SubjectTokens(), PDPs: cfg.PDPs()})
 		}
 	}
 	text, err := readInput(cmd, name, policy.MaxFileSize)
@@ -126,7 +126,7 @@ func newPolicyCheck() *cobra.Command {
 			} else {
 				verdict.Problems = policyProblems(bad.error)
 			}
-			printErr := o.format.print(cmd.OutOrStdout(), verdict, func(w io.Writer) {
+			printErr := o.format.show(cmd.OutOrStdout(), verdict, func(w io.Writer) {
 				if err == nil {
 					fmt.Fprintf(w, "good: version %s\n", verdict.Version)
 					return

@@ -92,7 +92,7 @@ func newPolicyExplain() *cobra.Command {
 			}
 			decided := p.Explain(request)
 			result := newExplanation(decided)
-			err = o.format.print(cmd.OutOrStdout(), result, result.write)
+			err = o.format.show(cmd.OutOrStdout(), result, result.write)
 			if decided.Err != nil {
 				return errors.Join(answerNo{fmt.Errorf("nothing is granted: %w", decided.Err)}, err)
 			}

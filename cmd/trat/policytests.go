@@ -67,7 +67,7 @@ func newPolicyTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = o.format.print(cmd.OutOrStdout(), report, report.write)
+			err = o.format.show(cmd.OutOrStdout(), report, report.write)
 			if report.Failed > 0 {
 				return errors.Join(answerNo{fmt.Errorf("%d of %d tests failed", report.Failed, len(report.Tests))}, err)
 			}

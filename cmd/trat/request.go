@@ -178,20 +178,21 @@ func (o *requestOptions) exchange(ctx context.Context, c *client.Client, r clien
 	return c.Exchange(ctx, r)
 }
 
+// noDecision are reasons of a token service that could not decide.
+var noDecision = []trat.Reason{
+	trat.ReasonDependencyUnavailable, trat.ReasonKeysUnavailable, trat.ReasonPolicyUnavailable, trat.ReasonInternal, trat.ReasonRateLimited,
+}
+
 // refused tells a decision of the token service from the want of one.
 func (o *requestOptions) refused(stdout io.Writer, err error) error {
-	reason, ok := trat.ReasonOf(err)
-	switch reason {
-	case trat.ReasonDependencyUnavailable, trat.ReasonKeysUnavailable, trat.ReasonPolicyUnavailable, trat.ReasonInternal, trat.ReasonRateLimited:
+	if reason, ok := trat.ReasonOf(err); !ok || slices.Contains(noDecision, reason) {
 		return err
 	}
-	if !ok {
-		return err
+	no := answerNo{err}
+	if o.format != outputJSON {
+		return no
 	}
-	if o.format == outputJSON {
-		err = errors.Join(err, o.format.print(stdout, issued{Problem: newProblem(err)}, nil))
-	}
-	return answerNo{err}
+	return errors.Join(no, o.format.show(stdout, issued{Problem: newProblem(err)}, nil))
 }
 
 func (o *requestOptions) print(cmd *cobra.Command, token *trat.Token) error {
@@ -199,7 +200,7 @@ func (o *requestOptions) print(cmd *cobra.Command, token *trat.Token) error {
 	view := viewToken(raw, time.Now())
 	fmt.Fprintf(cmd.ErrOrStderr(), "trat: what is printed is a credential, good until %s; do not keep it in a log or in a shell's history\n",
 		token.Expiry().UTC().Format(time.RFC3339))
-	return o.format.print(cmd.OutOrStdout(), issued{Token: raw, tokenView: &view}, func(w io.Writer) {
+	return o.format.show(cmd.OutOrStdout(), issued{Token: raw, tokenView: &view}, func(w io.Writer) {
 		fmt.Fprintln(w, raw)
 	})
 }

@@ -94,7 +94,7 @@ func (o *verifyOptions) run(cmd *cobra.Command, file string) error {
 	if problem != nil {
 		result.Problem = newProblem(problem)
 	}
-	err = o.format.print(cmd.OutOrStdout(), result, func(w io.Writer) {
+	err = o.format.show(cmd.OutOrStdout(), result, func(w io.Writer) {
 		if problem != nil {
 			fmt.Fprintln(w, "NOT VALID:", problem)
 		} else {

@@ -26,7 +26,7 @@ func newVersion() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := thisBuild()
-			return format.print(cmd.OutOrStdout(), b, func(w io.Writer) {
+			return format.show(cmd.OutOrStdout(), b, func(w io.Writer) {
 				fmt.Fprintln(w, strings.Join(strings.Fields("trat "+b.Version+" "+b.Revision+" "+b.Go+" "+b.Platform), " "))
 			})
 		},

@@ -13,20 +13,49 @@ import (
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
-// boundedCreds are server credentials that admit so many connections of one workload, all
-// its replicas together. Each holds memory and as many calls as it likes, so that without
+// connections bounds how many connections one workload may have, all its replicas together
+// and over gRPC and HTTP. Each holds memory and as many calls as it likes, so that without
 // a bound one rogue workload could use up the process.
-type boundedCreds struct {
-	credentials.TransportCredentials
+type connections struct {
 	limit  int
 	logger *slog.Logger
 
-	mu   *sync.Mutex
+	mu   sync.Mutex
 	open map[spiffeid.ID]int // none is zero
 }
 
-func boundConnections(creds credentials.TransportCredentials, limit int, logger *slog.Logger) credentials.TransportCredentials {
-	return boundedCreds{TransportCredentials: creds, limit: limit, logger: logger, mu: new(sync.Mutex), open: make(map[spiffeid.ID]int)}
+func newConnections(limit int, logger *slog.Logger) *connections {
+	return &connections{limit: limit, logger: logger, open: make(map[spiffeid.ID]int)}
+}
+
+// bound returns creds that admit no more connections than they may. All that are bound by
+// one connections count together.
+func (c *connections) bound(creds credentials.TransportCredentials) credentials.TransportCredentials {
+	return boundedCreds{TransportCredentials: creds, connections: c}
+}
+
+func (c *connections) take(id spiffeid.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[id] >= c.limit {
+		return false
+	}
+	c.open[id]++
+	return true
+}
+
+func (c *connections) leave(id spiffeid.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[id]--; c.open[id] == 0 {
+		delete(c.open, id)
+	}
+}
+
+// boundedCreds are what connections.bound returns.
+type boundedCreds struct {
+	credentials.TransportCredentials
+	connections *connections
 }
 
 // ServerHandshake implements credentials.TransportCredentials. The bound comes after the
@@ -40,36 +69,18 @@ func (b boundedCreds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 	if !ok {
 		return nil, nil, errors.Join(errors.New("no peer identity of package spiffecreds"), conn.Close())
 	}
-	if !b.take(peer.ID) {
-		b.logger.Warn("connection refused: the workload has as many as it may",
-			slog.String(string(semconv.ChainPeerID), peer.ID.String()), slog.Int("connections", b.limit))
+	if !b.connections.take(peer.ID) {
+		b.connections.logger.Warn("connection refused: the workload has as many as it may",
+			slog.String(string(semconv.ChainPeerID), peer.ID.String()), slog.Int("connections", b.connections.limit))
 		return nil, nil, errors.Join(errors.New("too many connections of one workload"), conn.Close())
 	}
-	return &boundedConn{Conn: conn, leave: sync.OnceFunc(func() { b.leave(peer.ID) })}, info, nil
+	return &boundedConn{Conn: conn, leave: sync.OnceFunc(func() { b.connections.leave(peer.ID) })}, info, nil
 }
 
 // Clone implements credentials.TransportCredentials; the copies count together.
 func (b boundedCreds) Clone() credentials.TransportCredentials {
 	b.TransportCredentials = b.TransportCredentials.Clone()
 	return b
-}
-
-func (b boundedCreds) take(id spiffeid.ID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open[id] >= b.limit {
-		return false
-	}
-	b.open[id]++
-	return true
-}
-
-func (b boundedCreds) leave(id spiffeid.ID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.open[id]--; b.open[id] == 0 {
-		delete(b.open, id)
-	}
 }
 
 // boundedConn counts until it is closed, which gRPC does to every connection.

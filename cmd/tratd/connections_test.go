@@ -24,7 +24,8 @@ func TestConnectionsOfOneWorkloadAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := newLogs()
-	bounded := boundConnections(creds, 2, telemetry.NewLogger(out, 0, telemetry.JSON))
+	shared := newConnections(2, telemetry.NewLogger(out, 0, telemetry.JSON))
+	bounded := shared.bound(creds)
 	connect := func(creds credentials.TransportCredentials, id spiffeid.ID) (net.Conn, error) {
 		t.Helper()
 		_, theirs := credentialsOf(t, authority, id)
@@ -59,7 +60,7 @@ func TestConnectionsOfOneWorkloadAreBounded(t *testing.T) {
 		return conn
 	}
 	first := must(connect(bounded, gateway))
-	must(connect(bounded.Clone(), gateway))
+	must(connect(shared.bound(creds).Clone(), gateway))
 	if _, err := connect(bounded, gateway); err == nil {
 		t.Error("a third connection was admitted")
 	}

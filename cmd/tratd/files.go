@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
+	"log/slog"
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/policy"
@@ -13,38 +11,19 @@ import (
 // loadFiles reads the configuration at path and the policy that it names, and reports the
 // problems of both. Whether the policy fits the configuration can be said only of one
 // without problems.
-func loadFiles(path string) (*config.Config, *policy.Policy, error) {
+func loadFiles(path string) (*config.Config, error) {
 	cfg, policyPath, err := config.Load(path)
 	if err != nil {
 		if policyPath == "" {
-			return nil, nil, err
+			return nil, err
 		}
-		_, policyErr := loadPolicy(policyPath, policy.Parse)
-		return nil, nil, errors.Join(err, policyErr)
+		_, policyErr := policy.NewSource(policyPath, policy.Parse)
+		return nil, errors.Join(err, policyErr)
 	}
-	p, err := loadPolicy(policyPath, func(text []byte) (*policy.Policy, error) {
-		return policy.ParseFor(text, serviceOf(cfg))
-	})
-	if err != nil {
-		return nil, nil, err
+	_, err = policy.NewSource(policyPath, policyFor(cfg))
+	_, evaluators := newEvaluators(cfg, slog.New(slog.DiscardHandler))
+	if err := errors.Join(err, evaluators); err != nil {
+		return nil, err
 	}
-	return cfg, p, nil
-}
-
-// serviceOf is what the policy has to fit: what newSubjects makes of the configuration.
-func serviceOf(cfg *config.Config) policy.Service {
-	return policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: cfg.SubjectTokens()}
-}
-
-func loadPolicy(path string, parse func([]byte) (*policy.Policy, error)) (*policy.Policy, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	defer func() { _ = file.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(file, policy.MaxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	return parse(text)
+	return cfg, nil
 }

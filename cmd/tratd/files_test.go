@@ -14,23 +14,31 @@ func TestAPolicyIsComparedWithWhatTheServiceAccepts(t *testing.T) {
 		"nothing":       "",
 		"access tokens": issuers + "audience: a}]}",
 		"ID tokens":     issuers + "client_id: c}]}",
-		"both":          issuers + "audience: a, client_id: c}]}",
+		"JWTs":          issuers + "jwt_audience: j}]}",
+		"all of them":   issuers + "audience: a, client_id: c, jwt_audience: j}]}",
 		"self-signed":   "subject_tokens: {self_signed: {replay_store: memory}}",
 		"unsigned":      "subject_tokens: {unsigned_json: true}",
+		"replacement":   "subject_tokens: {txn_token: true}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, err := config.Parse([]byte(withoutSubjectTokens()+text), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := newSubjects(cfg, slog.New(slog.DiscardHandler))
+			none, err := trat.NewStaticKeySet()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := newSubjects(t.Context(), cfg, none, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = s.Close() }()
-			service := serviceOf(cfg)
-			for _, uri := range []string{trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON} {
-				if _, listed := service.SubjectTokens[uri]; listed != (s.Supports(cfg.ID, uri) == nil) {
+			accepted := cfg.SubjectTokens()
+			for _, uri := range []string{
+				trat.TokenTypeAccessToken, trat.TokenTypeIDToken, trat.TokenTypeJWT, trat.TokenTypeSelfSigned, trat.TokenTypeUnsignedJSON, trat.TokenType,
+			} {
+				if _, listed := accepted[uri]; listed != (s.Supports(cfg.ID, uri) == nil) {
 					t.Errorf("%s: policies may name it: %t, the service accepts it: %t", uri, listed, !listed)
 				}
 			}

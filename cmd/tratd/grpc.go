@@ -19,10 +19,8 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
-	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
-	"github.com/grpc-trat/grpc-trat/internal/telemetry"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -43,8 +41,8 @@ const (
 	minClientKeepalive = 20 * time.Second
 )
 
-func newGRPCServer(creds credentials.TransportCredentials, cfg *config.Config, svids x509svid.Source, providers *telemetry.Providers, logger *slog.Logger) *grpc.Server {
-	log := logCalls(logger)
+func (p *parts) newGRPCServer(creds credentials.TransportCredentials) *grpc.Server {
+	log := logCalls(p.logger)
 	options := []logging.Option{
 		logging.WithLogOnEvents(logging.FinishCall),
 		logging.WithFieldsFromContext(peerField),
@@ -52,29 +50,29 @@ func newGRPCServer(creds credentials.TransportCredentials, cfg *config.Config, s
 	}
 	recovered := recovery.WithRecoveryHandlerContext(func(ctx context.Context, v any) error {
 		// The value may hold anything, a token included: its type has to do.
-		logger.LogAttrs(ctx, slog.LevelError, "panic", slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
+		p.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 		return grpcerr.Error(trat.ReasonInternal)
 	})
 	notHealth := selector.MatchFunc(func(_ context.Context, call middleware.CallMeta) bool {
 		return call.Service != healthpb.Health_ServiceDesc.ServiceName
 	})
 	return grpc.NewServer(
-		grpc.Creds(boundConnections(creds, cfg.Limits.MaxConnections, logger)),
+		grpc.Creds(p.connections.bound(creds)),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
-		grpc.MaxConcurrentStreams(uint32(cfg.Limits.MaxStreams)), //nolint:gosec // bounded by package config
+		grpc.MaxConcurrentStreams(uint32(p.cfg.Limits.MaxStreams)), //nolint:gosec // bounded by package config
 		grpc.ConnectionTimeout(connectTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionAge:      connectionAge(svids),
+			MaxConnectionAge:      connectionAge(p.svids),
 			MaxConnectionAgeGrace: connectionAgeGrace,
 			Time:                  keepaliveTime,
 			Timeout:               keepaliveTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientKeepalive, PermitWithoutStream: true}),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(
-			otelgrpc.WithTracerProvider(providers.Tracer),
-			otelgrpc.WithMeterProvider(providers.Meter),
-			otelgrpc.WithPropagators(providers.Propagators),
+			otelgrpc.WithTracerProvider(p.providers.Tracer),
+			otelgrpc.WithMeterProvider(p.providers.Meter),
+			otelgrpc.WithPropagators(p.providers.Propagators),
 			otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
 		)),
 		// The log is outside, so that it sees what the recovery made of a panic.

@@ -56,7 +56,14 @@ func serveFaulty(t *testing.T) (tratv1.TokenServiceClient, *logs) {
 		t.Fatal(err)
 	}
 	out := newLogs()
-	g := newGRPCServer(creds, &config.Config{Limits: config.Limits{MaxConnections: 10, MaxStreams: 10}}, source, providers, telemetry.NewLogger(out, 0, telemetry.JSON))
+	logger := telemetry.NewLogger(out, 0, telemetry.JSON)
+	g := (&parts{
+		cfg:         &config.Config{Limits: config.Limits{MaxStreams: 10}},
+		logger:      logger,
+		providers:   providers,
+		svids:       source,
+		connections: newConnections(10, logger),
+	}).newGRPCServer(creds)
 	tratv1.RegisterTokenServiceServer(g, panicking{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
@@ -15,28 +14,50 @@ import (
 // but the time.
 const readinessInterval = time.Second
 
-// services are the names that the health service answers for.
+// services are the names that the health service answers for with the readiness of the
+// whole.
 var services = []string{"", tratv1.TokenService_ServiceDesc.ServiceName}
 
-// registerHealth adds the health service, which says NOT_SERVING until told otherwise.
-func registerHealth(r grpc.ServiceRegistrar, h *health.Server) {
-	for _, name := range services {
-		h.SetServingStatus(name, healthpb.HealthCheckResponse_NOT_SERVING)
-	}
-	healthpb.RegisterHealthServer(r, h)
+// detail is a part of readiness that does not decide about the whole: the health service
+// answers for it under a name of its own.
+type detail struct {
+	name   string
+	check  func() error        // nil while all is well; it may begin with a problem
+	report func(problem error) // called at each change, and first when all is well; nil: nobody
 }
 
-// watchReadiness keeps the health service's answer equal to ready until ctx ends, and
-// logs each change of it and of what is known about the issuers.
+// Names of details.
+const (
+	detailIssuers = "issuers"
+	detailPolicy  = "policy"
+)
+
+// service is what the health service calls the detail.
+func (d detail) service() string { return tratv1.TokenService_ServiceDesc.ServiceName + "/" + d.name }
+
+// registerHealth adds the health service, which says NOT_SERVING until told otherwise.
+func (d *daemon) registerHealth(r grpc.ServiceRegistrar) {
+	for _, name := range services {
+		d.health.SetServingStatus(name, healthpb.HealthCheckResponse_NOT_SERVING)
+	}
+	for _, part := range d.details {
+		d.health.SetServingStatus(part.service(), healthpb.HealthCheckResponse_NOT_SERVING)
+	}
+	healthpb.RegisterHealthServer(r, d.health)
+}
+
+// watchReadiness keeps the health service's answers equal to ready and to the details
+// until ctx ends, and logs each change.
 //
 // An issuer out of reach is no reason to be NOT_SERVING: that would take the other
 // issuers, the self-signed subjects and the keys away from everybody, and hand whoever
-// runs one identity provider a switch for the whole trust domain.
+// runs one identity provider a switch for the whole trust domain. Nor is a policy file
+// that is bad, while the policy before it is in force. Both are details.
 func (d *daemon) watchReadiness(ctx context.Context) {
 	ticker := time.NewTicker(readinessInterval)
 	defer ticker.Stop()
 	serving, first := false, true
-	reachable := false // what goes wrong in the first fetches is logged by them
+	well := make([]bool, len(d.details))
 	for {
 		updated := d.updated() // before the look, so that no update is missed
 		problem := d.ready()
@@ -44,10 +65,12 @@ func (d *daemon) watchReadiness(ctx context.Context) {
 			serving, first = now, false
 			d.setServing(problem)
 		}
-		problem = d.issuers()
-		if now := problem == nil; now != reachable {
-			reachable = now
-			d.reportIssuers(problem)
+		for i, part := range d.details {
+			problem := part.check()
+			if now := problem == nil; now != well[i] {
+				well[i] = now
+				d.setDetail(part, problem)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -58,7 +81,8 @@ func (d *daemon) watchReadiness(ctx context.Context) {
 	}
 }
 
-// reportIssuers says whose tokens are refused for want of keys.
+// reportIssuers says whose tokens are refused for want of keys. What goes wrong in the
+// first fetches is logged by them.
 func (d *daemon) reportIssuers(problem error) {
 	if problem != nil {
 		d.logger.Warn("issuers without usable keys", "error", problem)
@@ -67,15 +91,27 @@ func (d *daemon) reportIssuers(problem error) {
 	}
 }
 
+func (d *daemon) setDetail(part detail, problem error) {
+	d.health.SetServingStatus(part.service(), statusOf(problem))
+	if part.report != nil {
+		part.report(problem)
+	}
+}
+
 func (d *daemon) setServing(problem error) {
-	status := healthpb.HealthCheckResponse_SERVING
 	if problem != nil {
-		status = healthpb.HealthCheckResponse_NOT_SERVING
 		d.logger.Warn("not ready", "error", problem)
 	} else {
 		d.logger.Info("ready")
 	}
 	for _, name := range services {
-		d.health.SetServingStatus(name, status)
+		d.health.SetServingStatus(name, statusOf(problem))
 	}
+}
+
+func statusOf(problem error) healthpb.HealthCheckResponse_ServingStatus {
+	if problem != nil {
+		return healthpb.HealthCheckResponse_NOT_SERVING
+	}
+	return healthpb.HealthCheckResponse_SERVING
 }

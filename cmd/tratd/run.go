@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case *path == "":
 		return usageError{errors.New("-config is required (see tratd -help)")}
 	}
-	cfg, decided, err := loadFiles(*path)
+	cfg, err := loadFiles(*path)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err := fmt.Fprintln(stdout, "configuration and policy are good")
 		return err
 	}
-	return serve(ctx, cfg, decided, stderr)
+	return serve(ctx, cfg, stderr)
 }
 
 // buildVersion is the module version that the Go toolchain recorded.

@@ -7,18 +7,16 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"google.golang.org/grpc"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"google.golang.org/grpc/health"
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/internal/keys"
 	"github.com/grpc-trat/grpc-trat/internal/telemetry"
 	"github.com/grpc-trat/grpc-trat/server"
-	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
@@ -26,16 +24,19 @@ import (
 // flushTimeout bounds the last export of telemetry.
 const flushTimeout = 5 * time.Second
 
-// serve runs the token service until ctx ends, with decided as its policy. Whatever it
-// starts has ended when it returns.
-func serve(ctx context.Context, cfg *config.Config, decided *policy.Policy, logs io.Writer) (err error) {
-	format := telemetry.Text
-	if cfg.Log.JSON {
-		format = telemetry.JSON
-	}
-	logger := telemetry.NewLogger(logs, cfg.Log.Level, format)
-	audit := telemetry.NewLogger(logs, slog.LevelInfo, format) // whatever the log level
+// parts are what the front ends are made with.
+type parts struct {
+	cfg         *config.Config
+	logger      *slog.Logger
+	providers   *telemetry.Providers
+	svids       x509svid.Source
+	connections *connections
+}
 
+// serve runs the token service until ctx ends. Whatever it starts has ended when it
+// returns.
+func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
+	logger := telemetry.NewLogger(stderr, cfg.Log.Level, formatOf(cfg))
 	telemetry.LogErrors(logger)
 	providers, err := telemetry.Setup(ctx, telemetry.Service{Name: "tratd", Version: buildVersion()})
 	if err != nil {
@@ -43,11 +44,19 @@ func serve(ctx context.Context, cfg *config.Config, decided *policy.Policy, logs
 	}
 	defer flush(ctx, providers, logger)
 
-	subjects, err := newSubjects(cfg, logger)
+	policies, err := newPolicies(cfg, logger, providers.Meter)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, subjects.Close()) }()
+	evaluators, err := newEvaluators(cfg, logger)
+	if err != nil {
+		return err
+	}
+	auditor, closeAuditor, err := newAuditor(cfg, stderr, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAuditor()) }()
 
 	source, err := spiffecreds.NewSource(ctx, spiffecreds.WithLogger(logger))
 	if err != nil {
@@ -57,35 +66,43 @@ func serve(ctx context.Context, cfg *config.Config, decided *policy.Policy, logs
 	if err := checkIdentity(source, cfg.ID); err != nil {
 		return err
 	}
-	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(cfg.TrustDomain), spiffecreds.WithLogger(logger))
+	on, err := listen(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return err
-	}
+	defer on.close()
 	// Now, and not before: from here on the key counts as published.
 	ring, err := keys.New(keys.Config{})
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
+	subjects, err := newSubjects(ctx, cfg, ring, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, subjects.Close()) }()
 	tokens, err := server.New(server.Config{
-		TrustDomain:   cfg.TrustDomain,
-		Issuer:        cfg.Issuer,
-		Keys:          ring,
-		Policy:        func() *policy.Policy { return decided },
-		Subjects:      subjects,
-		Auditor:       auditlog.NewLog(audit),
-		Logger:        logger,
-		MaxWatchers:   cfg.Limits.MaxWatchers,
-		MeterProvider: providers.Meter,
+		TrustDomain:       cfg.TrustDomain,
+		Issuer:            cfg.Issuer,
+		Keys:              ring,
+		Policy:            policies.Policy,
+		Subjects:          subjects,
+		Evaluators:        evaluators,
+		Auditor:           auditor,
+		Logger:            logger,
+		MaxWatchers:       cfg.Limits.MaxWatchers,
+		RequestsPerSecond: cfg.Limits.RequestsPerSecond,
+		Burst:             cfg.Limits.Burst,
+		MaxConcurrent:     cfg.Limits.MaxExchanges,
+		PseudonymKey:      cfg.Audit.PseudonymKey.Bytes(),
+		PseudonymPeriod:   cfg.Audit.PseudonymPeriod,
+		MeterProvider:     providers.Meter,
 	})
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
+	p := &parts{cfg: cfg, logger: logger, providers: providers, svids: source, connections: newConnections(cfg.Limits.MaxConnections, logger)}
 	d := &daemon{
-		grpc:   newGRPCServer(creds, cfg, source, providers, logger),
 		tokens: tokens,
 		health: health.NewServer(),
 		logger: logger,
@@ -93,11 +110,66 @@ func serve(ctx context.Context, cfg *config.Config, decided *policy.Policy, logs
 			_, err := ring.Signer()
 			return errors.Join(source.Ready(), checkIdentity(source, cfg.ID), err)
 		},
-		issuers: subjects.Ready,
 		updated: source.Updated,
+		follow:  []func(context.Context){policies.Run, onHangup(reload(policies, logger))},
+	}
+	d.details = []detail{{detailIssuers, subjects.Ready, d.reportIssuers}, {detailPolicy, policies.Problem, nil}}
+	if err := d.addFrontEnds(p, source, ring, auditor); err != nil {
+		return err
 	}
 	subjects.Start() //nolint:contextcheck // its fetches end with Close, which is deferred
-	return d.run(ctx, listener, cfg.Limits.ShutdownTimeout)
+	return d.run(ctx, on, cfg.Limits.ShutdownTimeout)
+}
+
+// addFrontEnds makes the servers of gRPC and, if it is on, HTTP.
+func (d *daemon) addFrontEnds(p *parts, source *spiffecreds.Source, ring *keys.Ring, auditor server.Auditor) error {
+	members := spiffeid.MatchMemberOf(p.cfg.TrustDomain)
+	creds, err := spiffecreds.NewServer(source, source, members, spiffecreds.WithLogger(p.logger))
+	if err != nil {
+		return err
+	}
+	d.grpc = p.newGRPCServer(creds)
+	if p.cfg.HTTP == nil {
+		return nil
+	}
+	creds, err = spiffecreds.NewServer(source, source, members, spiffecreds.WithLogger(p.logger), spiffecreds.WithHTTP1())
+	if err != nil {
+		return err
+	}
+	d.http, err = p.newHTTPServer(creds, d.tokens, ring, auditor)
+	return err
+}
+
+// listen opens the addresses of the configuration.
+func listen(ctx context.Context, cfg *config.Config) (on listeners, err error) {
+	var network net.ListenConfig
+	if on.grpc, err = network.Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return on, err
+	}
+	if cfg.HTTP == nil {
+		return on, nil
+	}
+	if on.http, err = network.Listen(ctx, "tcp", cfg.HTTP.Listen); err != nil {
+		on.close()
+		return on, err
+	}
+	return on, nil
+}
+
+// close lets go of the addresses, if nobody has yet.
+func (l listeners) close() {
+	_ = l.grpc.Close()
+	if l.http != nil {
+		_ = l.http.Close()
+	}
+}
+
+// reload looks at the policy file without waiting for the next look.
+func reload(policies *policy.Source, logger *slog.Logger) func() {
+	return func() {
+		logger.Info("SIGHUP: looking at the policy file")
+		_ = policies.Reload() // what comes of it is logged by the source
+	}
 }
 
 // flush sends what telemetry is still pending, also when ctx has ended. A collector that
@@ -121,48 +193,4 @@ func checkIdentity(source *spiffecreds.Source, want spiffeid.ID) error {
 		return fmt.Errorf("the Workload API says that this process is %q, the configuration's spiffe_id is %q", got, want)
 	}
 	return nil
-}
-
-// daemon is a token service that is ready to run.
-type daemon struct {
-	grpc    *grpc.Server
-	tokens  *server.Server
-	health  *health.Server
-	logger  *slog.Logger
-	ready   func() error           // nil while tokens can be issued
-	issuers func() error           // nil while the keys of every issuer are there
-	updated func() <-chan struct{} // closed when the answer of ready may have changed
-}
-
-// run serves on listener until ctx ends, and then lets the calls under way finish, for
-// at most timeout.
-func (d *daemon) run(ctx context.Context, listener net.Listener, timeout time.Duration) error {
-	d.tokens.Register(d.grpc)
-	registerHealth(d.grpc, d.health)
-
-	var background sync.WaitGroup
-	defer background.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	background.Go(func() { d.watchReadiness(ctx) })
-	background.Go(func() {
-		<-ctx.Done()
-		d.stop(timeout)
-	})
-	d.logger.Info("serving", "address", listener.Addr().String())
-	if err := d.grpc.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) { // stopped before it began
-		return err
-	}
-	return nil
-}
-
-// stop tells callers first, so that they go elsewhere while calls finish.
-func (d *daemon) stop(timeout time.Duration) {
-	d.logger.Info("stopping", "timeout", timeout.String())
-	d.health.Shutdown()
-	d.tokens.Close()
-	timer := time.AfterFunc(timeout, d.grpc.Stop)
-	defer timer.Stop()
-	d.grpc.GracefulStop()
-	d.logger.Info("stopped")
 }

@@ -226,10 +226,9 @@ func TestHealthFollowsReadiness(t *testing.T) {
 				}
 				return nil
 			},
-			issuers: func() error { return nil },
 			updated: func() <-chan struct{} { return updates },
 		}
-		registerHealth(grpc.NewServer(), d.health)
+		d.registerHealth(grpc.NewServer())
 		want := func(status healthpb.HealthCheckResponse_ServingStatus) {
 			t.Helper()
 			synctest.Wait()
@@ -305,22 +304,23 @@ func TestTroubleWithIssuersIsLoggedWhenItBeginsAndEnds(t *testing.T) {
 		problem.Store("no keys yet")
 		out := newLogs()
 		d := &daemon{
-			health: health.NewServer(),
-			logger: telemetry.NewLogger(out, 0, telemetry.JSON),
-			ready:  func() error { return nil },
-			issuers: func() error {
-				if text, _ := problem.Load().(string); text != "" {
-					return errors.New(text)
-				}
-				return nil
-			},
+			health:  health.NewServer(),
+			logger:  telemetry.NewLogger(out, 0, telemetry.JSON),
+			ready:   func() error { return nil },
 			updated: func() <-chan struct{} { return nil },
 		}
-		registerHealth(grpc.NewServer(), d.health)
+		check := func() error {
+			if text, _ := problem.Load().(string); text != "" {
+				return errors.New(text)
+			}
+			return nil
+		}
+		d.details = []detail{{detailIssuers, check, d.reportIssuers}}
+		d.registerHealth(grpc.NewServer())
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { d.watchReadiness(ctx) })
-		want := func(troubles, ends int) {
+		want := func(troubles, ends int, issuers healthpb.HealthCheckResponse_ServingStatus) {
 			t.Helper()
 			time.Sleep(10 * readinessInterval) // in the bubble's time
 			synctest.Wait()
@@ -339,14 +339,18 @@ func TestTroubleWithIssuersIsLoggedWhenItBeginsAndEnds(t *testing.T) {
 					t.Errorf("%q: %v, %v, want SERVING", name, got.GetStatus(), err)
 				}
 			}
+			got, err := d.health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "trat.v1.TokenService/issuers"})
+			if err != nil || got.GetStatus() != issuers {
+				t.Errorf("issuers: %v, %v, want %s", got.GetStatus(), err, issuers)
+			}
 		}
-		want(0, 0)
+		want(0, 0, healthpb.HealthCheckResponse_NOT_SERVING)
 		problem.Store("")
-		want(0, 1)
+		want(0, 1, healthpb.HealthCheckResponse_SERVING)
 		problem.Store("stale keys")
-		want(1, 1)
+		want(1, 1, healthpb.HealthCheckResponse_NOT_SERVING)
 		problem.Store("")
-		want(1, 2)
+		want(1, 2, healthpb.HealthCheckResponse_SERVING)
 		cancel()
 		wg.Wait()
 	})

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/subject"
@@ -10,59 +15,106 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
-// subjects are the verifiers that the configuration turns on, and the issuers behind
-// them. Without issuers there is nothing to start, to wait for or to close.
+// jwtBundleTimeout bounds the wait for the first JWT bundles of the Workload API.
+const jwtBundleTimeout = 30 * time.Second
+
+// subjects are the verifiers that the configuration turns on, and what is behind them.
 type subjects struct {
 	*subject.Registry
-	issuers *subject.Issuers // nil: none
+	issuers *subject.Issuers       // nil: none
+	jwts    *workloadapi.JWTSource // nil: no JWT-SVIDs
 }
 
-func newSubjects(cfg *config.Config, logger *slog.Logger) (*subjects, error) {
-	var s subjects
-	var verifiers []subject.Verifier
+// newSubjects makes the verifiers; own is where the token service's own keys are. Close
+// what it returns.
+func newSubjects(ctx context.Context, cfg *config.Config, own trat.KeySet, logger *slog.Logger) (_ *subjects, err error) {
+	s := new(subjects)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	verifiers, err := s.ofIssuers(cfg, logger)
+	if err != nil {
+		return nil, err
+	}
 	var problems []error
 	add := func(v subject.Verifier, err error) {
 		verifiers, problems = append(verifiers, v), append(problems, err)
 	}
-	if len(cfg.Issuers) > 0 {
-		var err error
-		s.issuers, err = subject.NewIssuers(subject.IssuersConfig{Issuers: cfg.Issuers, Logger: logger})
-		if err != nil {
-			return nil, err
-		}
-		for _, issuer := range cfg.Issuers {
-			if issuer.InsecureLoopbackHTTP {
-				logger.Warn("an issuer's keys may come over plain http from this host: for development only", "issuer", issuer.Issuer)
-			}
-		}
-		accepted := cfg.SubjectTokens()
-		if _, ok := accepted[trat.TokenTypeAccessToken]; ok {
-			add(subject.NewAccessToken(s.issuers))
-		}
-		if _, ok := accepted[trat.TokenTypeIDToken]; ok {
-			add(subject.NewIDToken(s.issuers))
-		}
-		if _, ok := accepted[trat.TokenTypeJWT]; ok {
-			add(subject.NewJWT(s.issuers))
-		}
-	}
 	if cfg.SelfSigned != nil {
-		store, err := replay.NewMemory(cfg.SelfSigned.ReplayLimit, nil)
-		if err != nil {
-			return nil, err
-		}
-		add(subject.NewSelfSigned(cfg.Issuer, store))
+		add(s.selfSigned(ctx, cfg))
 	}
 	if cfg.UnsignedJSON {
 		logger.Warn("unsigned subjects are on: what they say is taken from workloads that policy lets impersonate")
 		add(subject.NewUnsignedJSON(), nil)
 	}
+	if cfg.TxnToken {
+		add(newTransactionToken(cfg, own))
+	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	var err error
 	s.Registry, err = subject.NewRegistry(verifiers...)
-	return &s, err
+	return s, err
+}
+
+// ofIssuers makes the verifiers of what issuers sign or vouch for.
+func (s *subjects) ofIssuers(cfg *config.Config, logger *slog.Logger) ([]subject.Verifier, error) {
+	if len(cfg.Issuers) == 0 {
+		return nil, nil
+	}
+	var err error
+	if s.issuers, err = subject.NewIssuers(subject.IssuersConfig{Issuers: cfg.Issuers, Logger: logger}); err != nil {
+		return nil, err
+	}
+	for _, issuer := range cfg.Issuers {
+		if issuer.InsecureLoopbackHTTP {
+			logger.Warn("an issuer's keys may come over plain http from this host: for development only", "issuer", issuer.Issuer)
+		}
+	}
+	var verifiers []subject.Verifier
+	var problems []error
+	accepted := cfg.SubjectTokens()
+	add := func(uri string, verifier func() (subject.Verifier, error)) {
+		if _, ok := accepted[uri]; ok {
+			v, err := verifier()
+			verifiers, problems = append(verifiers, v), append(problems, err)
+		}
+	}
+	add(trat.TokenTypeAccessToken, func() (subject.Verifier, error) { return subject.NewAccessToken(s.issuers) })
+	add(trat.TokenTypeIDToken, func() (subject.Verifier, error) { return subject.NewIDToken(s.issuers) })
+	add(trat.TokenTypeJWT, func() (subject.Verifier, error) { return subject.NewJWT(s.issuers) })
+	return verifiers, errors.Join(problems...)
+}
+
+// selfSigned makes the verifier of what workloads sign themselves. For JWT-SVIDs it waits
+// for the Workload API.
+func (s *subjects) selfSigned(ctx context.Context, cfg *config.Config) (subject.Verifier, error) {
+	store, err := replay.NewMemory(cfg.SelfSigned.ReplayLimit, nil)
+	if err != nil {
+		return nil, err
+	}
+	var options []subject.SelfSignedOption
+	if cfg.SelfSigned.JWTSVID {
+		ctx, cancel := context.WithTimeout(ctx, jwtBundleTimeout)
+		defer cancel()
+		if s.jwts, err = workloadapi.NewJWTSource(ctx); err != nil {
+			return nil, fmt.Errorf("no JWT bundles from the Workload API (subject_tokens.self_signed.jwt_svid): %w", err)
+		}
+		options = append(options, subject.WithJWTSVIDs(s.jwts))
+	}
+	return subject.NewSelfSigned(cfg.Issuer, store, options...)
+}
+
+// newTransactionToken makes the verifier of TraTs that are to be replaced. Nothing is
+// cached: each is presented once.
+func newTransactionToken(cfg *config.Config, own trat.KeySet) (subject.Verifier, error) {
+	verifier, err := trat.NewVerifier(cfg.TrustDomain.Name(), cfg.Issuer, own, trat.WithCacheSize(0))
+	if err != nil {
+		return nil, err
+	}
+	return subject.NewTransactionToken(verifier)
 }
 
 // Start begins to fetch the issuers' keys.
@@ -80,10 +132,14 @@ func (s *subjects) Ready() error {
 	return s.issuers.Ready()
 }
 
-// Close ends what Start began.
+// Close ends what was begun.
 func (s *subjects) Close() error {
-	if s.issuers == nil {
-		return nil
+	var problems []error
+	if s.issuers != nil {
+		problems = append(problems, s.issuers.Close())
 	}
-	return s.issuers.Close()
+	if s.jwts != nil {
+		problems = append(problems, s.jwts.Close())
+	}
+	return errors.Join(problems...)
 }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/auditlog"
+)
+
+const (
+	chainKey     = "abcdefghijklmnopqrstuvwxyz012345"
+	chainKeyText = "6162636465666768696a6b6c6d6e6f707172737475767778797a303132333435"
+)
+
+// writeLog writes an audit log of three decisions and returns its path and its head.
+func writeLog(t *testing.T, key []byte) (path, head string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "audit.log")
+	log, err := auditlog.OpenFile(auditlog.FileConfig{Path: path, Key: key, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := log.Record(t.Context(), server.Record{DecisionID: "d", Time: time.Now(), Reason: "ISSUANCE_DENIED", Requester: "spiffe://shop.test/gateway"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head = log.Head().String()
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path, head
+}
+
+// Covers TTS-42.
+func TestVerifyLogFindsWhatWasChanged(t *testing.T) {
+	path, head := writeLog(t, nil)
+	runTrat(t, "", "audit", "verify-log", path).want(t, 0, "intact: 3 records, chained without a key\nhead         "+head, "without --head nobody can tell")
+	full := runTrat(t, "", "audit", "verify-log", path, "--head", head)
+	full.want(t, 0, "intact: ", "")
+	if full.stderr != "" {
+		t.Errorf("complains: %s", full.stderr)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runTrat(t, string(text), "audit", "verify-log", "-").want(t, 0, "intact: 3 records", "")
+
+	lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
+	for name, change := range map[string]string{
+		"a changed record":  strings.Replace(string(text), "gateway", "gatewax", 1),
+		"a removed record":  strings.Join(append(lines[:1:1], lines[2:]...), "") + "\n",
+		"a repeated record": string(text) + lines[len(lines)-1] + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			runTrat(t, change, "audit", "verify-log", "-").want(t, 3, "NOT INTACT: ", "the audit log is not intact")
+			var report struct {
+				Intact bool
+				Breaks []struct {
+					Kind string
+					Line int
+				}
+			}
+			asJSON := runTrat(t, change, "audit", "verify-log", "-", "--output", "json")
+			asJSON.want(t, 3, "", "")
+			asJSON.decode(t, &report)
+			if report.Intact || len(report.Breaks) == 0 || report.Breaks[0].Kind == "" || report.Breaks[0].Line == 0 {
+				t.Errorf("report %+v", report)
+			}
+		})
+	}
+	short := strings.Join(lines[:len(lines)-1], "")
+	runTrat(t, short, "audit", "verify-log", "-").want(t, 0, "intact: 2 records", "without --head nobody can tell")
+	runTrat(t, short, "audit", "verify-log", "-", "--head", head).want(t, 3, "NOT INTACT: ", "")
+
+	runTrat(t, "", "audit", "verify-log", filepath.Join(t.TempDir(), "absent")).want(t, 1, "", "absent")
+	runTrat(t, "", "audit", "verify-log", path, "--head", "x", "--after", "y").want(t, 2, "", "--head: ")
+	runTrat(t, "", "audit", "verify-log").want(t, 2, "", "takes one FILE")
+}
+
+func TestVerifyLogWithAKey(t *testing.T) {
+	path, head := writeLog(t, []byte(chainKey))
+	key := writeFile(t, "chain.key", chainKeyText+"\n")
+	runTrat(t, "", "audit", "verify-log", path, "--key-file", key, "--head", head).want(t, 0, "chained with a key", "")
+	runTrat(t, "", "audit", "verify-log", path).want(t, 3, "NOT INTACT: ", "")
+	other := writeFile(t, "other.key", strings.Repeat("0", 64))
+	runTrat(t, "", "audit", "verify-log", path, "--key-file", other).want(t, 3, "NOT INTACT: ", "")
+	for _, bad := range []string{writeFile(t, "short.key", "abc"), filepath.Join(t.TempDir(), "absent")} {
+		runTrat(t, "", "audit", "verify-log", path, "--key-file", bad).want(t, 1, "", "--key-file: ")
+	}
+}
