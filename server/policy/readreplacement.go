@@ -57,6 +57,7 @@ func (r *reader) checkReplacement(rule *rule, present map[string]*yaml.Node) {
 		r.add(present["subject_tokens"], "replacement", "is missing: no TraT is replaced without")
 	case !replaces && rule.replacement != nil && len(rule.types) > 0:
 		r.add(present["replacement"], "replacement", "is only for %s", trat.TokenType)
+		return
 	}
 	if rule.replacement == nil {
 		return

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -63,7 +64,8 @@ func (r *reader) jsonScalar(n *yaml.Node, field string) any {
 		return signed
 	case tag == "!!int" && n.Decode(&unsigned) == nil:
 		return unsigned
-	case tag == "!!float" && n.Decode(&float) == nil && !math.IsInf(float, 0) && !math.IsNaN(float):
+	case tag == "!!float" && strings.ContainsAny(n.Value, ".eE") && n.Decode(&float) == nil && !math.IsInf(float, 0) && !math.IsNaN(float):
+		// A float without any of these is an integer that 64 bits cannot hold.
 		return float
 	case tag == "!!int", tag == "!!float":
 		r.add(n, field, "is a number that JSON or 64 bits cannot hold")
