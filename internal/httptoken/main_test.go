@@ -171,8 +171,14 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
+	return newFixtureAt(t, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+}
+
+// newFixtureAt is newFixture at a time for others who look at their own clock.
+func newFixtureAt(t testing.TB, now time.Time) *fixture {
+	t.Helper()
 	f := &fixture{
-		clock:    &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
+		clock:    &clock{now: now},
 		subjects: &verifier{},
 		records:  &records{},
 		logs:     &buffer{},
