@@ -29,12 +29,24 @@ const (
 	keepaliveTimeout = 10 * time.Second
 )
 
-// serviceConfig bounds an Exchange whose caller set no deadline. It has no retry
-// policy, because a subject token may be good for one use only.
-const serviceConfig = `{"methodConfig":[{
-	"name":[{"service":"trat.v1.TokenService","method":"Exchange"}],
-	"timeout":"10s"
-}]}`
+// serviceConfig bounds an Exchange whose caller set no deadline, and sends one again that
+// met a token service out of reach: at most twice more, and seldom when that happens often.
+// Every request has a request_id, so that the one which did get through is not a second
+// transaction. A refusal is never sent again.
+const serviceConfig = `{
+	"methodConfig": [{
+		"name": [{"service": "trat.v1.TokenService", "method": "Exchange"}],
+		"timeout": "10s",
+		"retryPolicy": {
+			"maxAttempts": 3,
+			"initialBackoff": "0.1s",
+			"maxBackoff": "1s",
+			"backoffMultiplier": 3,
+			"retryableStatusCodes": ["UNAVAILABLE"]
+		}
+	}],
+	"retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1}
+}`
 
 // Client is a workload's connection to its token service. It is safe for
 // concurrent use. Close it when the workload ends.

@@ -1,13 +1,16 @@
 // Package client talks to a Transaction Token Service (TTS) for a workload that
 // starts transactions or verifies them.
 //
-// A [Client] does three things over one SPIFFE mTLS connection, pinned to the
+// A [Client] does four things over one SPIFFE mTLS connection, pinned to the
 // exact SPIFFE ID of the TTS:
 //
 //   - [Client.Exchange] turns a subject token (an access token, an ID token, a
 //     statement of the workload's own) into a verified Transaction Token (TraT):
 //     RFC 8693 with the parameters of draft-ietf-oauth-transaction-tokens,
 //     section 11.
+//   - [Client.Replace] exchanges the TraT that a workload received for another one of
+//     the same transaction, with less scope or with parameters added (section 13.15),
+//     for the calls that depend on them.
 //   - It watches the TTS's verification keys. [Client.Verifier] and
 //     [Client.KeySet] answer from the keys that were heard last and never fetch
 //     inside a request.
@@ -35,6 +38,31 @@
 // TTS is heard again. A message with another issuer, an older version, or a set
 // that does not parse changes nothing. An empty set is a withdrawal: every token
 // is refused. The watch reconnects for ever, at least about once a second.
+//
+// # Replacement
+//
+// A service that finds something out in the middle of a transaction, and wants those
+// behind it to rely on it as on the rest of the TraT, has the TraT replaced:
+//
+//	func (s *pricing) Quote(ctx context.Context, r *pb.QuoteRequest) (*pb.Quote, error) {
+//		priced, err := s.tts.Replace(ctx, client.Replacement{Details: details})
+//		if err != nil {
+//			return nil, err
+//		}
+//		go s.metrics.Count(ctx, ...)    // beside it: the TraT as it was received
+//		return s.payments.Quote(priced, ...) // behind it: the new one
+//	}
+//
+// The issuance policy has to allow it to this workload. The new TraT has the same txn
+// and sub, names the workload as its requester, with the earlier ones in req_wl_chain,
+// and does not live longer, unless policy says so.
+//
+// # Retries
+//
+// Exchange and Replace send a call that ended with code UNAVAILABLE again, at most twice.
+// Each request has a request id, the caller's or a random one, by which the token service
+// knows it: what it has issued within the last five seconds it gives again, so that a
+// lost answer is not a second transaction. A refusal is never sent again.
 //
 // # Failure
 //

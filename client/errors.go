@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -48,7 +49,7 @@ func contextError(ctx context.Context, err error) error {
 // service gave no Reason one is derived from the code. The text of a status with a
 // Reason is constant and is not repeated.
 func rpcError(err error) error {
-	st := status.Convert(err)
+	st := received(err)
 	reason, ok := grpcerr.ReasonFrom(err)
 	if ok {
 		cause := fmt.Errorf("the token service answered %s", st.Code())
@@ -67,6 +68,16 @@ func rpcError(err error) error {
 		reason = trat.ReasonInternal
 	}
 	return &exchangeError{status: st, err: &trat.Error{Reason: reason, Err: cause}}
+}
+
+// received returns the status that came last, without what gRPC writes before its text
+// when it has sent a call several times.
+func received(err error) *status.Status {
+	var e interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &e) {
+		return e.GRPCStatus()
+	}
+	return status.Convert(err)
 }
 
 // violatedField names the first parameter that the service blames, if it is one.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,9 @@ type Request struct {
 	// them becomes tctx. Optional.
 	Details trat.Object
 	// RequestID names the request in both sides' logs: up to 64 letters, digits and
-	// "._~-". Optional.
+	// "._~-". The token service gives a request that it has answered within the last few
+	// seconds the same answer again, and refuses the id with other parameters
+	// (PARAMETER_INVALID). Optional: a random one.
 	RequestID string
 }
 
@@ -128,7 +131,12 @@ func isParameter(name string) bool {
 // on. A service that cannot be reached, or does not prove the pinned SPIFFE ID, is
 // DEPENDENCY_UNAVAILABLE with code UNAVAILABLE; a missing or stale key set
 // KEYS_UNAVAILABLE; an answer that is not what was asked for INTERNAL, wrapping
-// what is wrong with it. There is no retry and no other way to a token.
+// what is wrong with it. There is no other way to a token.
+//
+// A call that ends with code UNAVAILABLE is sent again, at most twice, with the same
+// request id: it is one transaction, however often it is sent. A subject token that is good
+// for one use may have been used by then, so that the reason can be
+// SUBJECT_TOKEN_REPLAYED. Everything else is final.
 //
 // The status is about this workload's call. A service that starts a transaction for
 // a user decides itself what the user is told.
@@ -137,9 +145,22 @@ func isParameter(name string) bool {
 // ctx is not sent. The caller's span, if there is one in ctx, is marked with the new
 // transaction.
 func (c *Client) Exchange(ctx context.Context, r Request) (*trat.Token, error) {
+	token, err := c.ask(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	markSpan(ctx, token)
+	return token, nil
+}
+
+// ask is Exchange but for the span. Each of wants is another condition on the token.
+func (c *Client) ask(ctx context.Context, r Request, wants ...func(*trat.Token) error) (*trat.Token, error) {
 	scope, err := r.validate()
 	if err != nil {
 		return nil, localError(err)
+	}
+	if r.RequestID == "" {
+		r.RequestID = rand.Text()
 	}
 	// What the application put into ctx for other calls is not for the token service.
 	rpc := metadata.NewOutgoingContext(ctx, nil)
@@ -148,13 +169,17 @@ func (c *Client) Exchange(ctx context.Context, r Request) (*trat.Token, error) {
 		return nil, rpcError(err)
 	}
 	token, err := c.accept(ctx, answer, scope)
+	for _, want := range wants {
+		if err == nil {
+			err = want(token)
+		}
+	}
 	if err != nil {
 		reason, _ := trat.ReasonOf(err)
 		event(ctx, c.log, slog.LevelWarn, semconv.EventVerificationFailed, "the token service's answer was refused",
 			slog.String(string(semconv.ErrorType), string(reason)), slog.String("error", err.Error()))
 		return nil, err
 	}
-	markSpan(ctx, token)
 	return token, nil
 }
 

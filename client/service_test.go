@@ -122,7 +122,6 @@ func TestClientAndTokenServiceAgree(t *testing.T) {
 			Scope:            "report.make",
 			Context:          object(t, `{"transport":"timer"}`),
 			Details:          object(t, `{"day":20260301}`),
-			RequestID:        "run-7",
 		}
 		change(&r)
 		return c.Exchange(timeout(t), r)

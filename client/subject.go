@@ -34,6 +34,8 @@ const (
 	// UnsignedJSON is a JSON object with a member "sub". It needs an explicit grant
 	// of impersonation at the token service.
 	UnsignedJSON SubjectTokenType = trat.TokenTypeUnsignedJSON
+	// TransactionToken is a TraT that is to be replaced, see Client.Replace.
+	TransactionToken SubjectTokenType = trat.TokenType
 )
 
 const (
