@@ -241,6 +241,8 @@ func (v *verifier) finish() (Report, error) {
 	for _, head := range missing {
 		detail := "the line is another one"
 		switch {
+		case v.report.Head.Log == "":
+			detail = "what was read does not say which log it is of"
 		case head.Log != v.report.Head.Log:
 			detail = "this is another log"
 		case head.Sequence > v.report.Head.Sequence:
