@@ -3,11 +3,14 @@
 package integration
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/authzen"
+	"github.com/grpc-trat/grpc-trat/client"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // The client asks a policy decision point that somebody else wrote, over TLS.
@@ -60,4 +63,78 @@ func TestAuthZENClientAsksARealPDP(t *testing.T) {
 	if got, err := c.Evaluate(t.Context(), question(func(*authzen.Request) {})); got || err == nil {
 		t.Errorf("without a PDP: got %t, %v; want an error", got, err)
 	}
+}
+
+// What policy grants, the PDP may still refuse. Without it nothing is issued, but where the
+// rule says that it may be.
+func TestExchangeAsksARealPDP(t *testing.T) {
+	t.Parallel()
+	p := startOIDCProvider(t, newKey(t).Public())
+	pdp := startCerbos(t, p.issuer)
+	tokens := startTokenService(t, serviceOptions{
+		config: fmt.Sprintf(`
+subject_tokens:
+  issuers:
+    - issuer: %s
+      prefix: login
+      audience: %s
+      client_id: shop-web
+      insecure_loopback_http: true
+access_evaluation:
+  - {name: cerbos, url: %q, timeout: 5s}
+`, p.issuer, apiAudience, pdp.url),
+		policy: `version: 1
+rules:
+  - name: orders
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes:
+      orders:write: [order.create]
+    access_evaluation: {pdp: cerbos}
+  - name: reads
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes:
+      orders:read: [order.read]
+    access_evaluation: {pdp: cerbos, on_error: allow}
+  - name: quotes
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:id_token]
+    grants: [order.quote]
+    access_evaluation: {pdp: cerbos}
+`,
+		workloads: []string{"gateway"},
+		// The PDP's certificate has to be one that the system trusts.
+		env: []string{"SSL_CERT_FILE=" + pdp.ca},
+	})
+	gateway := tokens.client(t, "gateway")
+	login := func(user string) func(string, client.SubjectTokenType) (*trat.Token, error) {
+		answer, err := p.login(t.Context(), "shop-web", user, "orders:read orders:write")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(scope string, kind client.SubjectTokenType) (*trat.Token, error) {
+			raw := answer.Access
+			if kind == client.IDToken {
+				raw = answer.ID
+			}
+			return gateway.Exchange(t.Context(), client.Request{SubjectToken: raw, SubjectTokenType: kind, Scope: scope})
+		}
+	}
+	alice, mallory := login("alice"), login("mallory")
+
+	token, err := alice("order.create", client.AccessToken)
+	wantIssued(t, token, err, "login:alice", "order.create")
+	_, err = mallory("order.create", client.AccessToken)
+	wantRefused(t, err, trat.ReasonIssuanceDenied)
+	_, err = mallory("order.read", client.AccessToken) // refused is no error
+	wantRefused(t, err, trat.ReasonIssuanceDenied)
+	_, err = alice("order.quote", client.IDToken)
+	wantRefused(t, err, trat.ReasonIssuanceDenied)
+
+	pdp.stop(t)
+	_, err = alice("order.create", client.AccessToken)
+	wantRefused(t, err, trat.ReasonDependencyUnavailable)
+	token, err = alice("order.read", client.AccessToken)
+	wantIssued(t, token, err, "login:alice", "order.read")
 }

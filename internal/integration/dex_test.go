@@ -74,7 +74,7 @@ func TestDexIsASecondIssuer(t *testing.T) {
 	t.Parallel()
 	d := startDex(t)
 	p := startOIDCProvider(t, newKey(t).Public())
-	gateway := startTokenService(t, fmt.Sprintf(`
+	gateway := startTokenService(t, serviceOptions{config: fmt.Sprintf(`
 subject_tokens:
   issuers:
     - issuer: %s
@@ -89,12 +89,12 @@ subject_tokens:
       jwt_audience: shop-api
       algorithms: [RS256]
       insecure_loopback_http: true
-`, p.issuer, apiAudience, d.issuer, apiAudience), quotePolicy+`
+`, p.issuer, apiAudience, d.issuer, apiAudience), policy: quotePolicy + `
   - name: partner-reads
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:jwt]
     grants: [order.read]
-`, "gateway").client(t, "gateway")
+`, workloads: []string{"gateway"}}).client(t, "gateway")
 
 	web, err := d.login(t.Context(), "openid")
 	if err != nil {

@@ -46,7 +46,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 func TestTokensOfARealProviderAreExchanged(t *testing.T) {
 	t.Parallel()
 	p := startOIDCProvider(t, newKey(t).Public())
-	tokens := startTokenService(t, fmt.Sprintf(`
+	tokens := startTokenService(t, serviceOptions{config: fmt.Sprintf(`
 subject_tokens:
   issuers:
     - issuer: %s
@@ -54,7 +54,7 @@ subject_tokens:
       audience: %s
       client_id: shop-web
       insecure_loopback_http: true
-`, p.issuer, apiAudience), quotePolicy, "gateway", "mallory")
+`, p.issuer, apiAudience), policy: quotePolicy, workloads: []string{"gateway", "mallory"}})
 	gateway, mallory := tokens.client(t, "gateway"), tokens.client(t, "mallory")
 
 	user, err := p.login(t.Context(), "shop-web", "alice", "orders:write")

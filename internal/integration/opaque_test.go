@@ -39,7 +39,7 @@ func TestRevokedOpaqueTokenIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tokens := startTokenService(t, fmt.Sprintf(`
+			tokens := startTokenService(t, serviceOptions{config: fmt.Sprintf(`
 subject_tokens:
   issuers:
     - issuer: %s
@@ -47,7 +47,7 @@ subject_tokens:
       audience: %s
       introspection: {%s}
       insecure_loopback_http: true
-`, p.issuer, apiAudience, tt.credentials), orderPolicy, "gateway")
+`, p.issuer, apiAudience, tt.credentials), policy: orderPolicy, workloads: []string{"gateway"}})
 			gateway := tokens.client(t, "gateway")
 			user, err := p.login(t.Context(), "shop-phone", "alice", "orders:write")
 			if err != nil {

@@ -32,14 +32,14 @@ const (
 func TestProviderRotatesItsKeysUnderLoad(t *testing.T) {
 	t.Parallel()
 	p := startOIDCProvider(t, newKey(t).Public())
-	gateway := startTokenService(t, fmt.Sprintf(`
+	gateway := startTokenService(t, serviceOptions{config: fmt.Sprintf(`
 subject_tokens:
   issuers:
     - issuer: %s
       prefix: login
       audience: %s
       insecure_loopback_http: true
-`, p.issuer, apiAudience), orderPolicy, "gateway").client(t, "gateway")
+`, p.issuer, apiAudience), policy: orderPolicy, workloads: []string{"gateway"}}).client(t, "gateway")
 
 	old, err := p.machineToken(t.Context(), "billing", "orders:read")
 	if err != nil {

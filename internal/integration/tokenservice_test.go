@@ -31,26 +31,32 @@ type tokenService struct {
 	sockets map[spiffeid.ID]string
 }
 
-// startTokenService runs tratd as a process, with the given policy and with a
-// configuration of which config is the rest: what it takes subject tokens from. The
-// identities are the workloads that exist beside it. SVIDs come from trat dev: SPIRE has
-// a test of its own.
-func startTokenService(t *testing.T, config, policy string, identities ...string) *tokenService {
+// serviceOptions are what differs between the tests' token services.
+type serviceOptions struct {
+	config    string   // of tratd, without what all have: from subject_tokens on
+	policy    string   // complete
+	workloads []string // that there are beside it
+	env       []string
+}
+
+// startTokenService runs tratd as a process. SVIDs come from trat dev: SPIRE has tests of
+// its own.
+func startTokenService(t *testing.T, o serviceOptions) *tokenService {
 	t.Helper()
 	s := &tokenService{sockets: make(map[spiffeid.ID]string)}
-	s.startAuthority(t, append(identities, "tts"))
+	s.startAuthority(t, append(o.workloads, "tts"))
 	dir := t.TempDir()
-	write(t, dir, "policy.yaml", policy)
+	write(t, dir, "policy.yaml", o.policy)
 	path := write(t, dir, "tratd.yaml", `version: 1
 listen: 127.0.0.1:0
 trust_domain: shop.test
 issuer: https://tts.shop.test
 spiffe_id: spiffe://shop.test/tts
 policy: policy.yaml
-`+config)
+`+o.config)
 	s.process = start(t, command{
 		name: "tratd", program: filepath.Join(programs, "tratd"), args: []string{"-config", path},
-		env: []string{"SPIFFE_ENDPOINT_SOCKET=" + s.sockets[workload("tts")]},
+		env: append(o.env, "SPIFFE_ENDPOINT_SOCKET="+s.sockets[workload("tts")]),
 	})
 	s.address = s.process.waitAddress(t)
 	s.process.waitReady(t, s.healthy) // it serves before it signs
