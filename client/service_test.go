@@ -24,15 +24,20 @@ import (
 
 const servicePolicy = `
 version: 1
-details: {day: any}
+details: {day: any, pages: int}
 context: {transport: string}
 rules:
   - name: nightly-report
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
-    grants: [report.make]
+    grants: [report.make, report.read]
     tctx: {day: details.day}
     rctx: {transport: optional context.transport}
+  - name: pricing
+    requester: spiffe://shop.test/pricing
+    subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
+    tctx: {pages: optional details.pages}
+    replacement: {scopes: [report.make, report.read]}
 `
 
 type noAudit struct{}
@@ -50,7 +55,20 @@ func startService(t *testing.T, d *trattest.Domain) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subjects, err := subject.NewRegistry(selfSigned)
+	ring, err := keys.New(keys.Config{Clock: d.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Advance(keys.DefaultLead)
+	own, err := trat.NewVerifier(d.TrustDomain().Name(), d.Issuer(), ring, trat.WithClock(d.Now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transactions, err := subject.NewTransactionToken(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects, err := subject.NewRegistry(selfSigned, transactions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,11 +76,6 @@ func startService(t *testing.T, d *trattest.Domain) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keys.New(keys.Config{Clock: d.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Advance(keys.DefaultLead)
 	service, err := server.New(server.Config{
 		TrustDomain: d.TrustDomain(),
 		Issuer:      d.Issuer(),
