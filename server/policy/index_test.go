@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-
-	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 func TestLookUpDoesNotTouchTheRulesOfOtherRequesters(t *testing.T) {
@@ -41,37 +39,5 @@ func TestTheMatcherHasTheLastWord(t *testing.T) {
 	}})
 	if found := x.match(spiffeid.RequireFromString("spiffe://shop.test/gateway")); len(found) != 0 {
 		t.Errorf("found %d rules that their matcher refuses", len(found))
-	}
-}
-
-func BenchmarkDecide(b *testing.B) {
-	const accessToken = "urn:ietf:params:oauth:token-type:access_token"
-	for _, rules := range []int{10, 1000} {
-		b.Run(fmt.Sprintf("rules=%d", rules), func(b *testing.B) {
-			text := "version: 1\nrules:\n"
-			for i := range rules {
-				text += fmt.Sprintf("  - {name: r%d, requester: \"spiffe://shop.test/gateway-%d\", subject_tokens: [%q], scopes: {a: [b]}}\n", i, i, accessToken)
-			}
-			p, err := Parse([]byte(text))
-			if err != nil {
-				b.Fatal(err)
-			}
-			scope, err := trat.ParseScope("b")
-			if err != nil {
-				b.Fatal(err)
-			}
-			r := Request{
-				Requester:        spiffeid.RequireFromString("spiffe://shop.test/gateway-7"),
-				SubjectTokenType: accessToken,
-				Subject:          Subject{Issuer: "https://login.test", Scopes: []string{"a"}, ScopeKnown: true},
-				Scope:            scope,
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.Decide(r); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

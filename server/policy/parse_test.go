@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -283,6 +284,8 @@ func FuzzPolicyParse(f *testing.F) {
 	f.Add(string(shop))
 	f.Add(rule)
 	f.Add("version: 1\nrules: [{name: a}]\n")
+	f.Add(declaring + "    when: details.n > 1\n    tctx: {x: {compute: details.text + 'x', optional: true}}\n")
+	f.Add(replacing + "    replacement: {scopes: [b], max_age: 10s}\n    when: transaction.tctx.a == 1\n")
 	f.Add("a: &a [*a, *a]\n")
 	f.Add("? [a, b]\n: {<<: {c: d}}\n")
 	f.Add("!!binary aGVsbG8=")
@@ -300,8 +303,28 @@ func FuzzPolicyParse(f *testing.F) {
 		if p.MayPresent(other, accessToken) == nil {
 			t.Error("a requester without path may present a token")
 		}
+		for _, requester := range []spiffeid.ID{gateway, backoffice, tax, other} {
+			decideAnything(t, p, requester)
+		}
 		if again, err := policy.Parse([]byte(text)); err != nil || again.Version() != p.Version() {
 			t.Errorf("the same file parsed again: %v", err)
 		}
 	})
+}
+
+// decideAnything makes requests of every kind, so that what a file says is also evaluated.
+func decideAnything(t *testing.T, p *policy.Policy, requester spiffeid.ID) {
+	t.Helper()
+	for _, r := range []policy.Request{userOrder(t), purchase(t), taxed(t)} {
+		r.Requester = requester
+		e := p.Explain(r)
+		switch {
+		case e.Err != nil && !e.Grant.Scope.IsZero():
+			t.Error("a refusal comes with a grant")
+		case e.Err == nil && (e.Grant.Scope.IsZero() || !r.Scope.Covers(e.Grant.Scope) || e.Grant.Lifetime <= 0 || e.Grant.Lifetime > trat.MaxLifetime):
+			t.Errorf("granted %q for %s, wanted was %q", e.Grant.Scope, e.Grant.Lifetime, r.Scope)
+		case e.Err == nil && r.Transaction != nil && (e.Grant.Replacement == nil || !r.Transaction.Scope.Covers(e.Grant.Scope)):
+			t.Error("a replacement beyond the replaced token")
+		}
+	}
 }

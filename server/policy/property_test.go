@@ -44,6 +44,9 @@ func randomPolicy(r *rand.Rand) (string, []mapping) {
 			m.grants = []string{fmt.Sprintf("r%d.s0", i)}
 			fmt.Fprintf(&text, ", grants: %v", m.grants)
 		}
+		if r.IntN(2) == 0 {
+			text.WriteString(", narrow: true")
+		}
 		text.WriteString("}\n")
 		rules = append(rules, m)
 	}
@@ -113,4 +116,67 @@ func checkWithin(t *testing.T, p *policy.Policy, rules []mapping, s policy.Subje
 		t.Fatalf("granted %q, wanted was %q", grant.Scope, wanted)
 	}
 	return 1
+}
+
+// Covers PRIV-05.
+func TestNothingThatIsNotNamedIsCopied(t *testing.T) {
+	p := parse(t, `version: 1
+claims: {c0: any, c1: any}
+details: {d0: any, d1: any, d2: any}
+context: {x0: any, x1: any}
+rules:
+  - name: r
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes: {a: [b]}
+    tctx: {t0: optional details.d0, d1: optional details.d1, t2: optional claims.c0, t3: {compute: "has(details.d0) && !has(context.x1)"}}
+    rctx: {r0: optional context.x0, c0: {value: fixed}}
+`)
+	// Every value is its name, so that it can be told where it comes from.
+	r := rand.New(rand.NewPCG(5, 39))
+	names := []string{"c0", "c1", "c2", "d0", "d1", "d2", "d3", "x0", "x1", "x2", "t0", "t3", "r0"}
+	random := func() trat.Object {
+		members := make(map[string]any)
+		for range r.IntN(len(names)) {
+			name := names[r.IntN(len(names))]
+			members[name] = name
+		}
+		o, err := trat.NewObject(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	copied := 0
+	for range 3000 {
+		request := policy.Request{
+			Requester: gateway, SubjectTokenType: accessToken, Scope: scope(t, "b"),
+			Subject: policy.Subject{Scopes: []string{"a"}, ScopeKnown: true, Claims: random()},
+			Details: random(), Context: random(),
+		}
+		grant, err := p.Decide(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied += checkOnly(t, grant.TransactionContext, map[string]string{"t0": "d0", "d1": "d1", "t2": "c0", "t3": ""})
+		copied += checkOnly(t, grant.RequestContext, map[string]string{"r0": "x0", "c0": "fixed"})
+	}
+	if copied < 5000 {
+		t.Errorf("only %d members: the test proves little", copied)
+	}
+}
+
+// checkOnly returns the number of members of o, which may have those of allowed with the
+// values given there. An empty one stands for a boolean.
+func checkOnly(t *testing.T, o trat.Object, allowed map[string]string) int {
+	t.Helper()
+	n := 0
+	for name, raw := range o.Members() {
+		n++
+		want, ok := allowed[name]
+		if !ok || want != "" && raw != `"`+want+`"` || want == "" && raw != "true" && raw != "false" {
+			t.Fatalf("member %q is %s", name, raw)
+		}
+	}
+	return n
 }

@@ -21,7 +21,6 @@ type Source struct {
 	path     string
 	load     func([]byte) (*Policy, error)
 	interval time.Duration
-	ticker   func(time.Duration) (ticks <-chan time.Time, stop func())
 	onReload func(version string, err error)
 
 	policy  atomic.Pointer[Policy]
@@ -45,11 +44,6 @@ func WithInterval(d time.Duration) SourceOption {
 	}
 }
 
-// WithTicker sets what Run is woken by, instead of a time.Ticker.
-func WithTicker(ticker func(time.Duration) (ticks <-chan time.Time, stop func())) SourceOption {
-	return func(s *Source) { s.ticker = ticker }
-}
-
 // OnReload sets a function that is called, one call at a time, when a new policy is in
 // force, when a problem appears or changes, and when the last one is over. The version
 // is that of the policy in force.
@@ -64,7 +58,6 @@ func NewSource(path string, load func([]byte) (*Policy, error), options ...Sourc
 		path:     path,
 		load:     load,
 		interval: DefaultReloadInterval,
-		ticker:   newTicker,
 		onReload: func(string, error) {},
 	}
 	for _, option := range options {
@@ -84,11 +77,6 @@ func NewSource(path string, load func([]byte) (*Policy, error), options ...Sourc
 	return s, nil
 }
 
-func newTicker(d time.Duration) (<-chan time.Time, func()) {
-	t := time.NewTicker(d)
-	return t.C, t.Stop
-}
-
 // Policy returns the policy in force: never nil.
 func (s *Source) Policy() *Policy { return s.policy.Load() }
 
@@ -105,13 +93,13 @@ func (s *Source) Problem() error {
 // two looks in a row have found it, so that a file that is still being written is not
 // taken for a shorter one.
 func (s *Source) Run(ctx context.Context) {
-	ticks, stop := s.ticker(s.interval)
-	defer stop()
+	ticker := time.NewTicker(s.interval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticks:
+		case <-ticker.C:
 			_ = s.look(true) // Problem and OnReload tell
 		}
 	}

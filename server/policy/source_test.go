@@ -1,13 +1,14 @@
 package policy_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,68 +31,50 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// watched is a source that looks at its file when told to.
+// watched is a source that runs in a bubble of package synctest.
 type watched struct {
 	*policy.Source
-	path   string
-	ticks  chan time.Time
-	events chan string // "" is good, otherwise a part of the problem
+	mu     sync.Mutex
+	events []string // "" is good, otherwise the problem
 }
 
 func watch(t *testing.T, path string) *watched {
 	t.Helper()
-	w := &watched{path: path, ticks: make(chan time.Time), events: make(chan string, 10)}
-	source, err := policy.NewSource(path, policy.Parse,
-		policy.WithInterval(time.Hour),
-		policy.WithTicker(func(d time.Duration) (<-chan time.Time, func()) {
-			if d != time.Hour {
-				t.Errorf("interval = %s", d)
-			}
-			return w.ticks, func() {}
-		}),
-		policy.OnReload(func(version string, err error) {
-			if version != w.Policy().Version() {
-				t.Error("told of a policy that is not in force")
-			}
-			if err != nil {
-				w.events <- err.Error()
-				return
-			}
-			w.events <- ""
-		}))
+	w := &watched{}
+	source, err := policy.NewSource(path, policy.Parse, policy.WithInterval(time.Hour), policy.OnReload(func(version string, err error) {
+		if version != w.Policy().Version() {
+			t.Error("told of a policy that is not in force")
+		}
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.events = append(w.events, text)
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Source = source
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		source.Run(ctx)
-		close(done)
-	}()
-	t.Cleanup(func() { cancel(); <-done })
+	go source.Run(t.Context())
+	synctest.Wait()
 	return w
 }
 
-// look has the file looked at n times. The last look is over when this returns, but for
-// what it does after its events: a further one that changes nothing sees to that.
+// look lets the file be looked at n times.
 func (w *watched) look(n int) {
-	for range n {
-		w.ticks <- time.Time{}
-	}
+	time.Sleep(time.Duration(n) * time.Hour) // of the bubble's clock
+	synctest.Wait()
 }
 
-// told are the events so far.
+// told are the events since it was last called.
 func (w *watched) told() []string {
-	var events []string
-	for {
-		select {
-		case e := <-w.events:
-			events = append(events, e)
-		default:
-			return events
-		}
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	events := w.events
+	w.events = nil
+	return events
 }
 
 func (w *watched) rule(t *testing.T) string {
@@ -101,6 +84,10 @@ func (w *watched) rule(t *testing.T) string {
 }
 
 func TestASourceTakesUpAFileThatHasSettled(t *testing.T) {
+	synctest.Test(t, aSourceTakesUpAFileThatHasSettled)
+}
+
+func aSourceTakesUpAFileThatHasSettled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, granting("one"))
 	w := watch(t, path)
@@ -109,11 +96,11 @@ func TestASourceTakesUpAFileThatHasSettled(t *testing.T) {
 		t.Fatal("something happened to a file that did not change")
 	}
 	write(t, path, granting("two"))
-	w.look(2) // the second waits for the first to be over
+	w.look(1)
 	if w.rule(t) != "one" {
 		t.Error("a file was taken up that may still be being written")
 	}
-	w.look(2)
+	w.look(1)
 	if w.rule(t) != "two" || w.Problem() != nil {
 		t.Errorf("rule %q, problem %v", w.rule(t), w.Problem())
 	}
@@ -123,6 +110,10 @@ func TestASourceTakesUpAFileThatHasSettled(t *testing.T) {
 }
 
 func TestABadFileKeepsTheLastGoodPolicy(t *testing.T) {
+	synctest.Test(t, aBadFileKeepsTheLastGoodPolicy)
+}
+
+func aBadFileKeepsTheLastGoodPolicy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, granting("one"))
 	w := watch(t, path)
@@ -134,7 +125,7 @@ func TestABadFileKeepsTheLastGoodPolicy(t *testing.T) {
 		{granting("one") + "#" + strings.Repeat(" ", policy.MaxFileSize), "larger than"},
 	} {
 		write(t, path, bad.text)
-		w.look(5)
+		w.look(3)
 		events := w.told()
 		if w.rule(t) != "one" || w.Problem() == nil || !strings.Contains(w.Problem().Error(), bad.says) {
 			t.Errorf("rule %q, problem %v, want %q", w.rule(t), w.Problem(), bad.says)
@@ -144,20 +135,24 @@ func TestABadFileKeepsTheLastGoodPolicy(t *testing.T) {
 		}
 	}
 	write(t, path, granting("one"))
-	w.look(4)
+	w.look(2)
 	if events := w.told(); w.Problem() != nil || len(events) != 1 || events[0] != "" {
 		t.Errorf("the file is good again: problem %v, told %q", w.Problem(), events)
 	}
 }
 
 func TestAFileThatIsGoneIsAProblemUntilItIsBack(t *testing.T) {
+	synctest.Test(t, aFileThatIsGoneIsAProblemUntilItIsBack)
+}
+
+func aFileThatIsGoneIsAProblemUntilItIsBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, granting("one"))
 	w := watch(t, path)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	w.look(4)
+	w.look(2)
 	if w.rule(t) != "one" || !errors.Is(w.Problem(), os.ErrNotExist) || len(w.told()) != 1 {
 		t.Errorf("rule %q, problem %v", w.rule(t), w.Problem())
 	}
@@ -172,7 +167,7 @@ func TestAFileThatIsGoneIsAProblemUntilItIsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, path, granting("two"))
-	w.look(4)
+	w.look(2)
 	if w.rule(t) != "two" || w.Problem() != nil {
 		t.Errorf("rule %q, problem %v", w.rule(t), w.Problem())
 	}
@@ -181,6 +176,10 @@ func TestAFileThatIsGoneIsAProblemUntilItIsBack(t *testing.T) {
 // A Kubernetes ConfigMap is a link to a directory that a link points to, and is changed by
 // renaming that link.
 func TestASourceFollowsTheLinksOfAConfigMap(t *testing.T) {
+	synctest.Test(t, aSourceFollowsTheLinksOfAConfigMap)
+}
+
+func aSourceFollowsTheLinksOfAConfigMap(t *testing.T) {
 	dir := t.TempDir()
 	publish := func(version, text string) {
 		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
@@ -204,7 +203,7 @@ func TestASourceFollowsTheLinksOfAConfigMap(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "..2026_01")); err != nil {
 		t.Fatal(err)
 	}
-	w.look(4)
+	w.look(2)
 	if w.rule(t) != "two" || w.Problem() != nil {
 		t.Errorf("rule %q, problem %v", w.rule(t), w.Problem())
 	}
