@@ -46,7 +46,10 @@ type ExchangeRequest struct {
 	// Optional. A JSON object, as text: the parameters of the request. An input to
 	// the claim tctx, never copied unless policy names the key.
 	RequestDetails string `protobuf:"bytes,8,opt,name=request_details,json=requestDetails,proto3" json:"request_details,omitempty"`
-	// Optional. Names this request in the caller's and the service's logs.
+	// Optional. Names this request in the caller's and the service's logs, and makes
+	// sending it again safe: the same request of the same caller has the same answer for
+	// five seconds, and while the first is under way waits for it. The id with other
+	// parameters is refused meanwhile (PARAMETER_INVALID). Refusals are not remembered.
 	RequestId     string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
