@@ -9,14 +9,19 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/log"
+	lognoop "go.opentelemetry.io/otel/log/noop"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -36,34 +41,50 @@ type Service struct {
 type Providers struct {
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
+	// Logger is for records that are made as OpenTelemetry's, such as audit records. The
+	// log of operations does not go there: see NewLogger.
+	Logger log.LoggerProvider
+	// LogsExported says whether Logger is exported: who relies on it can refuse to start.
+	LogsExported bool
 	// Propagators are W3C trace context and baggage, and no other format.
 	Propagators propagation.TextMapPropagator
 
 	shutdown []func(context.Context) error
 }
 
-// Setup reads the environment: a signal is exported when
-// OTEL_EXPORTER_OTLP_ENDPOINT or its own OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
-// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT is set, and neither OTEL_SDK_DISABLED is true nor
-// OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER is none. Headers, TLS, intervals and
-// samplers are OpenTelemetry's variables too. Only the protocol grpc is supported: another one is
-// an error, and so is everything else that would make a configured export silently not
-// happen. It does not wait for the collector.
+// Setup reads the environment: a signal, TRACES, METRICS or LOGS, is exported when
+// OTEL_EXPORTER_OTLP_ENDPOINT or its own OTEL_EXPORTER_OTLP_<signal>_ENDPOINT is set, and
+// neither OTEL_SDK_DISABLED is true nor OTEL_<signal>_EXPORTER is none. Headers, TLS,
+// intervals and samplers are OpenTelemetry's variables too. Only the protocol grpc is
+// supported: another one is an error, and so is everything else that would make a configured
+// export silently not happen. It does not wait for the collector.
 func Setup(ctx context.Context, service Service) (*Providers, error) {
 	p := &Providers{
 		Tracer:      tracenoop.NewTracerProvider(),
 		Meter:       metricnoop.NewMeterProvider(),
+		Logger:      lognoop.NewLoggerProvider(),
 		Propagators: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
-	traces, tracesErr := exported("TRACES")
-	metrics, metricsErr := exported("METRICS")
-	if tracesErr != nil && metricsErr != nil && tracesErr.Error() == metricsErr.Error() {
-		metricsErr = nil // a variable that both signals have
+	signals := []struct {
+		name   string
+		export func(context.Context, *resource.Resource) error
+	}{{"TRACES", p.exportTraces}, {"METRICS", p.exportMetrics}, {"LOGS", p.exportLogs}}
+	var exports []func(context.Context, *resource.Resource) error
+	var problems []error
+	for _, signal := range signals {
+		ok, err := exported(signal.name)
+		if ok {
+			exports = append(exports, signal.export)
+		}
+		// A variable that all signals have is one problem.
+		if err != nil && !slices.ContainsFunc(problems, func(e error) bool { return e.Error() == err.Error() }) {
+			problems = append(problems, err)
+		}
 	}
-	if err := errors.Join(tracesErr, metricsErr); err != nil {
+	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	if !traces && !metrics {
+	if len(exports) == 0 {
 		return p, nil
 	}
 	res, err := resource.New(ctx,
@@ -77,14 +98,10 @@ func Setup(ctx context.Context, service Service) (*Providers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: resource: %w", err)
 	}
-	if traces {
-		err = p.exportTraces(ctx, res)
-	}
-	if metrics && err == nil {
-		err = p.exportMetrics(ctx, res)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("telemetry: %w", errors.Join(err, p.Shutdown(ctx)))
+	for _, export := range exports {
+		if err := export(ctx, res); err != nil {
+			return nil, fmt.Errorf("telemetry: %w", errors.Join(err, p.Shutdown(ctx)))
+		}
 	}
 	return p, nil
 }
@@ -111,6 +128,17 @@ func (p *Providers) exportMetrics(ctx context.Context, res *resource.Resource) e
 	return nil
 }
 
+func (p *Providers) exportLogs(ctx context.Context, res *resource.Resource) error {
+	exporter, err := otlploggrpc.New(ctx)
+	if err != nil {
+		return fmt.Errorf("log exporter: %w", err)
+	}
+	provider := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)), sdklog.WithResource(res))
+	p.Logger, p.LogsExported = provider, true
+	p.shutdown = append(p.shutdown, provider.Shutdown)
+	return nil
+}
+
 // Shutdown sends what is pending, until ctx is done, and ends the export.
 func (p *Providers) Shutdown(ctx context.Context) error {
 	var problems []error
@@ -120,7 +148,7 @@ func (p *Providers) Shutdown(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// exported reports whether the environment asks for a signal, TRACES or METRICS.
+// exported reports whether the environment asks for a signal, TRACES, METRICS or LOGS.
 func exported(signal string) (bool, error) {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return false, nil

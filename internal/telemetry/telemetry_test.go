@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/log"
+	lognoop "go.opentelemetry.io/otel/log/noop"
 	"go.opentelemetry.io/otel/trace"
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"go.uber.org/goleak"
@@ -33,6 +37,7 @@ func cleanEnvironment(t *testing.T) {
 		"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT",
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL",
 		"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
+		"OTEL_LOGS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
 	} {
 		t.Setenv(name, "")
 	}
@@ -42,6 +47,7 @@ func cleanEnvironment(t *testing.T) {
 type collector struct {
 	coltrace.UnimplementedTraceServiceServer
 	spans chan *coltrace.ExportTraceServiceRequest
+	logs  *logsCollector
 }
 
 func (c *collector) Export(_ context.Context, r *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
@@ -58,13 +64,28 @@ func (metricsCollector) Export(context.Context, *colmetrics.ExportMetricsService
 	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }
 
+// logsCollector takes log records.
+type logsCollector struct {
+	collogs.UnimplementedLogsServiceServer
+	records chan *collogs.ExportLogsServiceRequest
+}
+
+func (c *logsCollector) Export(_ context.Context, r *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
+	c.records <- r
+	return &collogs.ExportLogsServiceResponse{}, nil
+}
+
 // startCollector returns a collector and its endpoint.
 func startCollector(t *testing.T) (*collector, string) {
 	t.Helper()
-	c := &collector{spans: make(chan *coltrace.ExportTraceServiceRequest, 1)}
+	c := &collector{
+		spans: make(chan *coltrace.ExportTraceServiceRequest, 1),
+		logs:  &logsCollector{records: make(chan *collogs.ExportLogsServiceRequest, 1)},
+	}
 	g := grpc.NewServer()
 	coltrace.RegisterTraceServiceServer(g, c)
 	colmetrics.RegisterMetricsServiceServer(g, metricsCollector{})
+	collogs.RegisterLogsServiceServer(g, c.logs)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -78,27 +99,31 @@ func startCollector(t *testing.T) (*collector, string) {
 func TestEnvironmentDecidesWhatIsExported(t *testing.T) {
 	_, endpoint := startCollector(t)
 	tests := map[string]struct {
-		env             map[string]string
-		traces, metrics bool
-		err             string
+		env                   map[string]string
+		traces, metrics, logs bool
+		err                   string
 	}{
-		"nothing is set":        {},
-		"one endpoint for both": {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, traces: true, metrics: true},
-		"traces only":           {env: map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}, traces: true},
-		"metrics only":          {env: map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint}, metrics: true},
-		"all but traces":        {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_EXPORTER": "none"}, metrics: true},
-		"disabled":              {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_SDK_DISABLED": "true"}},
-		"protocol grpc":         {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, traces: true, metrics: true},
+		"nothing is set":       {},
+		"one endpoint for all": {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, traces: true, metrics: true, logs: true},
+		"traces only":          {env: map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}, traces: true},
+		"metrics only":         {env: map[string]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint}, metrics: true},
+		"all but traces":       {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_EXPORTER": "none"}, metrics: true, logs: true},
+		"logs only":            {env: map[string]string{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": endpoint}, logs: true},
+		"all but logs":         {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_LOGS_EXPORTER": "none"}, traces: true, metrics: true},
+		"disabled":             {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_SDK_DISABLED": "true"}},
+		"protocol grpc":        {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, traces: true, metrics: true, logs: true},
 		"protocol of one signal": {
 			env:    map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"},
 			traces: true,
 		},
 		"protocol http": {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, err: "OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported"},
-		"protocols of both signals": {
+		"protocols of all signals": {
 			env: map[string]string{
 				"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/json",
+				"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "http/json",
 			},
-			err: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: only grpc is supported\nOTEL_EXPORTER_OTLP_METRICS_PROTOCOL: only grpc is supported",
+			err: "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: only grpc is supported\nOTEL_EXPORTER_OTLP_METRICS_PROTOCOL: only grpc is supported\n" +
+				"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: only grpc is supported",
 		},
 		"another exporter": {env: map[string]string{"OTEL_METRICS_EXPORTER": "prometheus"}, err: "OTEL_METRICS_EXPORTER: only otlp and none are supported"},
 	}
@@ -123,6 +148,10 @@ func TestEnvironmentDecidesWhatIsExported(t *testing.T) {
 			}
 			if got := strings.HasPrefix(fmt.Sprintf("%T", p.Meter), "*metric."); got != tc.metrics {
 				t.Errorf("metrics are exported: %t (%T)", got, p.Meter)
+			}
+			_, noLogs := p.Logger.(lognoop.LoggerProvider)
+			if p.LogsExported != tc.logs || noLogs == tc.logs {
+				t.Errorf("logs are exported: %t (%T)", p.LogsExported, p.Logger)
 			}
 			if err := p.Shutdown(t.Context()); err != nil { // nothing was recorded
 				t.Error(err)
@@ -153,6 +182,40 @@ func TestSpansArriveWithTheServiceThatMadeThem(t *testing.T) {
 		if got[key] != want {
 			t.Errorf("%s = %q, want %q", key, got[key], want)
 		}
+	}
+}
+
+func TestLogRecordsArriveWithTheirSpan(t *testing.T) {
+	cleanEnvironment(t)
+	c, endpoint := startCollector(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", endpoint)
+	p, err := telemetry.Setup(t.Context(), service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	var record log.Record
+	record.SetEventName("txn_token.issued")
+	record.SetSeverity(log.SeverityInfo)
+	record.AddAttributes(attribute.String("txn_token.txn", "txn"))
+	p.Logger.Logger("test").Emit(trace.ContextWithSpanContext(t.Context(), span), record)
+	if err := p.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	from := (<-c.logs.records).GetResourceLogs()[0]
+	got := from.GetScopeLogs()[0].GetLogRecords()[0]
+	if got.GetEventName() != "txn_token.issued" || got.GetAttributes()[0].GetValue().GetStringValue() != "txn" ||
+		got.GetTraceId()[0] != 1 || got.GetSpanId()[0] != 2 {
+		t.Errorf("record %v", got)
+	}
+	name := ""
+	for _, a := range from.GetResource().GetAttributes() {
+		if a.GetKey() == "service.name" {
+			name = a.GetValue().GetStringValue()
+		}
+	}
+	if name != "tratd" {
+		t.Errorf("service.name %q", name)
 	}
 }
 
