@@ -55,3 +55,7 @@ type Client struct {
 	token       func(context.Context) (string, error)
 	logger      *slog.Logger
 }
+
+// Close closes the connections that are kept for the next evaluation. Those under way end
+// as they would.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
