@@ -51,6 +51,33 @@ func ExampleNewRegistry() {
 	// SUBJECT_TOKEN_TYPE_UNSUPPORTED
 }
 
+// badge is a subject token type of one's own: what a badge reader says of who stands
+// before it.
+type badge struct{}
+
+func (badge) Type() string { return "urn:shop.test:badge" }
+
+func (badge) Verify(_ context.Context, in subject.Input) (*subject.Principal, error) {
+	if in.Token != "badge 7" { // in earnest: a signature, an audience, an expiry
+		return nil, trat.Errorf(trat.ReasonSubjectTokenInvalid, "subject_token", "no such badge")
+	}
+	return &subject.Principal{Issuer: "https://badges.shop.test", Subject: "badge:7"}, nil
+}
+
+func ExampleFor() {
+	door := spiffeid.RequireFromString("spiffe://shop.test/door")
+	registry, err := subject.NewRegistry(subject.For(badge{}, spiffeid.MatchID(door)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(registry.Supports(door, "urn:shop.test:badge"))
+	fmt.Println(registry.Supports(spiffeid.RequireFromString("spiffe://shop.test/gateway"), "urn:shop.test:badge"))
+	// Output:
+	// <nil>
+	// SUBJECT_TOKEN_TYPE_UNSUPPORTED: subject_token_type: no verifier of this type for the requester
+}
+
 func ExampleNewIssuers() {
 	issuers, err := subject.NewIssuers(subject.IssuersConfig{
 		Issuers: []subject.IssuerConfig{{
