@@ -22,6 +22,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
@@ -117,14 +118,19 @@ func serve(t *testing.T, authority *devauthority.Authority, register func(*grpc.
 	return listener.Addr().String()
 }
 
-// night lets spiffe://shop.test/gateway vouch for subjects, for one purpose.
+// night lets spiffe://shop.test/gateway vouch for subjects, for two purposes, and narrow
+// its tokens to one.
 const night = `
 version: 1
 rules:
   - name: gateway-night
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
-    grants: [stock.count]
+    grants: [stock.count, stock.write]
+  - name: gateway-narrows
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
+    replacement: {scopes: [stock.count], max_visits: 2}
 `
 
 // tokenService is a real one.
@@ -155,11 +161,19 @@ func serveTokens(t *testing.T) tokenService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := subject.NewRegistry(selfSigned)
+	ring, err := keys.New(keys.Config{Lead: time.Nanosecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keys.New(keys.Config{Lead: time.Nanosecond})
+	own, err := trat.NewVerifier(shop.Name(), shopIssuer, ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced, err := subject.NewTransactionToken(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := subject.NewRegistry(selfSigned, replaced)
 	if err != nil {
 		t.Fatal(err)
 	}

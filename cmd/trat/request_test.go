@@ -45,6 +45,28 @@ func TestRequestPrintsATokenThatVerifies(t *testing.T) {
 	runTrat(t, got.Token, verify...).want(t, 0, "valid\n", "")
 }
 
+// Covers REPL-02, REPL-03.
+func TestRequestReplacesAToken(t *testing.T) {
+	service := serveTokens(t)
+	first := runTrat(t, "", append([]string{"request"}, service.flags("--scope", "stock.count stock.write", "--sign-subject", "nightly")...)...)
+	first.want(t, 0, "eyJ", "")
+	second := runTrat(t, first.stdout, append([]string{"request"}, service.flags("--scope", "stock.count", "--subject-token-type", "txn_token")...)...)
+	second.want(t, 0, "eyJ", "")
+	before, err := trat.ParseUnverified(strings.TrimSpace(first.stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := trat.ParseUnverified(strings.TrimSpace(second.stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Claims().TransactionID != after.Claims().TransactionID || after.Claims().Scope.String() != "stock.count" {
+		t.Errorf("%v was replaced by %v", before, after)
+	}
+	runTrat(t, second.stdout, append([]string{"request"}, service.flags("--scope", "stock.write", "--subject-token-type", "txn_token")...)...).
+		want(t, 3, "", "SCOPE_EXCEEDED")
+}
+
 func TestRequestTellsARefusalFromAFailure(t *testing.T) {
 	service := serveTokens(t)
 	refused := append([]string{"request"}, service.flags("--scope", "order.create", "--sign-subject", "nightly")...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 
@@ -11,9 +12,15 @@ import (
 )
 
 // newAuditor opens the sinks of audit records. Close what it returns after the last record.
-func newAuditor(cfg *config.Config, stderr io.Writer, logger *slog.Logger) (server.Auditor, func() error, error) {
+func newAuditor(cfg *config.Config, stderr io.Writer, logger *slog.Logger, providers *telemetry.Providers) (server.Auditor, func() error, error) {
 	var sinks []server.Auditor
 	done := func() error { return nil }
+	if cfg.Audit.OTLP {
+		if !providers.LogsExported {
+			return nil, nil, errors.New("audit.otlp is true, but the environment does not have logs exported: set OTEL_EXPORTER_OTLP_ENDPOINT")
+		}
+		sinks = append(sinks, auditlog.NewOTLP(providers.Logger))
+	}
 	if cfg.Audit.File == config.StandardError {
 		// Whatever the log level.
 		sinks = append(sinks, auditlog.NewLog(telemetry.NewLogger(stderr, slog.LevelInfo, formatOf(cfg))))

@@ -29,7 +29,7 @@ func TestAPolicyIsComparedWithWhatTheServiceAccepts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := newSubjects(t.Context(), cfg, none, slog.New(slog.DiscardHandler))
+			s, err := newSubjects(cfg, nil, none, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

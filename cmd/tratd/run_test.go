@@ -56,6 +56,30 @@ func TestCommandLine(t *testing.T) {
 			status: 1,
 			stderr: []string{`line 7: rule "gateway-night": subject_tokens: "urn:ietf:params:oauth:token-type:self_signed" is not turned on`},
 		},
+		"every part": {
+			args:   []string{"-config", writeEverything(t, "https://login.shop.test", "http://127.0.0.1:1"), "-check-config"},
+			stdout: "configuration and policy are good",
+		},
+		"secrets that are not there, or not kept": {
+			args: []string{"-config", writeFiles(t, strings.NewReplacer("ISSUER", "https://login.shop.test", "PDP", "http://127.0.0.1:1", "chain.key", "policy.yaml").
+				Replace(everything), everyPolicy), "-check-config"},
+			status: 1,
+			stderr: []string{
+				"access_evaluation[0].bearer_token_file: ", "no such file", "audit.chain_key_file: want 64 hexadecimal digits",
+				"audit.pseudonym_key_file: want 64 hexadecimal digits",
+			},
+		},
+		"a PDP that is not there": {
+			args: []string{"-config", writeFiles(t, good, "version: 1\nrules:\n  - name: a\n    requester: spiffe://shop.test/gateway\n"+
+				"    subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]\n    grants: [b]\n    access_evaluation: {pdp: other}\n"), "-check-config"},
+			status: 1,
+			stderr: []string{`"other" is not a policy decision point in the configuration`},
+		},
+		"audit records to a collector that is not there": {
+			args:   []string{"-config", writeFiles(t, withoutSubjectTokens()+"audit: {otlp: true}\n", noRules)},
+			status: 1,
+			stderr: []string{"audit.otlp is true, but the environment does not have logs exported"},
+		},
 		"both files are bad": {
 			args:   []string{"-config", writeFiles(t, good+"x: 1\n", "version: 2\nrules: []\n"), "-check-config"},
 			status: 1,

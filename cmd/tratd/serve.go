@@ -52,7 +52,7 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	auditor, closeAuditor, err := newAuditor(cfg, stderr, logger)
+	auditor, closeAuditor, err := newAuditor(cfg, stderr, logger, providers)
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,11 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 	if err := checkIdentity(source, cfg.ID); err != nil {
 		return err
 	}
+	jwts, closeJWTs, err := jwtBundles(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeJWTs()) }()
 	on, err := listen(ctx, cfg)
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	subjects, err := newSubjects(ctx, cfg, ring, logger)
+	subjects, err := newSubjects(cfg, jwts, ring, logger)
 	if err != nil {
 		return err
 	}

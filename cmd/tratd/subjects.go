@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
@@ -18,16 +19,31 @@ import (
 // jwtBundleTimeout bounds the wait for the first JWT bundles of the Workload API.
 const jwtBundleTimeout = 30 * time.Second
 
-// subjects are the verifiers that the configuration turns on, and what is behind them.
-type subjects struct {
-	*subject.Registry
-	issuers *subject.Issuers       // nil: none
-	jwts    *workloadapi.JWTSource // nil: no JWT-SVIDs
+// jwtBundles follows the Workload API's JWT bundles, if the configuration wants them, and
+// waits for the first. Close what it returns.
+func jwtBundles(ctx context.Context, cfg *config.Config) (_ jwtbundle.Source, done func() error, err error) {
+	if cfg.SelfSigned == nil || !cfg.SelfSigned.JWTSVID {
+		return nil, func() error { return nil }, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, jwtBundleTimeout)
+	defer cancel()
+	source, err := workloadapi.NewJWTSource(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("no JWT bundles from the Workload API (subject_tokens.self_signed.jwt_svid): %w", err)
+	}
+	return source, source.Close, nil
 }
 
-// newSubjects makes the verifiers; own is where the token service's own keys are. Close
-// what it returns.
-func newSubjects(ctx context.Context, cfg *config.Config, own trat.KeySet, logger *slog.Logger) (_ *subjects, err error) {
+// subjects are the verifiers that the configuration turns on, and the issuers behind
+// them. Without issuers there is nothing to start, to wait for or to close.
+type subjects struct {
+	*subject.Registry
+	issuers *subject.Issuers // nil: none
+}
+
+// newSubjects makes the verifiers. jwts is what jwtBundles returned; own is where the
+// token service's own keys are. Close what it returns.
+func newSubjects(cfg *config.Config, jwts jwtbundle.Source, own trat.KeySet, logger *slog.Logger) (_ *subjects, err error) {
 	s := new(subjects)
 	defer func() {
 		if err != nil {
@@ -43,7 +59,7 @@ func newSubjects(ctx context.Context, cfg *config.Config, own trat.KeySet, logge
 		verifiers, problems = append(verifiers, v), append(problems, err)
 	}
 	if cfg.SelfSigned != nil {
-		add(s.selfSigned(ctx, cfg))
+		add(newSelfSigned(cfg, jwts))
 	}
 	if cfg.UnsignedJSON {
 		logger.Warn("unsigned subjects are on: what they say is taken from workloads that policy lets impersonate")
@@ -88,23 +104,16 @@ func (s *subjects) ofIssuers(cfg *config.Config, logger *slog.Logger) ([]subject
 	return verifiers, errors.Join(problems...)
 }
 
-// selfSigned makes the verifier of what workloads sign themselves. For JWT-SVIDs it waits
-// for the Workload API.
-func (s *subjects) selfSigned(ctx context.Context, cfg *config.Config) (subject.Verifier, error) {
+// newSelfSigned makes the verifier of what workloads sign themselves.
+func newSelfSigned(cfg *config.Config, jwts jwtbundle.Source) (subject.Verifier, error) {
 	store, err := replay.NewMemory(cfg.SelfSigned.ReplayLimit, nil)
 	if err != nil {
 		return nil, err
 	}
-	var options []subject.SelfSignedOption
 	if cfg.SelfSigned.JWTSVID {
-		ctx, cancel := context.WithTimeout(ctx, jwtBundleTimeout)
-		defer cancel()
-		if s.jwts, err = workloadapi.NewJWTSource(ctx); err != nil {
-			return nil, fmt.Errorf("no JWT bundles from the Workload API (subject_tokens.self_signed.jwt_svid): %w", err)
-		}
-		options = append(options, subject.WithJWTSVIDs(s.jwts))
+		return subject.NewSelfSigned(cfg.Issuer, store, subject.WithJWTSVIDs(jwts))
 	}
-	return subject.NewSelfSigned(cfg.Issuer, store, options...)
+	return subject.NewSelfSigned(cfg.Issuer, store)
 }
 
 // newTransactionToken makes the verifier of TraTs that are to be replaced. Nothing is
@@ -132,14 +141,10 @@ func (s *subjects) Ready() error {
 	return s.issuers.Ready()
 }
 
-// Close ends what was begun.
+// Close ends what Start began.
 func (s *subjects) Close() error {
-	var problems []error
-	if s.issuers != nil {
-		problems = append(problems, s.issuers.Close())
+	if s.issuers == nil {
+		return nil
 	}
-	if s.jwts != nil {
-		problems = append(problems, s.jwts.Close())
-	}
-	return errors.Join(problems...)
+	return s.issuers.Close()
 }
