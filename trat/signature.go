@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -35,22 +36,32 @@ func (a Algorithm) fits(sig []byte) bool {
 
 // verify reports whether sig is k's signature of input.
 func (k *Key) verify(input string, sig []byte) bool {
-	if !k.alg.fits(sig) {
-		return false
-	}
-	switch public := k.public.(type) {
+	return k.alg.fits(sig) && VerifySignature(k.alg, k.public, input, sig)
+}
+
+// VerifySignature reports whether sig is the JWS signature (RFC 7518 section 3, RFC 8037
+// section 3.1) of input, which is a JWS's first two segments with the dot between them, by
+// the holder of public. It is for tokens of others: a TraT is verified by a Verifier.
+//
+// A key of another type than alg's verifies nothing. Whether the key is strong enough, and
+// whether alg is the one that it is for, is the caller's to settle before.
+func VerifySignature(alg Algorithm, public crypto.PublicKey, input string, sig []byte) bool {
+	switch public := public.(type) {
 	case *ecdsa.PublicKey:
+		if alg != ES256 || public.Curve != elliptic.P256() || len(sig) != ecdsaSize {
+			return false
+		}
 		digest := sum256(input)
 		var der [maxDERSize]byte
 		return ecdsa.VerifyASN1(public, digest[:], appendDER(der[:0], sig))
 	case ed25519.PublicKey:
-		return ed25519.Verify(public, []byte(input), sig)
+		return alg == EdDSA && len(public) == ed25519.PublicKeySize && ed25519.Verify(public, []byte(input), sig)
 	case *rsa.PublicKey:
 		digest := sum256(input)
-		if k.alg == PS256 {
+		if alg == PS256 {
 			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], sig, pssOptions) == nil
 		}
-		return k.alg == RS256 && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], sig) == nil
+		return alg == RS256 && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], sig) == nil
 	}
 	return false
 }

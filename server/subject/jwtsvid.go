@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 
@@ -95,6 +94,6 @@ func (v *SelfSigned) verifySVID(ctx context.Context, in Input, j *jws) (*Princip
 // signedPart is the hash of what the signature is over. It identifies a JWT: an ECDSA
 // signature has a second spelling that anyone can compute, and a jti need not be there.
 func (j *jws) signedPart() string {
-	hash := sha256.Sum256([]byte(j.compact[:strings.LastIndexByte(j.compact, '.')]))
+	hash := sha256.Sum256([]byte(j.signingInput))
 	return base64.RawURLEncoding.EncodeToString(hash[:])
 }
