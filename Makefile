@@ -49,7 +49,7 @@ demo: ## Run the example shop end to end, then attack it
 # two cores. Later runs find them in the cache. The tests mostly wait, so many run at once.
 .PHONY: integration
 integration: integration-components ## Test with SPIRE, OpenID providers and a PDP (TESTFLAGS adds flags)
-	$(GO) test -tags integration -count=1 -parallel 8 -timeout 10m $(TESTFLAGS) ./internal/integration/...
+	$(GO) test -tags integration -count=1 -parallel 8 -timeout 15m $(TESTFLAGS) ./internal/integration/...
 
 .PHONY: integration-components
 integration-components: ## Install what the integration tests run into a cache, once

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/authzen"
@@ -137,4 +138,8 @@ rules:
 	wantRefused(t, err, trat.ReasonDependencyUnavailable)
 	token, err = alice("order.read", client.AccessToken)
 	wantIssued(t, token, err, "login:alice", "order.read")
+	// The audit record of an issuance without an answer says so.
+	tokens.process.waitLine(t, func(line string) bool {
+		return strings.Contains(line, `"txn_token.evaluation.failed_open":true`)
+	})
 }

@@ -31,8 +31,8 @@ type registration struct {
 }
 
 // startSPIRE runs a server and an agent that attests the registered programs by path and
-// user, as docs/operations.md says. The lifetime is that of X.509-SVIDs, in whole seconds; SPIRE dates them ten
-// seconds back and renews them at half of it all.
+// user, as docs/operations.md says. The lifetime is that of SVIDs, in whole seconds; SPIRE
+// dates X.509-SVIDs ten seconds back and renews them at half of it all.
 func startSPIRE(t *testing.T, trustDomain string, lifetime time.Duration, programs ...registration) *spire {
 	t.Helper()
 	dir := shortDir(t)
@@ -44,9 +44,10 @@ func startSPIRE(t *testing.T, trustDomain string, lifetime time.Duration, progra
 	port := freePort(t)
 	s.startServer(t, port)
 	write(t, dir, "bundle.pem", s.server(t, "bundle", "show"))
+	seconds := fmt.Sprint(lifetime.Seconds())
 	for _, p := range programs {
 		s.server(t, "entry", "create", "-parentID", s.id("node/1"),
-			"-spiffeID", s.id(p.name), "-x509SVIDTTL", fmt.Sprint(lifetime.Seconds()),
+			"-spiffeID", s.id(p.name), "-x509SVIDTTL", seconds, "-jwtSVIDTTL", seconds,
 			"-selector", "unix:path:"+p.program, "-selector", fmt.Sprint("unix:uid:", os.Getuid()))
 	}
 	s.startAgent(t, port)

@@ -37,14 +37,20 @@ type serviceOptions struct {
 	policy    string   // complete
 	workloads []string // that there are beside it
 	env       []string
+	spire     *spire // in which tratd, trat and the workloads are registered; default trat dev
 }
 
-// startTokenService runs tratd as a process. SVIDs come from trat dev: SPIRE has tests of
-// its own.
+// startTokenService runs tratd as a process.
 func startTokenService(t *testing.T, o serviceOptions) *tokenService {
 	t.Helper()
 	s := &tokenService{sockets: make(map[spiffeid.ID]string)}
-	s.startAuthority(t, append(o.workloads, "tts"))
+	if identities := append(o.workloads, "tts"); o.spire == nil {
+		s.startAuthority(t, identities)
+	} else {
+		for _, name := range identities {
+			s.sockets[workload(name)] = o.spire.workloadAPI()
+		}
+	}
 	dir := t.TempDir()
 	write(t, dir, "policy.yaml", o.policy)
 	path := write(t, dir, "tratd.yaml", `version: 1
