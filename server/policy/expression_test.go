@@ -132,6 +132,33 @@ func TestAnOptionalMemberThatCannotBeBuiltIsDroppedAndNamed(t *testing.T) {
 	if got := grant.TransactionContext.JSON(); got != `{"total_cents":0}` {
 		t.Errorf("tctx = %s", got)
 	}
+
+	p := parse(t, `version: 1
+claims: {level: int}
+rules:
+  - name: r
+    requester: spiffe://shop.test/backoffice
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes: {purchase: [purchase.create]}
+    rctx: {level: optional claims.level, user: {from: claims.sub, optional: true, pseudonym: true}}
+`)
+	for _, test := range []struct {
+		claims  string
+		dropped []string
+	}{
+		{`{"level":"high","sub":"u1"}`, []string{"rctx.level"}},
+		{`{"sub":"u1"}`, nil}, // nothing to copy is no failure
+		{`{"level":"high","sub":1}`, []string{"rctx.level", "rctx.user"}},
+	} {
+		r.Subject.Claims = object(t, test.claims)
+		grant, err := p.Decide(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.dropped, grant.Dropped); diff != "" {
+			t.Errorf("%s: dropped (-want +got):\n%s", test.claims, diff)
+		}
+	}
 }
 
 // Covers TTS-06, TTS-35.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -23,7 +22,7 @@ func (r *reader) replacement(rule *rule, n *yaml.Node, field string) {
 		case "max_count":
 			re.maxCount = r.integer(m.value, key, trat.MaxWorkloadChain-1)
 		case "max_age":
-			re.maxAge = r.duration(m.value, key, trat.MaxLifetime, "the most that any transaction lives")
+			re.maxAge = r.duration(m.value, key)
 		case "max_visits":
 			re.maxVisits = r.integer(m.value, key, trat.MaxWorkloadChain)
 		default:
@@ -77,24 +76,4 @@ func (r *reader) integer(n *yaml.Node, field string, most int) int {
 		return 1
 	}
 	return value
-}
-
-// duration reads a time in whole seconds, from 1 s to most, which is what limit says.
-func (r *reader) duration(n *yaml.Node, field string, most time.Duration, limit string) time.Duration {
-	if n.ShortTag() != "!!str" {
-		r.add(n, field, "want a duration such as 15s, not %s", kind(n))
-		return time.Second
-	}
-	d, err := time.ParseDuration(n.Value)
-	switch {
-	case err != nil:
-		r.add(n, field, "want a duration such as 15s")
-	case d < time.Second || d%time.Second != 0:
-		r.add(n, field, "want whole seconds, at least 1s")
-	case d > most:
-		r.add(n, field, "is above %s, %s", most, limit)
-	default:
-		return d
-	}
-	return time.Second
 }

@@ -73,7 +73,7 @@ func (r *reader) readKey(rule *rule, m member) {
 	case "access_evaluation":
 		rule.evaluation = r.evaluation(n, field)
 	case "lifetime":
-		rule.lifetime = r.duration(n, field, trat.MaxLifetime, "the most that any TraT lives")
+		rule.lifetime = r.duration(n, field)
 	case "lifetime_reason":
 		r.text(n, field)
 	case "allow_outlive":
@@ -196,4 +196,25 @@ func (r *reader) name(n *yaml.Node, field string) string {
 		r.add(n, field, "want 1 to 64 letters, digits, '.', '_' and '-'")
 	}
 	return name
+}
+
+// duration reads a time in whole seconds, from 1 s to the most that any TraT lives. After
+// a problem it is what a TraT has by default.
+func (r *reader) duration(n *yaml.Node, field string) time.Duration {
+	if n.ShortTag() != "!!str" {
+		r.add(n, field, "want a duration such as 15s, not %s", kind(n))
+		return trat.DefaultLifetime
+	}
+	d, err := time.ParseDuration(n.Value)
+	switch {
+	case err != nil:
+		r.add(n, field, "want a duration such as 15s")
+	case d < time.Second || d%time.Second != 0:
+		r.add(n, field, "want whole seconds, at least 1s")
+	case d > trat.MaxLifetime:
+		r.add(n, field, "is above %s, the most that any TraT lives", trat.MaxLifetime)
+	default:
+		return d
+	}
+	return trat.DefaultLifetime
 }

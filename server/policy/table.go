@@ -2,12 +2,8 @@ package policy
 
 import (
 	"fmt"
-	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // Report is the outcome of a table file.
@@ -90,22 +86,6 @@ func RunTests(p *Policy, file []byte) (Report, error) {
 	return report, nil
 }
 
-// ParseRequest reads one request, in the form of a table file's request: for Explain.
-func ParseRequest(text []byte) (Request, error) {
-	if len(text) > MaxFileSize {
-		return Request{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
-	}
-	r := reader{}
-	var request Request
-	if top := r.document(text); top != nil {
-		request = r.tableRequest(top, "")
-	}
-	if err := r.err(); err != nil {
-		return Request{}, err
-	}
-	return request, nil
-}
-
 func (r *reader) table(text []byte) []tableCase {
 	top := r.document(text)
 	if top == nil {
@@ -185,131 +165,4 @@ func (r *reader) tableCase(n *yaml.Node, position int) tableCase {
 		c.want = r.expectation(want)
 	}
 	return c
-}
-
-// tableTime is the time of a request that names none.
-var tableTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-
-func tablePseudonym(text string) string { return "pseudonym:" + text }
-
-// tableRequest reads a request; prefix stands before the names of its fields.
-func (r *reader) tableRequest(n *yaml.Node, prefix string) Request {
-	request := Request{Now: tableTime, Pseudonym: tablePseudonym}
-	for _, m := range r.mapping(n, prefix) {
-		field := prefix + m.key.Value
-		switch m.key.Value {
-		case "requester":
-			request.Requester = r.spiffeID(m.value, field)
-		case "subject_token_type":
-			request.SubjectTokenType = r.text(m.value, field)
-		case "subject":
-			request.Subject = r.tableSubject(m.value, field)
-		case "scope":
-			request.Scope = r.scope(m.value, field)
-		case "context":
-			request.Context = r.object(m.value, field)
-		case "details":
-			request.Details = r.object(m.value, field)
-		case "transaction":
-			request.Transaction = r.tableTransaction(m.value, field)
-		case "now":
-			request.Now = r.time(m.value, field)
-		default:
-			r.add(m.key, field, "unknown key")
-		}
-	}
-	return request
-}
-
-func (r *reader) tableSubject(n *yaml.Node, field string) Subject {
-	var s Subject
-	for _, m := range r.mapping(n, field) {
-		switch field := field + "." + m.key.Value; m.key.Value {
-		case "issuer":
-			s.Issuer = r.text(m.value, field)
-		case "id":
-			s.ID = r.text(m.value, field)
-		case "scopes":
-			s.ScopeKnown = true
-			for _, e := range r.sequence(m.value, field) {
-				s.Scopes = append(s.Scopes, r.text(e, field))
-			}
-		case "claims":
-			s.Claims = r.object(m.value, field)
-		default:
-			r.add(m.key, field, "unknown key")
-		}
-	}
-	return s
-}
-
-// tableTransaction reads the TraT that is to be replaced.
-func (r *reader) tableTransaction(n *yaml.Node, field string) *trat.Claims {
-	c := &trat.Claims{IssuedAt: tableTime, Expiry: tableTime.Add(trat.DefaultLifetime)}
-	var earlier []string
-	for _, m := range r.mapping(n, field) {
-		switch field := field + "." + m.key.Value; m.key.Value {
-		case "scope":
-			c.Scope = r.scope(m.value, field)
-		case "requester":
-			c.RequestingWorkload = r.spiffeID(m.value, field).String()
-		case "earlier_requesters":
-			for _, e := range r.sequence(m.value, field) {
-				earlier = append(earlier, r.spiffeID(e, field).String())
-			}
-		case "start":
-			c.TransactionStart = r.time(m.value, field)
-		case "issued_at":
-			c.IssuedAt = r.time(m.value, field)
-		case "tctx":
-			c.TransactionContext = r.object(m.value, field)
-		case "rctx":
-			c.RequestContext = r.object(m.value, field)
-		default:
-			r.add(m.key, field, "unknown key")
-		}
-	}
-	if c.RequestingWorkload == "" {
-		r.add(n, field+".requester", "is missing")
-	}
-	if len(earlier) > 0 && c.RequestingWorkload != "" {
-		chain, err := trat.NewWorkloadChain(append(earlier, c.RequestingWorkload)...)
-		if err != nil {
-			r.add(n, field+".earlier_requesters", "%v", err)
-		}
-		c.RequestingWorkloadChain, c.ReplacementCount = chain, len(earlier)
-	}
-	return c
-}
-
-func (r *reader) spiffeID(n *yaml.Node, field string) spiffeid.ID {
-	text := r.text(n, field)
-	if text == "" {
-		return spiffeid.ID{}
-	}
-	id, err := spiffeid.FromString(text)
-	if err != nil {
-		r.add(n, field, "want a SPIFFE ID: %v", err)
-	}
-	return id
-}
-
-func (r *reader) scope(n *yaml.Node, field string) trat.Scope {
-	text := r.text(n, field)
-	if text == "" {
-		return trat.Scope{}
-	}
-	scope, err := trat.ParseScope(text)
-	if err != nil {
-		r.add(n, field, "want scopes as in RFC 6749 section 3.3, with one space between them")
-	}
-	return scope
-}
-
-func (r *reader) time(n *yaml.Node, field string) time.Time {
-	t, err := time.Parse(time.RFC3339, n.Value)
-	if err != nil {
-		r.add(n, field, "want a time such as 2026-01-01T12:00:00Z")
-	}
-	return t
 }

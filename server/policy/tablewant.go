@@ -72,7 +72,7 @@ func (r *reader) wantedGrant(n *yaml.Node, field string) *wantedGrant {
 		case "rctx":
 			g.rctx = r.object(m.value, field)
 		case "lifetime":
-			lifetime := r.duration(m.value, field, trat.MaxLifetime, "the most that any TraT lives")
+			lifetime := r.duration(m.value, field)
 			g.lifetime = &lifetime
 		case "allow_outlive":
 			outlive := r.boolean(m.value, field)
@@ -103,7 +103,7 @@ func (r *reader) wantedReplacement(n *yaml.Node, field string) *Replacement {
 		case "extend_lifetime":
 			re.ExtendLifetime = r.boolean(m.value, key)
 		case "max_age":
-			re.MaxAge = r.duration(m.value, key, trat.MaxLifetime, "the most that any transaction lives")
+			re.MaxAge = r.duration(m.value, key)
 		default:
 			r.add(m.key, key, "unknown key")
 		}
