@@ -65,7 +65,7 @@ func TestOnlyABooleanDecisionIsOne(t *testing.T) {
 		}
 	}
 	status := func(code int) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Location", "/elsewhere/"+secret)
 			w.WriteHeader(code)

@@ -43,11 +43,9 @@ func checkToken(token string) error {
 	if len(token) > maxToken {
 		return fmt.Errorf("the bearer token is longer than %d bytes", maxToken)
 	}
+	const characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 	body := strings.TrimRight(token, "=")
-	other := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/", r))
-	}
-	if body == "" || strings.ContainsFunc(body, other) {
+	if body == "" || strings.Trim(body, characters) != "" {
 		return errors.New("the bearer token has characters that none may have (RFC 6750)")
 	}
 	return nil

@@ -64,13 +64,13 @@ func (c *chain) mark(event string, now time.Time, m mark) []byte {
 
 func (c *chain) begin(event string, at time.Time) {
 	c.draft = Head{Log: c.head.Log, Sequence: c.head.Sequence + 1}
-	b := append(c.buf[:0], beforeSeq...)
-	b = strconv.AppendUint(b, c.draft.Sequence, 10)
-	b = append(b, beforePrev...)
-	b = append(b, c.head.Hash...)
-	b = append(b, beforeEvent...)
-	b = append(b, event...)
-	c.buf = append(b, '"')
+	c.buf = append(c.buf[:0], beforeSeq...)
+	c.buf = strconv.AppendUint(c.buf, c.draft.Sequence, 10)
+	c.buf = append(c.buf, beforePrev...)
+	c.buf = append(c.buf, c.head.Hash...)
+	c.buf = append(c.buf, beforeEvent...)
+	c.buf = append(c.buf, event...)
+	c.buf = append(c.buf, '"')
 	c.add("time", slog.TimeValue(at))
 }
 

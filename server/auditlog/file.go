@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -232,7 +233,7 @@ func (f *File) declare() error {
 func (f *File) write(text []byte) error {
 	separator := f.tail.open || f.tail.torn > 0
 	if separator {
-		text = append([]byte{'\n'}, text...)
+		text = slices.Concat(newline, text)
 	}
 	n, err := f.file.Write(text)
 	f.size += int64(n)

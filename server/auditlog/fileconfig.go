@@ -14,10 +14,11 @@ const (
 	DefaultMaxSize = 256 << 20
 	// DefaultSyncInterval is how much time a loss of power can take from the log.
 	DefaultSyncInterval = time.Second
-	// DefaultCheckpointInterval and DefaultCheckpointRecords are how much an attacker can
-	// remove from the end of the log unnoticed.
+	// DefaultCheckpointInterval is how old what an attacker removes from the end of the log
+	// can be without being missed.
 	DefaultCheckpointInterval = time.Minute
-	DefaultCheckpointRecords  = 10_000
+	// DefaultCheckpointRecords is how much it can be.
+	DefaultCheckpointRecords = 10_000
 )
 
 // SyncMode is when records are forced from the operating system's memory to disk. An end of
@@ -25,11 +26,11 @@ const (
 type SyncMode int
 
 const (
-	// SyncPeriodic: every FileConfig.SyncInterval, in the background.
+	// SyncPeriodic is every FileConfig.SyncInterval, in the background.
 	SyncPeriodic SyncMode = iota
-	// SyncRecord: before Record returns. Records that wait at the same time share one.
+	// SyncRecord is before Record returns. Records that wait at the same time share one.
 	SyncRecord
-	// SyncNever: when the operating system likes to.
+	// SyncNever is when the operating system likes to.
 	SyncNever
 )
 

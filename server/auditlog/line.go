@@ -26,6 +26,8 @@ const (
 	sealSize    = len(beforeHash) + hashSize + len(afterHash)
 )
 
+var newline = []byte{'\n'}
+
 // Functions that chain lines.
 const (
 	plainHash = "sha256"

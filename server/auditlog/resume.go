@@ -112,7 +112,7 @@ func logOf(file io.ReaderAt) (string, error) {
 		return "", err
 	}
 	for text := range bytes.Lines(begin[:n]) { // the first that can be read: one before may be torn
-		if l, ok := parseLine(bytes.TrimSuffix(text, []byte{'\n'})); ok {
+		if l, ok := parseLine(bytes.TrimSuffix(text, newline)); ok {
 			if m, ok := l.mark(); ok {
 				return m.Log, nil
 			}
@@ -131,7 +131,7 @@ func lastLine(end []byte, cut bool) (l line, rest []byte, ok bool) {
 	}
 	after := 0
 	for _, piece := range slices.Backward(pieces) {
-		text, terminated := bytes.CutSuffix(piece, []byte{'\n'})
+		text, terminated := bytes.CutSuffix(piece, newline)
 		if l, ok = parseLine(text); ok {
 			if terminated {
 				rest = end[len(end)-after:]

@@ -89,7 +89,7 @@ func (f *File) Checkpoint() {
 		}
 	}
 	f.noted = head.Sequence
-	ctx := context.Background() //nolint:usetesting // not a test
+	ctx := context.Background()
 	record := slog.NewRecord(f.clock(), slog.LevelInfo, "audit log checkpoint", 0)
 	record.AddAttrs(
 		slog.String(semconv.EventName, semconv.EventAuditCheckpoint),

@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func (v *verifier) read(name string, r io.Reader) error {
 		full := errors.Is(err, bufio.ErrBufferFull)
 		if len(text) > 0 {
 			v.number++
-			text, _ = cutNewline(text)
+			text = bytes.TrimSuffix(text, newline)
 			if l, ok := parseLine(text); ok && !full {
 				v.line(&l)
 			} else {
@@ -86,19 +87,11 @@ func (v *verifier) read(name string, r io.Reader) error {
 	}
 }
 
-func cutNewline(text []byte) (cut []byte, terminated bool) {
-	if n := len(text); n > 0 && text[n-1] == '\n' {
-		return text[:n-1], true
-	}
-	return text, false
-}
-
 // skip takes the rest of a line that is too long for one.
 func (v *verifier) skip(lines *bufio.Reader) error {
 	for {
 		text, err := lines.ReadSlice('\n')
-		text, _ = cutNewline(text)
-		v.text.add(text)
+		v.text.add(bytes.TrimSuffix(text, newline))
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
@@ -110,7 +103,7 @@ func (v *verifier) unreadable(text []byte) {
 	if v.text.line == 0 {
 		v.text.line = v.number
 	} else {
-		v.text.add([]byte{'\n'})
+		v.text.add(newline)
 	}
 	v.text.add(text)
 }
