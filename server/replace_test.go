@@ -128,7 +128,7 @@ func TestReplacementOutlivesOnlyByPolicyAndUpToTheAgeOfTheTransaction(t *testing
 	wantReason(t, err, trat.ReasonReplacementLimit)
 }
 
-// Covers REPL-01, REPL-02, REPL-03, REPL-04, REPL-05, REPL-07, REPL-10.
+// Covers REPL-01, REPL-02, REPL-03, REPL-04, REPL-05, REPL-10.
 func TestReplacementIsRefused(t *testing.T) {
 	type input struct {
 		f   *fixture

@@ -236,7 +236,6 @@ func TestConcurrentUseProvesOnce(t *testing.T) {
 	}
 }
 
-// Covers REPL-07.
 func TestRingVerifiesWithWhatIsPublished(t *testing.T) {
 	c := newClock()
 	r := newRing(t, keys.Config{Clock: c.Now})
