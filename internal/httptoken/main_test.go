@@ -34,6 +34,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const issuer = "https://tts.shop.test"
 
+// patience is for machines that have much else to do.
+const patience = 2 * time.Minute
+
 var (
 	trustDomain = spiffeid.RequireTrustDomainFromString("shop.test")
 	tts         = spiffeid.RequireFromString("spiffe://shop.test/tts")
@@ -238,6 +241,7 @@ func (f *fixture) config() httptoken.Config {
 		TrustDomain:    trustDomain,
 		Issuer:         issuer,
 		Service:        f.service,
+		RequestTimeout: patience,
 		Keys:           f.ring,
 		Auditor:        f.records,
 		Logger:         f.logger,
@@ -265,7 +269,7 @@ func (f *fixture) handler(t testing.TB, changes ...func(*httptoken.Config)) http
 func (f *fixture) serverCredentials(t testing.TB, opts ...spiffecreds.CredentialsOption) credentials.TransportCredentials {
 	t.Helper()
 	source := f.authority.Source(tts)
-	opts = append(opts, spiffecreds.WithClock(f.clock.Now), spiffecreds.WithLogger(f.logger))
+	opts = append(opts, spiffecreds.WithClock(f.clock.Now), spiffecreds.WithLogger(f.logger), spiffecreds.WithHandshakeTimeout(patience))
 	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(trustDomain), opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -293,12 +297,18 @@ func listenLoopback(t testing.TB) net.Listener {
 	return l
 }
 
-// serveHTTP serves the fixture as tratd would and returns the address.
+// serveHTTP serves the fixture as tratd would, but with more patience, and returns the
+// address.
 func (f *fixture) serveHTTP(t testing.TB, changes ...func(*httptoken.ServerConfig)) string {
 	t.Helper()
 	cfg := httptoken.ServerConfig{
-		Credentials: f.serverCredentials(t, spiffecreds.WithHTTP1()),
-		Logger:      f.logger,
+		Credentials:      f.serverCredentials(t, spiffecreds.WithHTTP1()),
+		Logger:           f.logger,
+		HandshakeTimeout: patience,
+		ReadTimeout:      patience,
+		WriteTimeout:     patience,
+		IdleTimeout:      patience,
+		MaxConnectionAge: patience,
 	}
 	for _, change := range changes {
 		change(&cfg)

@@ -143,7 +143,6 @@ type outcome struct {
 func TestBothFrontEndsGiveTheSameAnswer(t *testing.T) {
 	for name, tc := range exchanges() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			f := newFixture(t)
 			id := gateway
 			if !tc.as.IsZero() {
