@@ -181,3 +181,9 @@ func TestPolicyExplainSaysWhichRuleDecided(t *testing.T) {
 	runTrat(t, orderRequest, "policy", "explain", request).want(t, 1, "", request+": policy: ")
 	runTrat(t, "", "policy", "explain").want(t, 2, "", "takes POLICY and at most one REQUEST")
 }
+
+func TestPolicyOfTheExampleIsGood(t *testing.T) {
+	const dir = "../../examples/shop/"
+	runTrat(t, "", "policy", "check", dir+"policy.yaml", "--config", dir+"tratd.yaml").want(t, 0, "good: version ", "")
+	runTrat(t, "", "policy", "test", dir+"policy.yaml", dir+"policy_test.yaml", "--config", dir+"tratd.yaml").want(t, 0, " passed, 0 failed\n", "")
+}

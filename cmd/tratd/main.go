@@ -1,5 +1,6 @@
 // Command tratd is the Transaction Token Service: trat.v1.TokenService over SPIFFE
-// mTLS, with gRPC health beside it on the same address.
+// mTLS, with gRPC health beside it on the same address, and the HTTP form of RFC 8693 on
+// another if the configuration says so.
 //
 //	tratd -config tratd.yaml                 serve until SIGTERM or SIGINT
 //	tratd -config tratd.yaml -check-config   report every problem of the files and end
@@ -9,13 +10,18 @@
 // gives it its X.509-SVID. Package internal/config describes the configuration file,
 // package server/policy the policy file that it names. A policy with a rule that can never
 // apply in this configuration is an error. Traces and metrics are exported
-// over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set. Logs and audit records go to
-// standard error.
+// over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set. Logs go to standard error, and so do
+// audit records unless the configuration names a file.
 //
-// When it serves, it logs "serving" with its address. It is ready later, once its
+// When it serves, it logs "serving" with its addresses. It is ready later, once its
 // signing key is active: the health service says SERVING then, and NOT_SERVING whenever
 // its key or its SVID is missing. An issuer out of reach is logged; only the subject
 // tokens of that issuer are refused.
+//
+// The policy file is followed while it runs, and looked at when SIGHUP comes. A bad one is
+// logged and changes nothing: the last good policy stays in force. Both, issuers and
+// policy, are names of the health service too: trat.v1.TokenService/issuers and
+// trat.v1.TokenService/policy.
 //
 // Exit status: 0 done, 1 failed, 2 wrong use.
 package main
