@@ -18,10 +18,11 @@ func service() policy.Service {
 			trat.TokenTypeSelfSigned:  nil,
 			"urn:own:type":            {"https://own.test"},
 		},
+		PDPs: []string{"central"},
 	}
 }
 
-// Covers TTS-16, TTS-38.
+// Covers TTS-16, TTS-38, REPL-01.
 func TestWhatCanNeverApplyInAServiceIsAProblem(t *testing.T) {
 	_, err := policy.ParseFor([]byte(`version: 1
 rules:
@@ -46,13 +47,24 @@ rules:
     issuers: ['https://login.test']
     grants: [c]
     lifetime: 1h
+  - name: asks-nobody
+    requester: spiffe://shop.test/desk
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes: {a: [b]}
+    access_evaluation: {pdp: local}
+  - name: replaces
+    requester: spiffe://shop.test/tax
+    subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
+    replacement: {scopes: [c]}
 `), service())
 	want := `policy: line 4: rule "elsewhere": requester: is not in the trust domain shop.test: no such workload can call
 policy: line 8: rule "elsewhere": issuers: "https://login.test/" is not an issuer in the configuration
 policy: line 14: rule "types": subject_tokens: "urn:ietf:params:oauth:token-type:unsigned_json" is not turned on in the configuration: the service accepts no such token
 policy: line 15: rule "types": subject_tokens: "urn:x:vm" is not a type that the service knows
 policy: line 23: rule "issuer-of-others": lifetime: is above 5m0s, the most that any TraT lives
-policy: line 21: rule "issuer-of-others": issuers: "https://login.test" is configured, but for none of these subject_tokens`
+policy: line 21: rule "issuer-of-others": issuers: "https://login.test" is configured, but for none of these subject_tokens
+policy: line 28: rule "asks-nobody": access_evaluation.pdp: "local" is not a policy decision point in the configuration
+policy: line 31: rule "replaces": subject_tokens: "urn:ietf:params:oauth:token-type:txn_token" is not turned on in the configuration: the service accepts no such token`
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -69,6 +81,7 @@ rules:
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token, urn:own:type]
     issuers: [https://login.test, https://own.test]
     scopes: {a: [b]}
+    access_evaluation: {pdp: central, on_error: allow}
   - name: own-account
     requester: spiffe://shop.test/batch
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token, urn:ietf:params:oauth:token-type:self_signed]

@@ -46,7 +46,7 @@ func WithInterval(d time.Duration) SourceOption {
 
 // OnReload sets a function that is called, one call at a time, when a new policy is in
 // force, when a problem appears or changes, and when the last one is over. The version
-// is that of the policy in force.
+// is that of the policy in force. The function must not call Reload.
 func OnReload(f func(version string, err error)) SourceOption {
 	return func(s *Source) { s.onReload = f }
 }
