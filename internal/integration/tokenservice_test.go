@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,7 +45,8 @@ type serviceOptions struct {
 func startTokenService(t *testing.T, o serviceOptions) *tokenService {
 	t.Helper()
 	s := &tokenService{sockets: make(map[spiffeid.ID]string)}
-	if identities := append(o.workloads, "tts"); o.spire == nil {
+	identities := slices.Concat(o.workloads, []string{"tts"})
+	if o.spire == nil {
 		s.startAuthority(t, identities)
 	} else {
 		for _, name := range identities {
