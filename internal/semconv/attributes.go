@@ -176,5 +176,5 @@ const (
 	AuditLost = attribute.Key("txn_token.audit.lost")
 	// AuditTornBytes and AuditTornHash are length (int) and SHA-256 of half-written text.
 	AuditTornBytes = attribute.Key("txn_token.audit.torn.bytes")
-	AuditTornHash  = attribute.Key("txn_token.audit.torn.sha256")
+	AuditTornHash  = attribute.Key("txn_token.audit.torn.hash")
 )

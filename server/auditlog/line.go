@@ -114,7 +114,7 @@ type mark struct {
 	Key      string `json:"txn_token.audit.key"`
 	Lost     uint64 `json:"txn_token.audit.lost"`
 	Torn     int64  `json:"txn_token.audit.torn.bytes"`
-	TornHash string `json:"txn_token.audit.torn.sha256"`
+	TornHash string `json:"txn_token.audit.torn.hash"`
 }
 
 // mark returns what l says about its log; false for the record of a decision.

@@ -82,6 +82,8 @@ type Report struct {
 	Records int64
 	// Opened is how often a process began to write, or a file was begun.
 	Opened int64
+	// Resumed is how often the log went on after a failure to write.
+	Resumed int64
 	// Lost is how many records could not be written, as the log says itself.
 	Lost uint64
 	// Torn is how many half-written lines there are, as the log says itself.

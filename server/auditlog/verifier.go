@@ -9,6 +9,8 @@ import (
 	"hash"
 	"io"
 	"slices"
+
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
 )
 
 // verifier goes through a log line by line.
@@ -138,11 +140,14 @@ func (v *verifier) line(l *line) {
 		v.started, v.report.First = true, l.seq
 	}
 	v.meet()
-	if !isMark {
+	switch {
+	case !isMark:
 		v.report.Records++
-		return
+	case l.event == semconv.EventAuditOpened:
+		v.report.Opened++
+	default:
+		v.report.Resumed++
 	}
-	v.report.Opened++
 	v.report.Lost += m.Lost
 }
 
