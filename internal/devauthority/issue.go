@@ -26,6 +26,10 @@ const (
 // organization shows in every certificate that it is worth nothing outside.
 var organization = pkix.Name{Organization: []string{"grpc-trat development authority"}}
 
+// authority is the name of CAs. It differs from that of SVIDs: OpenSSL takes a certificate
+// whose issuer has its own name for a self-signed one.
+var authority = pkix.Name{Organization: organization.Organization, CommonName: "authority"}
+
 // signer is a CA certificate with its key.
 type signer struct {
 	cert *x509.Certificate
@@ -39,7 +43,7 @@ func newSigner(td spiffeid.TrustDomain, now time.Time) (*signer, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber:          newSerial(),
-		Subject:               organization,
+		Subject:               authority,
 		URIs:                  []*url.URL{td.ID().URL()},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(caLifetime),
