@@ -52,7 +52,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		}
 		var active map[string]any
 		if json.Unmarshal(text, &active) != nil || json.Unmarshal(text, &said) != nil {
-			t.Skip("names that differ in case only: encoding/json takes them for one")
+			return // names that differ in case only: encoding/json takes them for one
 		}
 		if _, ok := active["active"].(bool); !ok {
 			t.Error("accepted without active")
