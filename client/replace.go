@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -28,7 +27,7 @@ func (r Replacement) LogValue() slog.Value {
 
 // Format does the same for every fmt verb.
 func (r Replacement) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, fmt.Sprintf("replacement{request_id: %q}", r.RequestID))
+	fmt.Fprintf(f, "replacement{request_id: %q}", r.RequestID)
 }
 
 // Replace exchanges the TraT of ctx for another one of the same transaction (draft section
@@ -53,7 +52,7 @@ func (c *Client) Replace(ctx context.Context, r Replacement) (context.Context, e
 		scope = old.Scope().String()
 	}
 	token, err := c.ask(ctx, Request{
-		SubjectToken:     old.UnsafeRaw(),
+		SubjectToken:     old.UnsafeRaw(), //nolint:forbidigo // to the service that issued it
 		SubjectTokenType: TransactionToken,
 		Scope:            scope,
 		Context:          r.Context,

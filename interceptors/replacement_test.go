@@ -24,10 +24,9 @@ func TestCallsBesideAReplacementCarryTheTokenThatWasReceived(t *testing.T) {
 		behind := trat.NewContext(ctx, replaced)
 		var g errgroup.Group
 		for range branches {
-			for _, branch := range []context.Context{ctx, behind} {
-				for _, k := range kinds() {
-					g.Go(func() error { return k.call(branch, onward) })
-				}
+			for _, k := range kinds() {
+				g.Go(func() error { return k.call(ctx, onward) })
+				g.Go(func() error { return k.call(behind, onward) })
 			}
 		}
 		return g.Wait()
