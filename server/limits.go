@@ -31,7 +31,7 @@ type rates struct {
 
 func newRates(perSecond float64, burst, room int, now time.Time) *rates {
 	limit := rate.Limit(perSecond)
-	fill := time.Duration(math.MaxInt64)
+	fill := time.Duration(math.MaxInt64 / 2) // of which the double is a time too
 	if seconds := float64(burst) / perSecond; seconds < fill.Seconds()/2 {
 		fill = time.Duration(seconds*float64(time.Second)) + time.Second
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -57,9 +58,19 @@ func TestCallersBeyondTheRoomShareOneBucket(t *testing.T) {
 	}
 }
 
-func TestRateThatFillsNeverOverflowsNothing(t *testing.T) {
-	r := newRates(1e-300, 1<<31, 100, noon)
-	if !r.allow("a", noon.Add(1000*time.Hour)) || r.fill <= 0 {
-		t.Errorf("fill %s", r.fill)
+// Covers ERR-09.
+func TestBucketThatIsNeverFullAgainIsALimitToo(t *testing.T) {
+	const burst = 10
+	for _, perSecond := range []float64{1e-300, 1e-9, burst / (math.MaxInt64 / 4 / 1e9)} {
+		r := newRates(perSecond, burst, 100, noon)
+		n := 0
+		for i := range 100 * burst {
+			if r.allow("a", noon.Add(time.Duration(i)*time.Hour/burst)) {
+				n++
+			}
+		}
+		if n != burst || r.fill <= 0 {
+			t.Errorf("%g per second: %d of a bucket of %d, which fills in %s", perSecond, n, burst, r.fill)
+		}
 	}
 }
