@@ -130,7 +130,7 @@ func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 		Type:          a.request.subjectTokenType,
 		Requester:     a.requester.ID,
 		RequesterLeaf: a.requester.Leaf,
-		Now:           a.started,
+		Now:           s.clock(), // later than when the request was taken up, if it waited for another
 	})
 	if err != nil {
 		return err

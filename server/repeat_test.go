@@ -176,6 +176,40 @@ func TestRefusalIsNotRemembered(t *testing.T) {
 	f.exchange(t, ctx, other) // an id that was refused is free again
 }
 
+// Covers TTS-19, TTS-43.
+func TestSubjectTokenThatExpiresWhileItsRequestWaitsIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		end := f.clock.Now().Add(30 * time.Second)
+		release, calls := make(chan struct{}), 0
+		f.access.verify = func(in subject.Input) (*subject.Principal, error) {
+			if calls++; calls == 1 { // the first, which is refused, so that the other takes its place
+				<-release
+				return nil, trat.Errorf(trat.ReasonDependencyUnavailable, "", "")
+			}
+			if !end.After(in.Now) {
+				return nil, trat.Errorf(trat.ReasonSubjectTokenExpired, "exp", "")
+			}
+			p := alice(in)
+			p.Expiry = end
+			return p, nil
+		}
+		ctx := f.as(t, longRunner) // whose tokens may outlive the subject token
+		request := goodRequest()
+		request.Scope = "report.run"
+		var errs [2]error
+		for i := range errs {
+			go func() { _, errs[i] = f.server.Exchange(ctx, request) }()
+			synctest.Wait()
+		}
+		f.clock.Advance(time.Minute)
+		close(release)
+		synctest.Wait()
+		wantReason(t, errs[0], trat.ReasonDependencyUnavailable)
+		wantReason(t, errs[1], trat.ReasonSubjectTokenExpired)
+	})
+}
+
 // held is a verification that waits until it is let go.
 type held struct{ started, release chan struct{} }
 
