@@ -88,7 +88,7 @@ func (f fetcher) post(ctx context.Context, endpoint string, header http.Header, 
 func (f fetcher) do(req *http.Request, limit int, isType func(string) error) ([]byte, error) {
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %s: %w", req.Method, req.URL, causeOf(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -108,13 +108,31 @@ func readBody(resp *http.Response, limit int, isType func(string) error) ([]byte
 	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, causeOf(err)
 	case len(body) > limit:
 		return nil, fmt.Errorf("%w than %d bytes", errTooLong, limit)
 	case len(body) == 0:
 		return nil, errors.New("empty")
 	}
 	return body, nil
+}
+
+// causeOf returns what of err quotes nothing of the answer. The errors of HTTP's own
+// parsers do, of a status line or a Location: an issuer could write there what it was
+// asked about, and have it in our log.
+func causeOf(err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return e
+	}
+	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, ended) {
+			return ended
+		}
+	}
+	return errors.New("the connection failed, or what came was not HTTP")
 }
 
 var errTooLong = errors.New("longer")

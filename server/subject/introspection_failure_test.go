@@ -1,6 +1,7 @@
 package subject_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -351,6 +353,13 @@ func echo(code int) http.HandlerFunc {
 	}
 }
 
+// misplace writes the token where HTTP clients quote what they cannot read.
+func misplace(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm()
+	w.Header().Set("Location", "https://evil.test/%zz?"+r.PostForm.Get("token"))
+	w.WriteHeader(http.StatusFound)
+}
+
 // Covers TTS-36.
 func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 	key := newECKey()
@@ -377,8 +386,12 @@ func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 					check(err)
 					after(10 * time.Second) // past any pause
 				}
+				lies := []http.HandlerFunc{misplace}
 				for _, code := range []int{200, 302, 307, 400, 401, 500} {
-					provider.lieAboutTokens(echo(code))
+					lies = append(lies, echo(code))
+				}
+				for _, lie := range lies {
+					provider.lieAboutTokens(lie)
 					_, err := verifyAccess(t, r, opaqueToken)
 					check(err)
 					after(10 * time.Second)
@@ -388,4 +401,33 @@ func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Covers TTS-36.
+func TestNoCredentialGetsIntoErrorsOfBytesThatAreNoHTTP(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_ = r.ParseForm()
+				_, _ = fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", r.PostForm.Get("token"))
+			}
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
+	cfg := opaqueConfig()
+	cfg.Issuer = "http://" + listener.Addr().String()
+	cfg.Introspection.Endpoint = cfg.Issuer + "/introspect"
+	cfg.InsecureLoopbackHTTP = true
+	p, err := verifyAccess(t, both(t, start(t, nil, cfg)), opaqueToken)
+	wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 }
