@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 
 	"github.com/grpc-trat/grpc-trat/authzen"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
@@ -17,8 +19,8 @@ type Evaluator interface {
 }
 
 // evaluate asks the policy decision point that the grant names. A denial refuses the
-// token. So does a question without an answer, unless the rule says otherwise: then the
-// audit record has it.
+// token. So does a question without an answer, unless the rule says otherwise, and it is
+// not for the question's sake: then the audit record has it.
 func (s *Server) evaluate(ctx context.Context, a *attempt) error {
 	question := a.grant.Evaluation
 	if question == nil {
@@ -32,7 +34,7 @@ func (s *Server) evaluate(ctx context.Context, a *attempt) error {
 	switch {
 	case err != nil && ctx.Err() != nil: // the call has ended, and that is all that it says
 		return ctx.Err()
-	case err != nil && question.FailOpen:
+	case err != nil && question.FailOpen && !faultsQuestion(err):
 		a.failedOpen = true
 		s.logger.LogAttrs(ctx, slog.LevelWarn, "no access decision, and policy goes on without",
 			slog.String(string(semconv.TokenDecisionID), a.decision),
@@ -44,6 +46,20 @@ func (s *Server) evaluate(ctx context.Context, a *attempt) error {
 		return trat.Errorf(trat.ReasonIssuanceDenied, "", "policy decision point %q denies", question.PDP)
 	}
 	return nil
+}
+
+// faultsQuestion says whether err finds fault with the question. What is in it comes in
+// part from the requester, who must not be able to ask in such a way that nobody decides.
+func faultsQuestion(err error) bool {
+	e, ok := errors.AsType[*authzen.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return e.Kind == authzen.KindRequest
 }
 
 // question is what a policy decision point is asked (AuthZEN Authorization API 1.0

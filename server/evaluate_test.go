@@ -93,6 +93,24 @@ func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
 		"yes, open":       {scope: "desk.look", answer: says(true, nil)},
 		"no, open":        {scope: "desk.look", answer: says(false, nil), reason: trat.ReasonIssuanceDenied},
 		"no answer, open": {scope: "desk.look", answer: says(false, down), open: true},
+		"not a good question, open": {
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindStatus, Status: 400}), reason: trat.ReasonDependencyUnavailable,
+		},
+		"a question that is too large, open": {
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindStatus, Status: 413}), reason: trat.ReasonDependencyUnavailable,
+		},
+		"a question that cannot be understood, open": {
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindStatus, Status: 422}), reason: trat.ReasonDependencyUnavailable,
+		},
+		"a question that cannot be asked, open": {
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindRequest}), reason: trat.ReasonDependencyUnavailable,
+		},
+		"broken, open": {
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindStatus, Status: 500}), open: true,
+		},
+		"unreachable, open": {
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindUnreachable, Err: context.DeadlineExceeded}), open: true,
+		},
 		"panic, open": {
 			scope: "desk.look", answer: func(context.Context) (bool, error) { panic("secret") }, reason: trat.ReasonInternal,
 		},

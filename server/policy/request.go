@@ -91,7 +91,8 @@ type Grant struct {
 type Evaluation struct {
 	// PDP is the name of the policy decision point.
 	PDP string
-	// FailOpen issues although there is no answer. A denial denies all the same.
+	// FailOpen issues although there is no answer. A denial denies all the same, and so
+	// does a PDP that finds fault with the question.
 	FailOpen bool
 }
 
