@@ -15,7 +15,7 @@ var _ Verifier = (*AccessToken)(nil)
 // Those that are JWTs are verified by RFC 9068: typ at+jwt, the required claims iss,
 // exp, aud, sub, client_id, iat and jti, the recipient IssuerConfig.Audience in aud, and
 // the issuer's signature. A JWT of any other type, an ID token or a refresh token among
-// them, is refused by its typ. Where IntrospectionConfig.JWTs says so, the issuer is
+// them, is refused by its typ, and by its claims token_type, token_use or typ. Where IntrospectionConfig.JWTs says so, the issuer is
 // asked besides whether the token is still good, and its scope is what both say.
 //
 // Those that are not JWTs are opaque: the issuer is asked (RFC 7662), the one that
@@ -91,6 +91,7 @@ func (v *AccessToken) jwt(ctx context.Context, in Input) (*Principal, error) {
 		r.recipient(issuer.Audience)
 		r.text("client_id", maxClaim)
 		r.text("jti", maxClaim)
+		r.hints(noAccess)
 		scopes, known = r.scope()
 	})
 	if err != nil {

@@ -152,6 +152,7 @@ func TestBadAccessTokensAreRefused(t *testing.T) {
 	add("a signature that is too short", parts[0]+"."+parts[1]+"."+parts[2][:80], "subject_token")
 
 	add("no typ", ec.jwt("", accessClaims(now), nil), "typ")
+	add("a refresh token by its token_use", ec.jwt("at+jwt", edit(accessClaims(now), members{"token_use": "refresh"}), nil), "token_use")
 	for _, typ := range []string{"JWT", "rt+jwt", "logout+jwt", "at", "at+jwt ", "x-at+jwt", trat.Type, trat.SubjectType} {
 		add("typ "+typ, ec.jwt(typ, accessClaims(now), nil), "typ")
 	}

@@ -30,7 +30,7 @@ func (c IssuerConfig) opaquePrincipal(answer trat.Object, now time.Time) (*Princ
 	}
 	r.recipient(c.Audience)
 	r.text("client_id", maxClaim)
-	r.hints()
+	r.hints(noAccess)
 	sub := r.text("sub", maxSub)
 	exp, iat := r.date("exp"), r.optionalDate("iat")
 	r.valid(exp, iat, now, c.skew(), c.skew())
@@ -49,24 +49,26 @@ func (c IssuerConfig) opaquePrincipal(answer trat.Object, now time.Time) (*Princ
 // may leave away what the token says, or narrow it, but not say otherwise.
 func (c IssuerConfig) confirm(answer trat.Object, p *Principal, now time.Time) error {
 	r := claimReader{claims: answer}
-	r.hints()
+	r.hints(noAccess)
 	for _, name := range []string{"iss", "sub", "client_id"} {
 		signed, _ := p.Claims.Text(name)
 		if said := r.optionalText(name, maxClaim); said != "" && said != signed {
 			r.fail(name, "is another one in the answer to introspection")
 		}
 	}
-	exp := r.optionalDate("exp")
-	scopes, known := r.scope()
-	if !exp.IsZero() {
-		r.valid(exp, time.Time{}, now, c.skew(), c.skew())
+	if r.has("aud") {
+		r.recipient(c.Audience)
 	}
+	exp := r.optionalDate("exp")
+	if exp.IsZero() || exp.After(p.Expiry) {
+		exp = p.Expiry
+	}
+	scopes, known := r.scope()
+	r.valid(exp, time.Time{}, now, c.skew(), c.skew())
 	if r.err != nil {
 		return r.err
 	}
-	if !exp.IsZero() && exp.Before(p.Expiry) {
-		p.Expiry = exp
-	}
+	p.Expiry = exp
 	if known {
 		p.narrow(scopes)
 	}

@@ -6,23 +6,42 @@ import "strings"
 // RFC 7662, and the claims that providers add.
 var hintNames = []string{"token_type", "token_use", "typ"}
 
-// otherKinds are what those say of a token that is no access token.
-var otherKinds = map[string]bool{
-	"refresh":       true,
-	"refresh_token": true,
-	"rt+jwt":        true,
-	"offline":       true, // a refresh token that outlives its session
-	"id":            true,
-	"id_token":      true,
-	"logout":        true,
-	"logout_token":  true,
-}
+// kinds are words that those members have for some kinds of token, in lower case.
+type kinds map[string]bool
 
-// hints fails on what its issuer calls a refresh, ID or logout token. Without a hint
-// there is nothing to fail on: the audience is what such tokens do not have.
-func (r *claimReader) hints() {
+var (
+	// noAccess are no access tokens.
+	noAccess = kinds{
+		"refresh":       true,
+		"refresh_token": true,
+		"rt+jwt":        true,
+		"offline":       true, // a refresh token that outlives its session
+		"id":            true,
+		"id_token":      true,
+		"logout":        true,
+		"logout_token":  true,
+	}
+	// noID are no ID tokens.
+	noID = kinds{
+		"refresh":       true,
+		"refresh_token": true,
+		"rt+jwt":        true,
+		"offline":       true,
+		"access":        true,
+		"access_token":  true,
+		"at+jwt":        true,
+		"bearer":        true,
+		"dpop":          true,
+		"logout":        true,
+		"logout_token":  true,
+	}
+)
+
+// hints fails on what its issuer calls a token of other kinds. Without a hint there is
+// nothing to fail on: the audience tells most of them apart.
+func (r *claimReader) hints(others kinds) {
 	for _, name := range hintNames {
-		if otherKinds[strings.ToLower(r.optionalText(name, maxClaim))] {
+		if others[strings.ToLower(r.optionalText(name, maxClaim))] {
 			r.fail(name, "is that of another kind of token")
 		}
 	}

@@ -18,7 +18,8 @@ var _ Verifier = (*IDToken)(nil)
 // Older access tokens and logout tokens can look the same, and have the same
 // issuer, and a client that is also a resource has one name for both. So a token with
 // the claim scope, scp (which some providers have in its place), client_id or events
-// is refused: no ID token has them.
+// is refused: no ID token has them. So is one that its claims token_type, token_use or typ
+// name a refresh, access or logout token.
 //
 // The scope of a principal is never known: an ID token says who, not what for.
 type IDToken struct {
@@ -57,6 +58,7 @@ func (v *IDToken) Verify(ctx context.Context, in Input) (*Principal, error) {
 				r.fail(name, "is not a claim of an ID token")
 			}
 		}
+		r.hints(noID)
 	})
 }
 

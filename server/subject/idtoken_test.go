@@ -21,6 +21,7 @@ func TestAnIDTokenNamesItsSubjectAndNoScope(t *testing.T) {
 		"no typ":                      {"", nil},
 		"aud as a list":               {"JWT", members{"aud": []string{clientID}}},
 		"azp is the client":           {"JWT", members{"azp": clientID}},
+		"called an ID token":          {"JWT", members{"token_use": "id", "typ": "ID"}},
 		"several audiences, with azp": {"JWT", members{"aud": []string{"other", clientID}, "azp": clientID}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +37,7 @@ func TestAnIDTokenNamesItsSubjectAndNoScope(t *testing.T) {
 	}
 }
 
-// Covers TTS-18, TTS-19.
+// Covers TTS-09, TTS-18, TTS-19.
 func TestBadIDTokensAreRefused(t *testing.T) {
 	key := signingKey{kid: "1", alg: "RS256", private: rsaKey()}
 	r := both(t, start(t, newFakeProvider(login, key), loginConfig()))
@@ -53,6 +54,11 @@ func TestBadIDTokensAreRefused(t *testing.T) {
 		{"an older access token by its client", "JWT", members{"client_id": clientID}, trat.ReasonSubjectTokenInvalid, "client_id"},
 		{"a logout token by its typ", "logout+jwt", nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"a logout token by its events", "JWT", members{"events": members{}}, trat.ReasonSubjectTokenInvalid, "events"},
+		{"a refresh token by its token_use", "JWT", members{"token_use": "refresh"}, trat.ReasonSubjectTokenInvalid, "token_use"},
+		{"a refresh token by its token_type", "JWT", members{"token_type": "refresh"}, trat.ReasonSubjectTokenInvalid, "token_type"},
+		{"a refresh token by its typ", "", members{"typ": "Refresh"}, trat.ReasonSubjectTokenInvalid, "typ"},
+		{"an older access token by its token_use", "JWT", members{"token_use": "access"}, trat.ReasonSubjectTokenInvalid, "token_use"},
+		{"an older access token by its typ", "JWT", members{"typ": "Bearer"}, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"a self-signed token by its typ", trat.SubjectType, nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"a TraT by its typ", trat.Type, nil, trat.ReasonSubjectTokenInvalid, "typ"},
 		{"without iss", "JWT", members{"iss": absent{}}, trat.ReasonSubjectTokenInvalid, "iss"},

@@ -85,6 +85,8 @@ func TestAnAnswerAboutAnotherTokenIsNotBelieved(t *testing.T) {
 		{"another issuer", members{"iss": "https://other.test"}, trat.ReasonSubjectTokenInvalid, "iss"},
 		{"another subject", members{"sub": "bob"}, trat.ReasonSubjectTokenInvalid, "sub"},
 		{"another client", members{"client_id": "other"}, trat.ReasonSubjectTokenInvalid, "client_id"},
+		{"another recipient", members{"aud": "https://other.test"}, trat.ReasonSubjectTokenInvalid, "aud"},
+		{"not good yet", members{"exp": absent{}, "iat": absent{}, "nbf": now.Add(time.Minute).Unix()}, trat.ReasonSubjectTokenInvalid, "nbf"},
 		{"a refresh token", members{"token_type": "refresh_token"}, trat.ReasonSubjectTokenInvalid, "token_type"},
 		{"a sub that is no text", members{"sub": 1}, trat.ReasonSubjectTokenInvalid, "sub"},
 		{"expired", members{"iat": absent{}, "exp": now.Add(-time.Minute).Unix()}, trat.ReasonSubjectTokenExpired, "exp"},

@@ -55,7 +55,7 @@ func (v *JWT) Verify(ctx context.Context, in Input) (*Principal, error) {
 		if r.has("events") {
 			r.fail("events", "is not a claim of a subject token")
 		}
-		r.hints()
+		r.hints(noAccess)
 		scopes, known = r.scope()
 	})
 	if err != nil {
