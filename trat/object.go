@@ -8,7 +8,9 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -64,14 +66,63 @@ func NewObject(members map[string]any) (Object, error) {
 	if len(members) == 0 {
 		return Object{text: "{}"}, nil
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(members); err != nil {
-		// The cause of encoding/json may quote a value.
-		return Object{}, Errorf(ReasonParameterInvalid, "", "JSON: a member cannot be marshalled")
+	text := []byte{'{'}
+	for i, name := range slices.Sorted(maps.Keys(members)) {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		var err error
+		if text, err = appendJSON(text, name); err == nil {
+			text, err = appendJSON(append(text, ':'), members[name])
+		}
+		if err != nil {
+			// The cause of encoding/json may quote a value.
+			return Object{}, Errorf(ReasonParameterInvalid, "", "JSON: a member cannot be marshalled")
+		}
 	}
-	return ParseObject(b.String())
+	return ParseObject(string(append(text, '}')))
+}
+
+// appendJSON appends what encoding/json makes of value. What tokens are mostly made of,
+// plain texts and values that are JSON already, goes without it: it costs several times
+// as much as all that is done with the result.
+func appendJSON(dst []byte, value any) ([]byte, error) {
+	switch value := value.(type) {
+	case json.RawMessage:
+		if value == nil {
+			return append(dst, "null"...), nil
+		}
+		// One value and nothing after it: a comma would begin another member.
+		s, err := newJSONScanner(string(value), MaxDepth)
+		if err == nil {
+			_, err = s.value()
+		}
+		if err == nil {
+			err = s.end()
+		}
+		return append(dst, value...), err
+	case string:
+		if isPlain(value) {
+			return append(append(append(dst, '"'), value...), '"'), nil
+		}
+	}
+	b := bytes.NewBuffer(dst)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// isPlain reports whether text stands for itself in JSON.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // IsZero reports whether o is absent. An empty object, {}, is not.

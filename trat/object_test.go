@@ -134,6 +134,24 @@ func TestNewObject(t *testing.T) {
 	if got, want := o.JSON(), `{"a":9223372036854775807,"b":"<&>","c":{"x":1},"d":["y"]}`; got != want {
 		t.Errorf("JSON = %s, want %s", got, want)
 	}
+	for name, value := range map[string]any{
+		"plain": "text", `"quoted"`: `a "b" \c`, "control\n": "\x00\u2028", "": "", "umlaut ä": "ö", "raw": json.RawMessage(` {"x": [1, 2]} `),
+		"none": json.RawMessage(nil), "nothing": nil, "number": 1.5, "flag": true, "nested": map[string]any{"y": json.RawMessage("1")},
+	} {
+		o, err := NewObject(map[string]any{name: value})
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		want, err := json.Marshal(map[string]any{name: value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, wanted any
+		if json.Unmarshal([]byte(o.JSON()), &got) != nil || json.Unmarshal(want, &wanted) != nil || !reflect.DeepEqual(got, wanted) {
+			t.Errorf("%q: %s, want %s", name, o.JSON(), want)
+		}
+	}
 	if empty, err := NewObject(nil); err != nil || empty.JSON() != "{}" || empty.IsZero() {
 		t.Errorf("NewObject(nil) = %s, %v", empty.JSON(), err)
 	}
@@ -142,6 +160,9 @@ func TestNewObject(t *testing.T) {
 		"channel":   {"a": make(chan int)},
 		"too large": {"a": strings.Repeat("x", MaxObjectSize)},
 		"bad raw":   {"a": json.RawMessage(`{"a":1,"a":2}`)},
+		"two raw":   {"a": json.RawMessage(`1,"b":2`)},
+		"raw end":   {"a": json.RawMessage(`1}`)},
+		"empty raw": {"a": json.RawMessage{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := NewObject(members)
