@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -15,20 +16,21 @@ const minSegment = 16
 // bytes in base64url, a dot, another part and a dot.
 var jwt = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]*\.`)
 
-// refuseCredentials keeps bearer credentials out of the token (draft section 13.4):
-// the subject token, any part of it, and whatever looks like a JWT. A caller that puts
-// one into its context is told which parameter to clean; nothing is cut out silently.
-func refuseCredentials(subjectToken string, c trat.Claims) error {
+// refuseCredentials keeps bearer credentials out of the token (draft section 13.4), and
+// from whoever is asked about it: the subject token, any part of it, and whatever looks
+// like a JWT. A caller that puts one into its context is told which parameter to clean;
+// nothing is cut out silently.
+func refuseCredentials(subjectToken, subject string, g policy.Grant) error {
 	parts := credentialParts(subjectToken)
-	if holdsCredential(c.Subject, parts) {
+	if holdsCredential(subject, parts) {
 		return trat.Errorf(trat.ReasonSubjectTokenInvalid, fieldSubjectToken, "its subject holds a credential")
 	}
 	for _, in := range []struct {
 		field  string
 		object trat.Object
 	}{
-		{fieldRequestDetails, c.TransactionContext},
-		{fieldRequestContext, c.RequestContext},
+		{fieldRequestDetails, g.TransactionContext},
+		{fieldRequestContext, g.RequestContext},
 	} {
 		found, err := objectHoldsCredential(in.object, parts)
 		if err != nil {
@@ -75,14 +77,18 @@ func holdsCredential(text string, parts []string) bool {
 }
 
 // objectHoldsCredential looks at the object's JSON text, where a part cannot hide
-// across quotes, and, when the text has escapes, at the decoded strings.
+// across quotes, and which has every digit of numbers, and, when the text has escapes,
+// at the decoded strings too.
 func objectHoldsCredential(o trat.Object, parts []string) (bool, error) {
 	if o.IsZero() {
 		return false, nil
 	}
 	text := o.JSON()
+	if holdsCredential(text, parts) {
+		return true, nil
+	}
 	if !strings.Contains(text, `\`) {
-		return holdsCredential(text, parts), nil
+		return false, nil
 	}
 	var decoded map[string]any
 	if err := o.Decode(&decoded); err != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -35,6 +36,7 @@ func TestTokenHoldsNoCredential(t *testing.T) {
 		"signature escaped in a name":   {subjectToken: compact, tctx: `{"a":{"` + escaped + `":1}}`, field: "request_details"},
 		"escapes that hide nothing":     {subjectToken: compact, tctx: `{"a":"line\nbreak","b":[1,null,true]}`},
 		"opaque token":                  {subjectToken: opaque, tctx: `{"a":"` + opaque + `"}`, field: "request_details"},
+		"opaque token as a number":      {subjectToken: "12345678901234567", tctx: `{"a":12345678901234567,"b":"\n"}`, field: "request_details"},
 		"another JWT":                   {subjectToken: opaque, tctx: `{"a":"` + compact + `"}`, field: "request_details"},
 		"another JWT without signature": {subjectToken: opaque, tctx: `{"a":"eyJhbGciOiJub25lIn0.e30."}`, field: "request_details"},
 		"a JWE":                         {subjectToken: opaque, rctx: `{"a":"` + header + `..aaaa.bbbb.cccc"}`, field: "request_context"},
@@ -45,8 +47,8 @@ func TestTokenHoldsNoCredential(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := refuseCredentials(tc.subjectToken, trat.Claims{
-				Subject: "login:alice", TransactionContext: object(t, tc.tctx), RequestContext: object(t, tc.rctx),
+			err := refuseCredentials(tc.subjectToken, "login:alice", policy.Grant{
+				TransactionContext: object(t, tc.tctx), RequestContext: object(t, tc.rctx),
 			})
 			if tc.field == "" {
 				if err != nil {

@@ -138,6 +138,18 @@ func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
 	}
 }
 
+// Covers TTS-32, PRIV-01.
+func TestPolicyDecisionPointGetsNoCredential(t *testing.T) {
+	f := newFixture(t)
+	request := deskRequest("desk.note")
+	request.RequestDetails = `{"note": "Bearer ` + subjectToken + `"}`
+	_, err := f.server.Exchange(f.as(t, desk), request)
+	wantReason(t, err, trat.ReasonParameterInvalid)
+	if len(f.pdp.asked) != 0 {
+		t.Error("the subject token went to the policy decision point")
+	}
+}
+
 func TestNoAnswerIsNoReasonToIssueForACallThatHasEnded(t *testing.T) {
 	f := newFixture(t)
 	ctx, cancel := context.WithCancel(f.as(t, desk))

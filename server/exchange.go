@@ -123,7 +123,8 @@ func (s *Server) decide(ctx context.Context, req *tratv1.ExchangeRequest, a *att
 	return s.issue(ctx, a)
 }
 
-// judge verifies the subject token and has policy decide.
+// judge verifies the subject token and has policy decide. What is granted holds no
+// credential.
 func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 	a.principal, err = s.subjects.Verify(ctx, subject.Input{
 		Token:         a.request.subjectToken,
@@ -160,8 +161,10 @@ func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 		claims := a.principal.Transaction.Claims()
 		ask.Transaction = &claims
 	}
-	a.grant, err = a.policy.Decide(ask)
-	return err
+	if a.grant, err = a.policy.Decide(ask); err != nil {
+		return err
+	}
+	return refuseCredentials(a.request.subjectToken, a.principal.Subject, a.grant)
 }
 
 // authenticate finds the requester: the peer of the mTLS connection, inside the

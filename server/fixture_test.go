@@ -85,6 +85,12 @@ rules:
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes: {orders:write: [desk.look]}
     access_evaluation: {pdp: central, on_error: allow}
+  - name: desk-notes
+    requester: spiffe://shop.test/desk
+    subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
+    scopes: {orders:write: [desk.note]}
+    tctx: {note: details.note}
+    access_evaluation: {pdp: central}
 `
 
 // subjectToken looks like an access token to whoever greps for one.

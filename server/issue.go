@@ -19,9 +19,6 @@ func (s *Server) issue(ctx context.Context, a *attempt) (*tratv1.ExchangeRespons
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseCredentials(a.request.subjectToken, claims); err != nil {
-		return nil, err
-	}
 	prepared, err := trat.Prepare(claims)
 	if err != nil {
 		return nil, err
