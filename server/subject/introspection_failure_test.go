@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -374,7 +375,7 @@ func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 				check := func(err error) {
 					t.Helper()
 					said := fmt.Sprintf("%v %+v %s", err, err, text)
-					for _, secret := range []string{opaqueToken, opaqueToken[:12], resourceSecret, "s%25cr", "eyJ", "Basic ", "client_assertion", "alice"} {
+					for _, secret := range []string{opaqueToken, opaqueToken[:12], resourceSecret, "s%25cr", base64.StdEncoding.EncodeToString([]byte(resourceSecret)), `"D":`, "eyJ", "Basic ", "client_assertion", "alice"} {
 						if strings.Contains(said, secret) {
 							t.Errorf("%q is in %s", secret, said)
 						}
@@ -396,7 +397,9 @@ func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 					check(err)
 					after(10 * time.Second)
 				}
-				slog.New(slog.NewTextHandler(text, nil)).Info("configuration", "issuer", cfg, "introspection", *cfg.Introspection)
+				for _, handler := range []slog.Handler{slog.NewTextHandler(text, nil), slog.NewJSONHandler(text, nil)} {
+					slog.New(handler).Info("configuration", "issuer", cfg, "introspection", *cfg.Introspection, "inputs", []any{input("x", opaqueToken)})
+				}
 				check(fmt.Errorf("%v %+v %#v %v", cfg, cfg, *cfg.Introspection, cfg.Introspection))
 			})
 		})

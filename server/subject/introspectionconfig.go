@@ -89,6 +89,9 @@ func (c IntrospectionConfig) cacheTTL() time.Duration {
 	return c.CacheTTL
 }
 
+// MarshalText returns what String returns: as JSON, too, it has no credential.
+func (c IntrospectionConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // checkIntrospection calls bad for each field of c.Introspection that is wrong.
 func (c IssuerConfig) checkIntrospection(bad func(field string, err error)) {
 	i := c.Introspection

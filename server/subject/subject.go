@@ -50,6 +50,9 @@ func (in Input) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, in.String
 // LogValue returns what String returns.
 func (in Input) LogValue() slog.Value { return slog.StringValue(in.String()) }
 
+// MarshalText returns what String returns.
+func (in Input) MarshalText() ([]byte, error) { return []byte(in.String()), nil }
+
 // Principal is who a verified subject token stands for.
 type Principal struct {
 	// Issuer is the "iss" of the token as configured; the requester's SPIFFE ID
