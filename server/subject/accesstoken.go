@@ -48,8 +48,8 @@ func NewAccessToken(issuers *Issuers) (*AccessToken, error) {
 // Type returns trat.TokenTypeAccessToken.
 func (v *AccessToken) Type() string { return trat.TokenTypeAccessToken }
 
-// Verify implements Verifier. It may wait up to 5 s for the issuer's keys, and
-// IntrospectionConfig.Timeout for its answer.
+// Verify implements Verifier. It may wait up to 5 s for the issuer's keys, and twice
+// IntrospectionConfig.Timeout for its answer: for its turn and for itself.
 func (v *AccessToken) Verify(ctx context.Context, in Input) (*Principal, error) {
 	if len(v.issuers.routes) > 0 && !looksLikeJWT(in.Token) {
 		return v.opaque(ctx, in)

@@ -1,6 +1,7 @@
 package subject
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -8,12 +9,19 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
+// errOddAnswer is an answer in JSON that says something which is not acceptable: a name
+// with half a character, a number without bounds. It may be one token's, and no other's.
+var errOddAnswer = errors.New("the answer is not an acceptable JSON object")
+
 // parseAnswer reads an answer to introspection (RFC 7662 section 2.2) strictly: a JSON
 // object without duplicate members, in which active is true or false.
 func parseAnswer(text []byte) (trat.Object, error) {
 	answer, err := trat.ParseObject(string(text))
-	if err != nil {
-		return trat.Object{}, errors.New("the answer is not an acceptable JSON object")
+	switch {
+	case err != nil && json.Valid(text):
+		return trat.Object{}, errOddAnswer
+	case err != nil:
+		return trat.Object{}, errors.New("the answer is not JSON")
 	}
 	if _, ok := answer.Bool("active"); !ok {
 		return trat.Object{}, errors.New("the answer does not say whether the token is active")

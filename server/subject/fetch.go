@@ -25,9 +25,6 @@ const (
 	maxDocument = 256 << 10
 	// maxResponseHeader is the largest response header, in bytes.
 	maxResponseHeader = 64 << 10
-	// maxConns bounds the connections to one host, and so the questions that an issuer
-	// is asked at once; those beyond wait, which counts against their deadline.
-	maxConns = 64
 )
 
 // fetcher gets documents from issuers, and nothing but what it is pointed at: it
@@ -55,8 +52,7 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout:    fetchTimeout,
 		ResponseHeaderTimeout:  fetchTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
-		MaxIdleConnsPerHost:    maxConns,
-		MaxConnsPerHost:        maxConns,
+		MaxIdleConnsPerHost:    maxQuestions, // and no bound: what waits here looks like a slow issuer
 		IdleConnTimeout:        30 * time.Second,
 	}
 }

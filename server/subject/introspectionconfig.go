@@ -43,8 +43,9 @@ type IntrospectionConfig struct {
 	PrivateKey crypto.Signer
 	// KeyID is the kid of PrivateKey at the issuer. Empty: the assertion has none.
 	KeyID string
-	// Timeout bounds one question and its answer; 0 means
-	// DefaultIntrospectionTimeout, at most MaxIntrospectionTimeout.
+	// Timeout bounds one question and its answer, and before that the wait for its turn
+	// while many others are asked; 0 means DefaultIntrospectionTimeout, at most
+	// MaxIntrospectionTimeout.
 	Timeout time.Duration
 	// CacheTTL is how long the answer that a token is active is used again, though not
 	// past the token's exp: so long a revocation may stay unseen. 0 means

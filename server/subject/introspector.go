@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -20,6 +22,11 @@ const (
 	// alone, and breakerPause for how long. Then one question finds out.
 	breakerFailures = 5
 	breakerPause    = 5 * time.Second
+
+	// maxQuestions is how many questions one issuer is asked at once. Others wait, and not
+	// at the issuer's expense: if their wait counted against it, a flood of tokens would
+	// have it given up.
+	maxQuestions = 64
 )
 
 // introspector asks one issuer about tokens. It is safe for concurrent use.
@@ -33,6 +40,7 @@ type introspector struct {
 	flights singleflight.Group
 	cache   *answerCache
 	tasks   *tasks
+	turns   chan struct{} // holds one element per question that is asked
 }
 
 func newIntrospector(p *provider, tasks *tasks) (*introspector, error) {
@@ -49,6 +57,7 @@ func newIntrospector(p *provider, tasks *tasks) (*introspector, error) {
 		breaker: newBreaker(p.issuer.Issuer, p.logger),
 		cache:   newAnswerCache(),
 		tasks:   tasks,
+		turns:   make(chan struct{}, maxQuestions),
 	}, nil
 }
 
@@ -66,10 +75,25 @@ func newBreaker(issuer string, logger *slog.Logger) *gobreaker.CircuitBreaker[tr
 }
 
 // notTheIssuer says whether err leaves open if the issuer is well. Whoever presents odd
-// tokens must not be able to have it given up for everybody, nor is it down because this
-// process ends.
+// tokens, or has an odd name, must not be able to have it given up for everybody, nor is it
+// down because this process ends.
 func notTheIssuer(err error) bool {
-	return isStatus(err, http.StatusBadRequest) || errors.Is(err, errTooLong) || errors.Is(err, context.Canceled)
+	for _, odd := range []error{errTooLong, errOddAnswer, context.Canceled} {
+		if errors.Is(err, odd) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(oddTokenStatus, func(code int) bool { return isStatus(err, code) })
+}
+
+// oddTokenStatus are what a well issuer, or what stands before it, says to a token that it
+// does not like.
+var oddTokenStatus = []int{
+	http.StatusBadRequest,
+	http.StatusRequestEntityTooLarge,
+	http.StatusRequestURITooLong,
+	http.StatusUnprocessableEntity,
+	http.StatusRequestHeaderFieldsTooLarge,
 }
 
 // ask returns the answer for an active token. Its errors are SUBJECT_TOKEN_INVALID for
@@ -104,17 +128,18 @@ func (s *introspector) fly(ctx context.Context, key digest, token string) (text 
 	if text, ok := s.cache.get(key, began); ok { // of a flight that has just landed
 		return text, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.issuer.Introspection.timeout())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done, ok := s.tasks.begin(cancel)
 	if !ok {
 		return trat.Object{}, s.unavailable(errors.New("is closed"))
 	}
 	defer done()
-	endpoint, err := s.endpoint(ctx)
+	endpoint, leave, err := s.turn(ctx)
 	if err != nil {
 		return trat.Object{}, err
 	}
+	defer leave()
 	text, err = s.breaker.Execute(func() (trat.Object, error) { return s.post(ctx, endpoint, token) })
 	if err != nil {
 		return trat.Object{}, s.unavailable(err)
@@ -136,6 +161,22 @@ func (s *introspector) goodUntil(text trat.Object, began time.Time) time.Time {
 	return until
 }
 
+// turn waits until a question may be asked, for no longer than its answer may take, and
+// returns where to ask. Call leave after the answer.
+func (s *introspector) turn(ctx context.Context) (endpoint string, leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.issuer.Introspection.timeout())
+	defer cancel()
+	if endpoint, err = s.endpoint(ctx); err != nil {
+		return "", nil, err
+	}
+	select {
+	case s.turns <- struct{}{}:
+		return endpoint, func() { <-s.turns }, nil
+	case <-ctx.Done():
+		return "", nil, s.unavailable(fmt.Errorf("%d questions are under way: %w", maxQuestions, ctx.Err()))
+	}
+}
+
 // endpoint is where to ask.
 func (s *introspector) endpoint(ctx context.Context) (string, error) {
 	if configured := s.issuer.Introspection.Endpoint; configured != "" {
@@ -147,6 +188,8 @@ func (s *introspector) endpoint(ctx context.Context) (string, error) {
 // post asks (RFC 7662 section 2.1). Its error holds nothing of the answer but the
 // status code, and nothing of the question.
 func (s *introspector) post(ctx context.Context, endpoint, token string) (trat.Object, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.issuer.Introspection.timeout())
+	defer cancel()
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 	header := make(http.Header)
 	if err := s.auth.apply(form, header, s.clock()); err != nil {
