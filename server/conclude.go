@@ -83,7 +83,7 @@ func (s *Server) record(a *attempt, o outcome) Record {
 	if a.principal != nil {
 		pseudonyms := s.pseudonyms.at(a.started)
 		r.SubjectIssuer = a.principal.Issuer
-		r.SubjectPseudonym, r.SubjectPseudonymKey = pseudonyms.of(a.principal.Subject), pseudonyms.name
+		r.SubjectPseudonym, r.SubjectPseudonymKey = pseudonyms.ofSubject(a.principal.Subject), pseudonyms.name
 		r.ReplacedFingerprint = a.principal.Transaction.Fingerprint()
 	}
 	r.Rule, r.DroppedMembers = a.grant.Rule, a.grant.Dropped

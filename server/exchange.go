@@ -151,7 +151,7 @@ func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 		Context:   a.request.context,
 		Details:   a.request.details,
 		Now:       now,
-		Pseudonym: s.pseudonyms.at(now).of,
+		Pseudonym: s.pseudonyms.at(now).ofMember,
 	}
 	replaces := a.principal.Transaction != nil
 	if replaces != (a.request.subjectTokenType == trat.TokenType) {

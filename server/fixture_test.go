@@ -90,6 +90,7 @@ rules:
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes: {orders:write: [desk.note]}
     tctx: {note: details.note}
+    rctx: {about: {from: details.note, pseudonym: true}}
     access_evaluation: {pdp: central}
 `
 

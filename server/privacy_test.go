@@ -41,6 +41,21 @@ func TestSubjectHasAPseudonymThatReplicasShareForAPeriod(t *testing.T) {
 	}
 }
 
+// A workload that chooses what gets a pseudonym in its token could otherwise find out whom
+// the audit log is about.
+//
+// Covers PRIV-03.
+func TestPseudonymsInTokensSayNothingAboutThoseInTheAuditLog(t *testing.T) {
+	f := newFixture(t)
+	request := deskRequest("desk.note")
+	request.RequestDetails = `{"note": "login:alice@example.test"}`
+	token := f.verify(t, f.exchange(t, f.as(t, desk), request).GetAccessToken())
+	about, _ := token.RequestContext().Text("about")
+	if audited := f.records.take()[0].SubjectPseudonym; about == "" || about == audited {
+		t.Errorf("the pseudonym in the token is %q, that in the audit log %q", about, audited)
+	}
+}
+
 // Covers PRIV-03, TTS-39.
 func TestPersonalMembersAreReplacedAndThoseThatCannotBeBuiltLeftOut(t *testing.T) {
 	f := newFixture(t)

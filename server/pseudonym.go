@@ -26,9 +26,10 @@ type pseudonymizer struct {
 
 // pseudonyms are those of one period.
 type pseudonyms struct {
-	period int64
-	key    []byte
-	name   string // of key and period: Record.SubjectPseudonymKey
+	period   int64
+	subjects []byte // the key of those in the audit log
+	members  []byte // the key of those in tokens
+	name     string // of the period and its key: Record.SubjectPseudonymKey
 }
 
 // newPseudonymizer takes a random key for a nil one.
@@ -44,7 +45,7 @@ func newPseudonymizer(key []byte, period time.Duration) *pseudonymizer {
 	}
 }
 
-// at returns the pseudonyms of now. Each period has a key of its own, so that what was
+// at returns the pseudonyms of now. Each period has keys of its own, so that what was
 // said in one cannot be looked up in another.
 func (p *pseudonymizer) at(now time.Time) *pseudonyms {
 	period := now.Unix() / p.seconds
@@ -53,21 +54,31 @@ func (p *pseudonymizer) at(now time.Time) *pseudonyms {
 	}
 	label := binary.BigEndian.AppendUint64([]byte("grpc-trat pseudonym period"), uint64(p.seconds)) //nolint:gosec // positive
 	label = binary.BigEndian.AppendUint64(label, uint64(period))                                    //nolint:gosec // any bits will do
+	key := keyedHash(p.key, label)
 	next := &pseudonyms{
-		period: period,
-		key:    keyedHash(p.key, label),
-		name:   p.id + "." + time.Unix(period*p.seconds, 0).UTC().Format("20060102T150405Z"),
+		period:   period,
+		subjects: keyedHash(key, []byte("subjects")),
+		members:  keyedHash(key, []byte("members")),
+		name:     p.id + "." + time.Unix(period*p.seconds, 0).UTC().Format("20060102T150405Z"),
 	}
 	p.current.Store(next)
 	return next
 }
 
-// of returns 128 bits of HMAC-SHA256 in base64url, and "" for no value.
-func (p *pseudonyms) of(value string) string {
+// ofSubject returns what stands for a subject in the audit log.
+func (p *pseudonyms) ofSubject(subject string) string { return pseudonym(p.subjects, subject) }
+
+// ofMember returns what stands for a value in a token. That is never what stands for it
+// in the audit log: where policy lets the requester choose the value, it could find out
+// there who is who.
+func (p *pseudonyms) ofMember(value string) string { return pseudonym(p.members, value) }
+
+// pseudonym returns 128 bits of HMAC-SHA256 in base64url, and "" for no value.
+func pseudonym(key []byte, value string) string {
 	if value == "" {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(keyedHash(p.key, []byte(value))[:16])
+	return base64.RawURLEncoding.EncodeToString(keyedHash(key, []byte(value))[:16])
 }
 
 func keyedHash(key, message []byte) []byte {

@@ -14,7 +14,7 @@ func TestPseudonymsRotate(t *testing.T) {
 	const alice = "login:alice@example.test"
 	of := func(p *pseudonymizer, now time.Time) [2]string {
 		period := p.at(now)
-		return [2]string{period.of(alice), period.name}
+		return [2]string{period.ofSubject(alice), period.name}
 	}
 	a, replica := newPseudonymizer(key, 24*time.Hour), newPseudonymizer(key, 24*time.Hour)
 	today := of(a, midnight)
@@ -44,7 +44,7 @@ func TestPseudonymsRotate(t *testing.T) {
 	if of(a, midnight) != today {
 		t.Error("a clock that is put back makes other pseudonyms")
 	}
-	if a.at(midnight).of("") != "" || a.at(midnight).of("bob") == today[0] {
+	if a.at(midnight).ofSubject("") != "" || a.at(midnight).ofSubject("bob") == today[0] {
 		t.Error("a pseudonym for nobody, or for everybody")
 	}
 }
