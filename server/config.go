@@ -119,10 +119,8 @@ func (c *Config) complete() error {
 	required("Subjects", c.Subjects != nil)
 	required("Auditor", c.Auditor != nil)
 	required("Logger", c.Logger != nil)
-	if err := checkNames(c.TrustDomain.Name(), c.Issuer); err != nil {
-		problems = append(problems, err)
-	}
-	problems = append(problems, c.completeLimits(), c.completePseudonyms())
+	problems = append(problems, trat.CheckTrustDomain(c.TrustDomain.Name()), trat.CheckIssuer(c.Issuer),
+		c.completeLimits(), c.completePseudonyms())
 	for name, evaluator := range c.Evaluators {
 		if name == "" || evaluator == nil {
 			problems = append(problems, fmt.Errorf("the evaluator %q has no name, or is nil", name))
@@ -177,15 +175,4 @@ func (c *Config) completePseudonyms() error {
 		problems = append(problems, fmt.Errorf("PseudonymPeriod %s is not a positive number of seconds", period))
 	}
 	return errors.Join(problems...)
-}
-
-// checkNames asks the judge of what is issued: a name that no verifier can be given is
-// of no use here.
-func checkNames(trustDomain, issuer string) error {
-	none, err := trat.NewStaticKeySet()
-	if err != nil {
-		return err
-	}
-	_, err = trat.NewVerifier(trustDomain, issuer, none, trat.WithCacheSize(0))
-	return err
 }

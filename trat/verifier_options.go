@@ -31,8 +31,8 @@ func NewVerifier(trustDomain, issuer string, keys KeySet, opts ...VerifierOption
 		cacheSize:   defaultCacheSize,
 	}
 	errs := []error{
-		checkConfig("trustDomain", checkTrustDomain(trustDomain)),
-		checkConfig("issuer", checkIssuer(issuer)),
+		CheckTrustDomain(trustDomain),
+		CheckIssuer(issuer),
 	}
 	// A nil set comes of an error of ParseJWKS that was passed over; it must not wait for
 	// the first token to panic.
@@ -126,6 +126,15 @@ func outside[T int | int64 | time.Duration](n, low, high T) error {
 	}
 	return nil
 }
+
+// CheckTrustDomain says whether tokens can be issued for the trust domain of this name and
+// NewVerifier takes it: PARAMETER_INVALID, Field "trustDomain", if not.
+func CheckTrustDomain(name string) error { return checkConfig("trustDomain", checkTrustDomain(name)) }
+
+// CheckIssuer says whether issuer can be the iss of tokens and NewVerifier takes it: an
+// https URL without user, query and fragment. Its error is PARAMETER_INVALID, Field
+// "issuer".
+func CheckIssuer(issuer string) error { return checkConfig("issuer", checkIssuer(issuer)) }
 
 // checkConfig names the parameter that err is about; without err there is none.
 func checkConfig(field string, err error) error {
