@@ -59,7 +59,7 @@ func TestAnExpiredTransactionTokenIsRefusedWithoutLeeway(t *testing.T) {
 	}
 }
 
-// Covers TTS-18, REPL-04, REPL-07.
+// Covers TTS-18, REPL-04.
 func TestABadTransactionTokenIsABadSubjectToken(t *testing.T) {
 	d := trattest.New(t, "shop.test")
 	verify := replacing(t, d)
