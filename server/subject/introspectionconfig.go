@@ -114,25 +114,31 @@ func (c IssuerConfig) checkIntrospection(bad func(field string, err error)) {
 	}
 	add(i.ClientID == "", "ClientID", "is required")
 	add(len(i.ClientID) > maxClaim, "ClientID", "longer than %d bytes", maxClaim)
-	switch hasKey, hasSecret := i.PrivateKey != nil, len(i.ClientSecret) > 0; {
-	case hasKey && hasSecret:
-		add(true, "ClientSecret", "is there beside PrivateKey: one of them authenticates")
-	case !hasKey && !hasSecret:
-		add(true, "PrivateKey", "is required, or else ClientSecret")
-	case hasKey && len(algorithmsOf(i.PrivateKey.Public())) == 0:
-		add(true, "PrivateKey", "want P-256, Ed25519 or RSA of %d to %d bits", minRSABits, maxRSABits)
-	}
+	add(i.PrivateKey != nil && len(algorithmsOf(i.PrivateKey.Public())) == 0,
+		"PrivateKey", "want P-256, Ed25519 or RSA of %d to %d bits", minRSABits, maxRSABits)
 	add(len(i.ClientSecret) > maxClaim, "ClientSecret", "longer than %d bytes", maxClaim)
-	add(i.KeyID != "" && i.PrivateKey == nil, "KeyID", "is that of PrivateKey, which is not there")
 	add(len(i.KeyID) > maxKeyID, "KeyID", "longer than %d bytes", maxKeyID)
 	add(i.Timeout < 0 || i.Timeout > MaxIntrospectionTimeout, "Timeout", "want 0 to %s", MaxIntrospectionTimeout)
-	add(i.CacheTTL < 0 && i.CacheTTL != NoCache || i.CacheTTL > MaxCacheTTL, "CacheTTL", "want 0 to %s, or NoCache", MaxCacheTTL)
-	add(i.NoOpaque && !i.JWTs, "JWTs", "must be true with NoOpaque: otherwise the issuer is asked about nothing")
-	add(i.NoOpaque && len(i.Requesters) > 0, "Requesters", "are those of opaque tokens, which NoOpaque refuses")
+	add(i.CacheTTL < 0 && i.CacheTTL != NoCache || i.CacheTTL > MaxCacheTTL, "CacheTTL", "want 0 to %s", MaxCacheTTL)
+	add(i.NoOpaque && !i.JWTs, "JWTs", "must be true where opaque tokens are refused: otherwise the issuer is asked about nothing")
+	add(i.NoOpaque && len(i.Requesters) > 0, "Requesters", "are those of opaque tokens, which are refused")
 	for _, text := range i.Requesters {
 		if _, err := parsePattern(text); err != nil {
 			add(true, "Requesters", "%q: %w", text, err)
 		}
+	}
+}
+
+// checkCredential calls bad for what is wrong with having the credential that it has.
+func (i *IntrospectionConfig) checkCredential(bad func(field string, err error)) {
+	switch hasKey, hasSecret := i.PrivateKey != nil, len(i.ClientSecret) > 0; {
+	case hasKey && hasSecret:
+		bad("Introspection.ClientSecret", errors.New("is there beside a private key: one of them authenticates"))
+	case !hasKey && !hasSecret:
+		bad("Introspection.PrivateKey", errors.New("is required, or else a client secret"))
+	}
+	if i.KeyID != "" && i.PrivateKey == nil {
+		bad("Introspection.KeyID", errors.New("is that of a private key, which is not there"))
 	}
 }
 

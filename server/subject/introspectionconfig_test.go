@@ -27,9 +27,9 @@ func TestBadIntrospectionIsRefused(t *testing.T) {
 		{"no URL", func(c *config) { c.Endpoint = "introspect" }, "Endpoint", "has no host"},
 		{"no client", func(c *config) { c.ClientID = "" }, "ClientID", "is required"},
 		{"a client without bounds", func(c *config) { c.ClientID = strings.Repeat("c", 1025) }, "ClientID", "longer than"},
-		{"no credential", func(c *config) { c.ClientSecret = nil }, "PrivateKey", "is required, or else ClientSecret"},
-		{"an empty secret", func(c *config) { c.ClientSecret = []byte{} }, "PrivateKey", "is required, or else ClientSecret"},
-		{"two credentials", func(c *config) { c.PrivateKey = newECKey() }, "ClientSecret", "beside PrivateKey"},
+		{"no credential", func(c *config) { c.ClientSecret = nil }, "PrivateKey", "is required, or else a client secret"},
+		{"an empty secret", func(c *config) { c.ClientSecret = []byte{} }, "PrivateKey", "is required, or else a client secret"},
+		{"two credentials", func(c *config) { c.PrivateKey = newECKey() }, "ClientSecret", "beside a private key"},
 		{"a secret without bounds", func(c *config) { c.ClientSecret = make([]byte, 1025) }, "ClientSecret", "longer than"},
 		{"a key without algorithm", func(c *config) {
 			c.ClientSecret, c.PrivateKey = nil, must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
@@ -44,7 +44,7 @@ func TestBadIntrospectionIsRefused(t *testing.T) {
 		{"nothing to ask about", func(c *config) { c.NoOpaque = true }, "JWTs", "must be true"},
 		{"requesters of nothing", func(c *config) {
 			c.JWTs, c.NoOpaque, c.Requesters = true, true, []string{gateway.String()}
-		}, "Requesters", "NoOpaque"},
+		}, "Requesters", "which are refused"},
 		{"a requester that is no SPIFFE ID", func(c *config) { c.Requesters = []string{"gateway"} }, "Requesters", "is not a SPIFFE ID"},
 		{"a requester without path", func(c *config) { c.Requesters = []string{"spiffe://shop.test"} }, "Requesters", "has no path"},
 		{"any trust domain", func(c *config) { c.Requesters = []string{"spiffe://*/gateway"} }, "Requesters", "is not a SPIFFE ID"},
@@ -85,7 +85,7 @@ func TestBadJWTKindsAreRefused(t *testing.T) {
 		says   string
 	}{
 		{"the client as audience", func(c *subject.IssuerConfig) { c.JWTAudience = clientID }, "JWTAudience: is the client ID"},
-		{"types of nothing", func(c *subject.IssuerConfig) { c.JWTAudience, c.JWTTypes = "", []string{"job+jwt"} }, "JWTTypes: are there without JWTAudience"},
+		{"types of nothing", func(c *subject.IssuerConfig) { c.JWTAudience, c.JWTTypes = "", []string{"job+jwt"} }, "JWTTypes: are those of other JWTs, which are refused"},
 		{"the type of access tokens", func(c *subject.IssuerConfig) { c.JWTTypes = []string{"AT+jwt"} }, "is the type of something else"},
 		{"the type of TraTs", func(c *subject.IssuerConfig) { c.JWTTypes = []string{"txntoken+jwt"} }, "is the type of something else"},
 		{"the type of self-signed tokens", func(c *subject.IssuerConfig) { c.JWTTypes = []string{"trat-subject+jwt"} }, "is the type of something else"},

@@ -70,7 +70,7 @@ type IssuerProblem struct {
 	// Field is the name of the field of IssuerConfig that is at fault; for one of its
 	// IntrospectionConfig, "Introspection." and the name there.
 	Field string
-	// Err says what is wrong with it.
+	// Err says what is wrong with it, in words that name no field.
 	Err error
 }
 
@@ -82,19 +82,14 @@ func (p *IssuerProblem) Error() string {
 // Unwrap returns Err.
 func (p *IssuerProblem) Unwrap() error { return p.Err }
 
-func (c IssuersConfig) validate() error {
+// CheckIssuers says what is wrong with issuers whose credentials for introspection need
+// not be there, as where a configuration is judged by who may not read its secrets. Those
+// that are there are checked. Its error joins an *IssuerProblem for each thing.
+func CheckIssuers(issuers []IssuerConfig) error {
 	var problems []error
-	add := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("subject: "+format, args...))
-	}
-	if len(c.Issuers) == 0 {
-		add("no issuers")
-	}
 	names, prefixes := make(map[string]bool), make(map[string]bool)
-	for i, issuer := range c.Issuers {
-		bad := func(field string, err error) {
-			problems = append(problems, &IssuerProblem{Index: i, Issuer: issuer.Issuer, Field: field, Err: err})
-		}
+	for i, issuer := range issuers {
+		bad := problemsOf(issuers, i, &problems)
 		issuer.check(bad)
 		if names[issuer.Issuer] {
 			bad("Issuer", errors.New("is there twice"))
@@ -105,9 +100,33 @@ func (c IssuersConfig) validate() error {
 		// What is missing is no name that could be used twice.
 		names[issuer.Issuer], prefixes[issuer.Prefix] = issuer.Issuer != "", issuer.Prefix != ""
 	}
-	checkRoutes(c.Issuers, func(i int, field string, err error) {
-		problems = append(problems, &IssuerProblem{Index: i, Issuer: c.Issuers[i].Issuer, Field: field, Err: err})
-	})
+	checkRoutes(issuers, func(i int, field string, err error) { problemsOf(issuers, i, &problems)(field, err) })
+	return errors.Join(problems...)
+}
+
+// problemsOf returns what adds a problem of the issuer at i.
+func problemsOf(issuers []IssuerConfig, i int, problems *[]error) (bad func(field string, err error)) {
+	return func(field string, err error) {
+		*problems = append(*problems, &IssuerProblem{Index: i, Issuer: issuers[i].Issuer, Field: field, Err: err})
+	}
+}
+
+func (c IssuersConfig) validate() error {
+	var problems []error
+	add := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("subject: "+format, args...))
+	}
+	if len(c.Issuers) == 0 {
+		add("no issuers")
+	}
+	if err := CheckIssuers(c.Issuers); err != nil {
+		problems = append(problems, err)
+	}
+	for i, issuer := range c.Issuers {
+		if issuer.Introspection != nil {
+			issuer.Introspection.checkCredential(problemsOf(c.Issuers, i, &problems))
+		}
+	}
 	interval, stale := c.RefreshInterval, c.MaxStale
 	if interval == 0 {
 		interval = DefaultRefreshInterval

@@ -92,7 +92,7 @@ func (c IssuerConfig) checkJWT(bad func(field string, err error)) {
 	case c.JWTAudience != "" && c.JWTAudience == c.ClientID:
 		bad("JWTAudience", errors.New("is the client ID: an ID token could pass for such a JWT"))
 	case c.JWTAudience == "" && len(c.JWTTypes) > 0:
-		bad(field, errors.New("are there without JWTAudience"))
+		bad(field, errors.New("are those of other JWTs, which are refused without an audience of theirs"))
 	}
 	for _, name := range c.JWTTypes {
 		switch {
