@@ -134,9 +134,10 @@ func openAppend(path string, flags int) (file *os.File, size int64, err error) {
 	return file, info.Size(), nil
 }
 
-// regular looks at a path before it is opened: to open a pipe is to wait for its other end.
+// regular looks at a path before it is opened: to open a pipe is to wait for its other end,
+// and a symbolic link is not the file that is looked for later, renamed and verified.
 func regular(path string) (fs.FileInfo, error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file", path)
 	}

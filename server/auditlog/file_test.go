@@ -146,6 +146,17 @@ func TestOpenFileRefuses(t *testing.T) {
 			func(t *testing.T, c *FileConfig) { must(t, exec.CommandContext(t.Context(), "mkfifo", c.Path).Run()) },
 			[]string{"not a regular file"},
 		},
+		"a symbolic link": {
+			func(t *testing.T, c *FileConfig) {
+				must(t, os.WriteFile(c.Path+".real", nil, 0o600))
+				must(t, os.Symlink(c.Path+".real", c.Path))
+			},
+			[]string{"not a regular file"},
+		},
+		"a symbolic link to nothing": {
+			func(t *testing.T, c *FileConfig) { must(t, os.Symlink(c.Path+".real", c.Path)) },
+			[]string{"not a regular file"},
+		},
 		"a file that others may write": {
 			func(t *testing.T, c *FileConfig) {
 				must(t, os.WriteFile(c.Path, nil, 0o600))

@@ -260,3 +260,29 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/record")
 }
+
+// Covers TTS-42.
+func TestOnlyACheckpointFromBeforeTellsThatALogWasCutWhileNobodyWroteIt(t *testing.T) {
+	for name, cut := range map[string]func(lines []string) string{
+		"from the end":  func(lines []string) string { return strings.Join(lines[:3], "") },
+		"the whole log": func([]string) string { return "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, withKey)
+			f.open(t)
+			f.write(t, 5)
+			f.close(t)
+			f.replace(t, []byte(cut(slices.Collect(strings.Lines(string(f.content(t)))))))
+			f.open(t)
+			f.write(t, 5)
+			f.close(t)
+			newest := f.op.checkpoints()[len(f.op.checkpoints())-1:]
+			if _, err := Verify(bytes.NewReader(f.content(t)), VerifyOptions{Key: testKey, Heads: newest}); err != nil {
+				t.Errorf("docs/audit-log.md says that this is not found: %v", err)
+			}
+			if _, err := f.verify(t); !errors.Is(err, ErrBroken) {
+				t.Errorf("with all checkpoints: %v", err)
+			}
+		})
+	}
+}
