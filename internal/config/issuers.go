@@ -3,9 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -68,49 +65,39 @@ func (c *checker) issuers(list []issuer, out *Config) {
 		})
 	}
 	// The rules of issuers are theirs.
-	if _, err := subject.NewIssuers(subject.IssuersConfig{Issuers: c.withStandIns(out.Issuers)}); err != nil {
-		for _, err := range unjoin(err) {
-			problem, ok := errors.AsType[*subject.IssuerProblem](err)
-			if !ok {
-				c.bad(field, "%v", err)
-				continue
-			}
-			c.bad(fmt.Sprintf("%s[%d].%s", field, problem.Index, keyOf(reflect.TypeFor[issuer](), problem.Field)), "%s",
-				inKeys.Replace(problem.Err.Error()))
+	for _, err := range unjoin(subject.CheckIssuers(out.Issuers)) {
+		if problem, ok := errors.AsType[*subject.IssuerProblem](err); ok {
+			c.bad(fmt.Sprintf("%s[%d].%s", field, problem.Index, issuerKeys[problem.Field]), "%v", problem.Err)
+		} else {
+			c.bad(field, "%v", err)
 		}
 	}
 }
 
-// keyOf returns the key that sets the field of subject.IssuerConfig, or of a struct in it,
-// that name says.
-func keyOf(t reflect.Type, name string) string {
-	name, rest, nested := strings.Cut(name, ".")
-	if key, ok := otherKeys[name]; ok {
-		return key
-	}
-	field, _ := t.FieldByName(name)
-	key := field.Tag.Get("yaml")
-	if nested {
-		key += "." + keyOf(field.Type.Elem(), rest)
-	}
-	return key
+// issuerKeys are the keys that set the fields of subject.IssuerConfig.
+var issuerKeys = map[string]string{
+	"Issuer":                     "issuer",
+	"Prefix":                     "prefix",
+	"Audience":                   "audience",
+	"ClientID":                   "client_id",
+	"JWTAudience":                "jwt_audience",
+	"JWTTypes":                   "jwt_types",
+	"Introspection":              "introspection",
+	"Introspection.Endpoint":     "introspection.endpoint",
+	"Introspection.ClientID":     "introspection.client_id",
+	"Introspection.ClientSecret": "introspection.client_secret_file",
+	"Introspection.PrivateKey":   "introspection.private_key_file",
+	"Introspection.KeyID":        "introspection.key_id",
+	"Introspection.Timeout":      "introspection.timeout",
+	"Introspection.CacheTTL":     "introspection.cache",
+	"Introspection.JWTs":         "introspection.jwts",
+	"Introspection.NoOpaque":     "introspection.opaque",
+	"Introspection.Requesters":   "introspection.requesters",
+	"Algorithms":                 "algorithms",
+	"Skew":                       "skew",
+	"OAuthMetadata":              "oauth_metadata",
+	"InsecureLoopbackHTTP":       "insecure_loopback_http",
 }
-
-// otherKeys are those that do not have the name of the field that they set.
-var otherKeys = map[string]string{
-	"ClientSecret": "client_secret_file",
-	"PrivateKey":   "private_key_file",
-	"CacheTTL":     "cache",
-	"NoOpaque":     "opaque",
-}
-
-// inKeys puts what the issuer's own rules say in terms of fields into terms of keys.
-var inKeys = strings.NewReplacer(
-	"ClientSecret", "client_secret_file",
-	"PrivateKey", "private_key_file",
-	"NoOpaque", "opaque: false",
-	", or NoCache", "",
-)
 
 // unset refuses what is written and yet means the default, which is looser: whoever writes
 // no skew or no algorithms wants none.
@@ -153,6 +140,14 @@ func (c *checker) introspection(field string, i *introspection) *subject.Introsp
 	if c.lines[field+".requesters"] != 0 && len(i.Requesters) == 0 {
 		c.bad(field+".requesters", "is empty; leave it away for all workloads")
 	}
+	switch hasKey, hasSecret := c.lines[field+".private_key_file"] != 0, c.lines[field+".client_secret_file"] != 0; {
+	case hasKey && hasSecret:
+		c.bad(field+".client_secret_file", "is there beside private_key_file: one of them authenticates")
+	case !hasKey && !hasSecret:
+		c.bad(field+".private_key_file", "is required, or else client_secret_file")
+	case i.KeyID != "" && !hasKey:
+		c.bad(field+".key_id", "is that of private_key_file, which is not there")
+	}
 	if i.ClientSecretFile != "" {
 		out.ClientSecret = c.secretText(field+".client_secret_file", i.ClientSecretFile)
 	}
@@ -162,29 +157,11 @@ func (c *checker) introspection(field string, i *introspection) *subject.Introsp
 	return out
 }
 
-// withStandIns returns list with a secret in each place where none could be read, of which
-// enough has been said, or where none is wanted.
-func (c *checker) withStandIns(list []subject.IssuerConfig) []subject.IssuerConfig {
-	list = slices.Clone(list)
-	for n, i := range list {
-		if i.Introspection == nil {
-			continue
-		}
-		at := fmt.Sprintf("subject_tokens.issuers[%d].introspection", n)
-		judged := *i.Introspection
-		if judged.ClientSecret == nil && c.lines[at+".client_secret_file"] != 0 {
-			judged.ClientSecret = []byte("stand-in")
-		}
-		if judged.PrivateKey == nil && c.lines[at+".private_key_file"] != 0 {
-			judged.PrivateKey = standIn
-		}
-		list[n].Introspection = &judged
-	}
-	return list
-}
-
 // unjoin undoes errors.Join.
 func unjoin(err error) []error {
+	if err == nil {
+		return nil
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}

@@ -115,9 +115,6 @@ func (c *checker) key(field, path string) *Key {
 	return key
 }
 
-// standIn is a key that nobody signs with.
-var standIn crypto.Signer = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-
 var errNoKey = errors.New("want one private key in PEM: P-256, Ed25519, or RSA of 2048 to 4096 bits")
 
 // parsePrivateKey reads a key that can sign what algorithms of this project sign.
