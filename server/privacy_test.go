@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/server/subject"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // Covers PRIV-03.
@@ -139,6 +141,32 @@ func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
 				t.Errorf("%q is in the %s:\n%s", secret, sink, text)
 			}
 		}
+	}
+}
+
+// A caller that makes its request ids of the token would have it in every log.
+//
+// Covers PRIV-01.
+func TestRequestIDIsNoPartOfTheSubjectToken(t *testing.T) {
+	const opaque = "opaque-0123456789-abcdefghijklmnop"
+	for name, tc := range map[string]struct{ token, id string }{
+		"an opaque token":     {opaque, opaque},
+		"one with more to it": {opaque, "retry-of-" + opaque},
+		"a signature":         {subjectToken, subjectToken[strings.LastIndexByte(subjectToken, '.')+1:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			request := goodRequest()
+			request.SubjectToken, request.RequestId = tc.token, tc.id
+			_, err := f.server.Exchange(f.as(t, gateway), request)
+			wantReason(t, err, trat.ReasonParameterInvalid)
+			if diff := cmp.Diff(map[string]string{"request_id": "PARAMETER_INVALID"}, violatedFields(err)); diff != "" {
+				t.Errorf("field violations (-want +got):\n%s", diff)
+			}
+			if r := f.records.take()[0]; r.RequestID != "" || contains(f.logs.String(), tc.id) {
+				t.Errorf("record %+v, log\n%s", r, f.logs.String())
+			}
+		})
 	}
 }
 

@@ -79,6 +79,9 @@ func (s *Server) parse(req *tratv1.ExchangeRequest) (request, error) {
 		return err
 	})
 	check(fieldRequestID, func() error {
+		if holdsCredential(req.GetRequestId(), credentialParts(r.subjectToken)) { // which would be in every log
+			return trat.Errorf(trat.ReasonParameterInvalid, fieldRequestID, "it holds a credential")
+		}
 		r.id = req.GetRequestId()
 		return nil
 	})
