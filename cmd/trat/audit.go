@@ -17,10 +17,10 @@ rotated files beside it are found and belong to the log. With - it reads one fil
 from standard input.
 
 What the chain alone cannot show is that records were removed from the end. tratd
-writes checkpoints of the log to its other log; give the newest one with --head,
-from a place that whoever could change the audit log cannot reach. A log that was
-written with a key needs it; without a key and without --head, whoever can write
-the file can write all of it anew.
+writes checkpoints of the log to its other log; give the newest one with --head, and
+the last one of each run of tratd before, from a place that whoever could change the
+audit log cannot reach. A log that was written with a key needs it; without a key
+and without --head, whoever can write the file can write all of it anew.
 
 Exit status: 0 intact, 3 not intact (each break is printed), 1 it could not be read,
 2 wrong use.`

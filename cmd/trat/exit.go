@@ -30,7 +30,7 @@ func exitStatus(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "trat:", err)
+	fmt.Fprintln(stderr, printable("trat: "+err.Error())) // it may quote a server or a file
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUse
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
+
+func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
 // Whatever is inspected, what is printed is JSON, or text that moves no cursor.
 func FuzzInspect(f *testing.F) {
@@ -15,6 +19,8 @@ func FuzzInspect(f *testing.F) {
 	f.Add("bnVsbA.W10.x")
 	f.Add("\x1b[2J.\u009b.\x00")
 	f.Add("....")
+	f.Add(encoded(`{"alg":"ES256"}`) + "." + encoded("{\"sub\":\"a\u009b31m\U000e0001\u202e\x7f\"}") + ".c2ln")
+	f.Add(encoded(`{"alg":"ES256"}`) + "." + encoded("{\"sub\":\"\x9b31m\"}") + ".c2ln")
 	now := time.Unix(1_800_000_000, 0)
 	f.Fuzz(func(t *testing.T, raw string) {
 		var asText, asJSON strings.Builder
@@ -28,8 +34,10 @@ func FuzzInspect(f *testing.F) {
 		if !strings.HasPrefix(asText.String(), "NOT VERIFIED: ") {
 			t.Errorf("printed %q", asText.String())
 		}
-		if i := strings.IndexFunc(asText.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
-			t.Errorf("unprintable at %d: %q", i, asText.String())
+		for _, printed := range []string{asText.String(), asJSON.String()} {
+			if i := strings.IndexFunc(printed, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(printed) {
+				t.Errorf("unprintable at %d: %q", i, printed)
+			}
 		}
 	})
 }

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 )
 
 func TestHealthIsTheExitStatus(t *testing.T) {
@@ -68,5 +71,23 @@ func TestHealthNeedsTheWorkloadAPI(t *testing.T) {
 	code := execute(t.Context(), []string{"health", "--address", "127.0.0.1:1", "--server-id", shopTTS}, strings.NewReader(""), &stdout, &stderr)
 	if code != 1 || !strings.Contains(stderr.String(), "SPIFFE_ENDPOINT_SOCKET") {
 		t.Errorf("exit status %d: %s", code, &stderr)
+	}
+}
+
+// rude answers with what moves a terminal's cursor.
+type rude struct {
+	healthpb.UnimplementedHealthServer
+}
+
+func (rude) Check(context.Context, *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	return nil, status.Error(codes.NotFound, "\x1b[2J\u009b31mall is well\r")
+}
+
+func TestWhatAServerSaysMovesNoCursor(t *testing.T) {
+	address := serve(t, newAuthority(t, "probe"), func(g *grpc.Server) { healthpb.RegisterHealthServer(g, rude{}) })
+	said := runTrat(t, "", "health", "--address", address, "--server-id", shopTTS)
+	said.want(t, exitFailed, "", "all is well")
+	if strings.ContainsAny(said.stderr, "\x1b\u009b\r") {
+		t.Errorf("printed %q", said.stderr)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 )
@@ -59,10 +60,15 @@ func (o output) show(w io.Writer, v any, text func(io.Writer)) error {
 		_, err := io.WriteString(w, printable(b.String()))
 		return err
 	}
-	encoder := json.NewEncoder(w)
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, printable(b.String())) // JSON escapes some of it only
+	return err
 }
 
 // printable escapes what could move a terminal's cursor: some of what is printed was
@@ -74,7 +80,8 @@ func printable(text string) string {
 		case r == '\n' || unicode.IsPrint(r):
 			b.WriteRune(r)
 		case r > 0xffff:
-			fmt.Fprintf(&b, "\\U%08x", r)
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, "\\u%04x\\u%04x", high, low)
 		default:
 			fmt.Fprintf(&b, "\\u%04x", r)
 		}

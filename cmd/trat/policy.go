@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -146,6 +147,9 @@ func newPolicyCheck() *cobra.Command {
 // files is for commands that need so many files.
 func files(names string, least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		if slices.ContainsFunc(args, looksLikeToken) {
+			return errTokenAsArgument
+		}
 		if len(args) < least || len(args) > most {
 			return usageError{fmt.Errorf("%s takes %s (see %s --help)", cmd.CommandPath(), names, cmd.CommandPath())}
 		}

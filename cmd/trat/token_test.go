@@ -78,7 +78,7 @@ func TestInspectShowsWhatIsNoTraT(t *testing.T) {
 // Covers SEC-12, PRIV-01.
 func TestATokenInThePlaceOfAFileIsNotRepeated(t *testing.T) {
 	raw := trattest.New(t, "shop.test").Raw()
-	for _, args := range [][]string{{"inspect", raw}, {"verify", raw}, {"request", raw}, {raw}, {"policy", "check", raw}} {
+	for _, args := range [][]string{{"inspect", raw}, {"verify", raw}, {"request", raw}, {raw}, {"policy", "check", raw}, {"audit", "verify-log", raw}} {
 		got := runTrat(t, "", args...)
 		got.want(t, 2, "", "a token was given as an argument")
 		if strings.Contains(got.stdout+got.stderr, raw[:20]) {
