@@ -95,10 +95,7 @@ func (s *Server) decide(ctx context.Context, req *tratv1.ExchangeRequest, a *att
 			response, err = nil, trat.Errorf(trat.ReasonInternal, "", "panic (%T)\n%s", v, debug.Stack())
 		}
 	}()
-	if err := s.authenticate(ctx, a); err != nil {
-		return nil, err
-	}
-	if err := s.limit(a); err != nil {
+	if err := s.receive(ctx, a); err != nil {
 		return nil, err
 	}
 	if a.request, err = s.parse(req); err != nil {
@@ -165,23 +162,6 @@ func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 		return err
 	}
 	return refuseCredentials(a.request.subjectToken, a.principal.Subject, a.grant)
-}
-
-// authenticate finds the requester: the peer of the mTLS connection, inside the
-// trust domain, with an SVID that is still valid (draft section 11.5).
-func (s *Server) authenticate(ctx context.Context, a *attempt) error {
-	peer, ok := spiffecreds.PeerFromContext(ctx)
-	if !ok {
-		return trat.Errorf(trat.ReasonClientUnauthenticated, "", "no peer identity of package spiffecreds")
-	}
-	a.requester = peer
-	if peer.Expired(a.started) {
-		return trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
-	}
-	if !peer.ID.MemberOf(s.trustDomain) {
-		return trat.Errorf(trat.ReasonIssuanceDenied, "", "the requester is not in the trust domain")
-	}
-	return nil
 }
 
 // admit decides by policy alone whether the requester may present this type of

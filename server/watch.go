@@ -1,14 +1,12 @@
 package server
 
 import (
-	"context"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
-	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -23,10 +21,11 @@ import (
 // from everybody else, who would refuse every token ten minutes later.
 func (s *Server) WatchKeys(_ *tratv1.WatchKeysRequest, stream grpc.ServerStreamingServer[tratv1.WatchKeysResponse]) error {
 	ctx := stream.Context()
-	watcher, err := s.mayWatch(ctx)
+	peer, err := s.member(ctx, s.clock(), trat.ReasonPeerDenied)
 	if err != nil {
 		return peerError(err)
 	}
+	watcher := peer.ID.String()
 	if !s.watchers.take(watcher) {
 		return peerError(trat.Errorf(trat.ReasonRateLimited, "", ""))
 	}
@@ -53,23 +52,9 @@ func (s *Server) WatchKeys(_ *tratv1.WatchKeysRequest, stream grpc.ServerStreami
 		case <-ctx.Done():
 			return peerError(ctx.Err())
 		}
-		if _, err := s.mayWatch(ctx); err != nil {
+		// Before each message: a stream outlives certificates.
+		if _, err := s.member(ctx, s.clock(), trat.ReasonPeerDenied); err != nil {
 			return peerError(err)
 		}
 	}
-}
-
-// mayWatch looks at the peer before each message: a stream outlives certificates. It
-// returns the peer's SPIFFE ID.
-func (s *Server) mayWatch(ctx context.Context) (id string, err error) {
-	peer, ok := spiffecreds.PeerFromContext(ctx)
-	switch {
-	case !ok:
-		return "", trat.Errorf(trat.ReasonClientUnauthenticated, "", "")
-	case peer.Expired(s.clock()):
-		return "", trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
-	case !peer.ID.MemberOf(s.trustDomain):
-		return "", trat.Errorf(trat.ReasonPeerDenied, "", "")
-	}
-	return peer.ID.String(), nil
 }

@@ -8,16 +8,13 @@ import (
 	"github.com/grpc-trat/grpc-trat/server"
 )
 
-// newHTTPServer makes the HTTP form of tokens, whose keys are in ring and whose audit
-// records go to auditor.
-func (p *parts) newHTTPServer(creds credentials.TransportCredentials, tokens *server.Server, ring *keys.Ring, auditor server.Auditor) (*httptoken.Server, error) {
+// newHTTPServer makes the HTTP form of tokens, whose keys are in ring.
+func (p *parts) newHTTPServer(creds credentials.TransportCredentials, tokens *server.Server, ring *keys.Ring) (*httptoken.Server, error) {
 	handler, err := httptoken.New(httptoken.Config{
-		TrustDomain:    p.cfg.TrustDomain,
 		Issuer:         p.cfg.Issuer,
 		BaseURL:        p.cfg.HTTP.BaseURL,
 		Service:        tokens,
 		Keys:           ring,
-		Auditor:        auditor,
 		Logger:         p.logger,
 		TracerProvider: p.providers.Tracer,
 		MeterProvider:  p.providers.Meter,

@@ -119,7 +119,7 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 		follow:  []func(context.Context){policies.Run, onHangup(reload(policies, logger))},
 	}
 	d.details = []detail{{detailIssuers, subjects.Ready, d.reportIssuers}, {detailPolicy, policies.Problem, nil}}
-	if err := d.addFrontEnds(p, source, ring, auditor); err != nil {
+	if err := d.addFrontEnds(p, source, ring); err != nil {
 		return err
 	}
 	subjects.Start() //nolint:contextcheck // its fetches end with Close, which is deferred
@@ -127,7 +127,7 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 }
 
 // addFrontEnds makes the servers of gRPC and, if it is on, HTTP.
-func (d *daemon) addFrontEnds(p *parts, source *spiffecreds.Source, ring *keys.Ring, auditor server.Auditor) error {
+func (d *daemon) addFrontEnds(p *parts, source *spiffecreds.Source, ring *keys.Ring) error {
 	members := spiffeid.MatchMemberOf(p.cfg.TrustDomain)
 	creds, err := spiffecreds.NewServer(source, source, members, spiffecreds.WithLogger(p.logger))
 	if err != nil {
@@ -141,7 +141,7 @@ func (d *daemon) addFrontEnds(p *parts, source *spiffecreds.Source, ring *keys.R
 	if err != nil {
 		return err
 	}
-	d.http, err = p.newHTTPServer(creds, d.tokens, ring, auditor)
+	d.http, err = p.newHTTPServer(creds, d.tokens, ring)
 	return err
 }
 

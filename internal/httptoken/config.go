@@ -10,25 +10,29 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
-	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // DefaultRequestTimeout is how long one exchange may take.
 const DefaultRequestTimeout = 10 * time.Second
 
-// Exchanger is the token service; *server.Server is one. It identifies the caller by the
+// TokenService decides every request; *server.Server does. It identifies the caller by the
 // context alone, and its errors are statuses made by internal/grpcerr. Safe for
 // concurrent use.
-type Exchanger interface {
+type TokenService interface {
+	// Exchange decides a request.
 	Exchange(ctx context.Context, req *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error)
+	// Refuse concludes one that was found bad for the given cause before it could become
+	// an ExchangeRequest.
+	Refuse(ctx context.Context, cause error) error
+	// MayReadKeys returns nil for a caller who may have the keys.
+	MayReadKeys(ctx context.Context) error
 }
 
 // Keys is the published key set; *keys.Ring is one. Safe for concurrent use.
@@ -39,23 +43,17 @@ type Keys interface {
 
 // Config is what a handler is made of. New reports all problems of it at once.
 type Config struct {
-	// TrustDomain is the one whose members are served. Required.
-	TrustDomain spiffeid.TrustDomain
 	// Issuer is the iss of the tokens, exactly: an https URL without query and fragment.
 	// Required.
 	Issuer string
 	// BaseURL is where the endpoints are: the paths /token and /jwks are below its own.
 	// Default Issuer.
 	BaseURL string
-	// Service decides every request. Required.
-	Service Exchanger
+	// Service decides every request, the bad forms too. Required.
+	Service TokenService
 	// Keys is what /jwks publishes. Required.
 	Keys Keys
-	// Auditor gets one record per request that is refused before Service sees it.
-	// Required, and to be that of the Service.
-	Auditor server.Auditor
-	// Logger gets one record per request, and the causes of what is refused here.
-	// Required.
+	// Logger gets one record per request. Required.
 	Logger *slog.Logger
 
 	// RequestTimeout bounds one exchange; default DefaultRequestTimeout.
@@ -86,10 +84,8 @@ func (c *Config) complete() error {
 			problems = append(problems, fmt.Errorf("%s is required", name))
 		}
 	}
-	required("TrustDomain", !c.TrustDomain.IsZero())
 	required("Service", c.Service != nil)
 	required("Keys", c.Keys != nil)
-	required("Auditor", c.Auditor != nil)
 	required("Logger", c.Logger != nil)
 	if err := checkURL("Issuer", c.Issuer); err != nil {
 		problems = append(problems, err)

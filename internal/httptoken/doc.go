@@ -5,7 +5,8 @@
 // the same Exchange method as over gRPC; the answer, or the reason of a refusal, becomes
 // OAuth's JSON. So the two cannot differ in what they issue and why they refuse. What is
 // refused here is what is no such form at all: the counterpart of bytes that are no
-// protobuf message.
+// protobuf message. The service concludes that too (Refuse), so that it has the same
+// limits, audit record and metrics.
 //
 // Server makes its connections with credentials.TransportCredentials of package
 // spiffecreds, as gRPC does, and hands the verified peer on in the same way. The

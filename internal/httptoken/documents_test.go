@@ -13,6 +13,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/internal/httptoken"
 	"github.com/grpc-trat/grpc-trat/internal/keys"
+	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -152,7 +153,7 @@ func TestDocumentsAreForMembersWithAValidSVID(t *testing.T) {
 	paths := []string{"/jwks", "/.well-known/oauth-authorization-server"}
 	for name, tc := range map[string]struct {
 		prepare func(*fixture)
-		change  func(*httptoken.Config)
+		change  func(*server.Config)
 		reason  trat.Reason
 		oauth   string
 	}{
@@ -161,18 +162,17 @@ func TestDocumentsAreForMembersWithAValidSVID(t *testing.T) {
 			reason:  trat.ReasonPeerSVIDExpired, oauth: "invalid_client",
 		},
 		"another trust domain": {
-			change: func(c *httptoken.Config) { c.TrustDomain = foreign },
+			change: func(c *server.Config) { c.TrustDomain = foreign },
 			reason: trat.ReasonPeerDenied, oauth: "unauthorized_client",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			var changes []func(*httptoken.Config)
+			var changes []func(*server.Config)
 			if tc.change != nil {
 				changes = append(changes, tc.change)
 			}
-			h := f.handler(t, changes...)
-			client := f.client(t, f.serveHTTP(t, func(c *httptoken.ServerConfig) { c.Handler = h }), gateway)
+			f := newFixture(t, changes...)
+			client := f.client(t, f.serveHTTP(t), gateway)
 			get(t, client, "/jwks") // connects
 			if tc.prepare != nil {
 				tc.prepare(f)

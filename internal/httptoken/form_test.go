@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
+	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -227,17 +228,62 @@ func TestWhoIsNotAuthenticatedLearnsNothingAboutTheForm(t *testing.T) {
 	})
 }
 
+// Covers ERR-09, TTS-42.
+func TestFloodOfBadFormsIsLimited(t *testing.T) {
+	f := newFixture(t, func(c *server.Config) { c.RequestsPerSecond, c.Burst = 1, 3 })
+	client := f.client(t, f.serveHTTP(t), gateway)
+	flood := []trat.Reason{
+		trat.ReasonParameterInvalid, trat.ReasonParameterInvalid, trat.ReasonParameterInvalid,
+		trat.ReasonRateLimited, trat.ReasonRateLimited,
+	}
+	for i, want := range flood {
+		answer := post(t, client, "scope=a&scope=b")
+		if answer.body.Reason != want {
+			t.Fatalf("form %d: %s", i, answer.text)
+		}
+		if want == trat.ReasonRateLimited && (answer.status != http.StatusTooManyRequests || answer.body.Error != "slow_down" ||
+			answer.header.Get("Retry-After") == "" || len(answer.fields()) != 0) {
+			t.Errorf("status %d, header %v, %s", answer.status, answer.header, answer.text)
+		}
+		if r := f.records.take(); len(r) != 1 || r[0].Reason != want || r[0].Requester != gateway.String() {
+			t.Errorf("audit records %+v", r)
+		}
+	}
+	// One limit for both forms: what the bad forms took is gone for Exchange too.
+	if answer := post(t, client, encode(goodRequest())); answer.body.Reason != trat.ReasonRateLimited {
+		t.Errorf("a good form: %s", answer.text)
+	}
+	if answer := post(t, f.client(t, f.serveHTTP(t), stranger), "scope=a&scope=b"); answer.body.Reason != trat.ReasonParameterInvalid {
+		t.Errorf("another workload: %s", answer.text)
+	}
+	if sum := f.sum(t, "txn_token.issuances"); sum != 7 {
+		t.Errorf("txn_token.issuances is %d, want 7", sum)
+	}
+	f.clock.Advance(time.Second)
+	if answer := post(t, client, encode(goodRequest())); answer.status != http.StatusOK {
+		t.Errorf("a second later: %s", answer.text)
+	}
+}
+
+// Covers TTS-42.
 func TestFailingAuditOfARefusedFormIsSaid(t *testing.T) {
-	f := newFixture(t)
-	f.records.err = errors.New("disk full")
-	answer := post(t, f.client(t, f.serveHTTP(t), gateway), "scope=a&scope=b")
-	if answer.body.Reason != trat.ReasonParameterInvalid {
-		t.Errorf("status %d, %s", answer.status, answer.text)
-	}
-	if !strings.Contains(f.logs.String(), "audit record not written") {
-		t.Errorf("log:\n%s", f.logs)
-	}
-	if sum := f.sum(t, "txn_token.audit.failures"); sum != 1 {
-		t.Errorf("txn_token.audit.failures is %d", sum)
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return errors.New("disk full") },
+		"a panic":  func() error { panic("disk full") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.records.fail = fail
+			answer := post(t, f.client(t, f.serveHTTP(t), gateway), "scope=a&scope=b")
+			if answer.body.Reason != trat.ReasonParameterInvalid {
+				t.Errorf("status %d, %s", answer.status, answer.text)
+			}
+			if !strings.Contains(f.logs.String(), "audit record not written") {
+				t.Errorf("log:\n%s", f.logs)
+			}
+			if sum := f.sum(t, "txn_token.audit.failures"); sum != 1 {
+				t.Errorf("txn_token.audit.failures is %d", sum)
+			}
+		})
 	}
 }

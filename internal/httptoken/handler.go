@@ -1,7 +1,6 @@
 package httptoken
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,13 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
-	"github.com/grpc-trat/grpc-trat/server"
-	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -32,16 +28,14 @@ const (
 
 // handler serves all endpoints. Safe for concurrent use.
 type handler struct {
-	trustDomain spiffeid.TrustDomain
-	service     Exchanger
-	keys        Keys
-	auditor     server.Auditor
-	logger      *slog.Logger
-	timeout     time.Duration
-	clock       trat.Clock
-	telemetry   *telemetry
-	metadata    answer
-	routes      map[string]route // by path, as it is written in the URL
+	service   TokenService
+	keys      Keys
+	logger    *slog.Logger
+	timeout   time.Duration
+	clock     trat.Clock
+	telemetry *telemetry
+	metadata  answer
+	routes    map[string]route // by path, as it is written in the URL
 }
 
 // route is one endpoint.
@@ -60,14 +54,12 @@ func newHandler(cfg Config) (*handler, error) {
 		return nil, err
 	}
 	h := &handler{
-		trustDomain: cfg.TrustDomain,
-		service:     cfg.Service,
-		keys:        cfg.Keys,
-		auditor:     cfg.Auditor,
-		logger:      cfg.Logger,
-		timeout:     cfg.RequestTimeout,
-		clock:       cfg.Clock,
-		telemetry:   telemetry,
+		service:   cfg.Service,
+		keys:      cfg.Keys,
+		logger:    cfg.Logger,
+		timeout:   cfg.RequestTimeout,
+		clock:     cfg.Clock,
+		telemetry: telemetry,
 	}
 	base := strings.TrimRight(cfg.BaseURL, "/")
 	h.metadata = metadataOf(cfg.Issuer, base)
@@ -141,26 +133,11 @@ func (h *handler) answer(r *http.Request, route route) (a answer) {
 // else, as WatchKeys is over gRPC.
 func (h *handler) members(serve func(r *http.Request) answer) func(r *http.Request) answer {
 	return func(r *http.Request) answer {
-		if _, err := h.caller(r.Context(), trat.ReasonPeerDenied); err != nil {
-			return refused(grpcerr.Error(err), nil)
+		if err := h.service.MayReadKeys(r.Context()); err != nil {
+			return refused(err, nil)
 		}
 		return serve(r)
 	}
-}
-
-// caller returns the peer of the connection if it may ask at all: inside the trust domain,
-// with an SVID that is still valid. Outside it the reason is foreign.
-func (h *handler) caller(ctx context.Context, foreign trat.Reason) (spiffecreds.Peer, error) {
-	peer, ok := spiffecreds.PeerFromContext(ctx)
-	switch {
-	case !ok:
-		return peer, trat.Errorf(trat.ReasonClientUnauthenticated, "", "no peer identity of package spiffecreds")
-	case peer.Expired(h.clock()):
-		return peer, trat.Errorf(trat.ReasonPeerSVIDExpired, "", "")
-	case !peer.ID.MemberOf(h.trustDomain):
-		return peer, trat.Errorf(foreign, "", "")
-	}
-	return peer, nil
 }
 
 // write sends a. Every answer is for its caller alone unless a says otherwise, and is not

@@ -117,14 +117,17 @@ func alice(in subject.Input) *subject.Principal {
 type records struct {
 	mu   sync.Mutex
 	list []server.Record
-	err  error
+	fail func() error
 }
 
 func (r *records) Record(_ context.Context, record server.Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, record)
-	return r.err
+	if r.fail != nil {
+		return r.fail()
+	}
+	return nil
 }
 
 // take returns the records since the last call.
@@ -172,13 +175,14 @@ type fixture struct {
 	policy *policy.Policy
 }
 
-func newFixture(t testing.TB) *fixture {
+// newFixture makes the service, with what changes does to its Config.
+func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 	t.Helper()
-	return newFixtureAt(t, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+	return newFixtureAt(t, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), changes...)
 }
 
 // newFixtureAt is newFixture at a time for others who look at their own clock.
-func newFixtureAt(t testing.TB, now time.Time) *fixture {
+func newFixtureAt(t testing.TB, now time.Time, changes ...func(*server.Config)) *fixture {
 	t.Helper()
 	f := &fixture{
 		clock:    &clock{now: now},
@@ -207,7 +211,7 @@ func newFixtureAt(t testing.TB, now time.Time) *fixture {
 	must(err)
 	registry, err := subject.NewRegistry(f.subjects)
 	must(err)
-	f.service, err = server.New(server.Config{
+	cfg := server.Config{
 		TrustDomain:   trustDomain,
 		Issuer:        issuer,
 		Keys:          f.ring,
@@ -217,7 +221,11 @@ func newFixtureAt(t testing.TB, now time.Time) *fixture {
 		Logger:        f.logger,
 		Clock:         f.clock.Now,
 		MeterProvider: f.meters,
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	f.service, err = server.New(cfg)
 	must(err)
 	t.Cleanup(f.service.Close)
 	return f
@@ -238,12 +246,10 @@ func (f *fixture) setPolicy(p *policy.Policy) {
 // config is that of a handler for the fixture's service.
 func (f *fixture) config() httptoken.Config {
 	return httptoken.Config{
-		TrustDomain:    trustDomain,
 		Issuer:         issuer,
 		Service:        f.service,
 		RequestTimeout: patience,
 		Keys:           f.ring,
-		Auditor:        f.records,
 		Logger:         f.logger,
 		Clock:          f.clock.Now,
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(f.spans)),

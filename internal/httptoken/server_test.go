@@ -18,16 +18,22 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// exchanger is a service with a fault.
+// exchanger is an Exchange with a fault.
 type exchanger func(context.Context, *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error)
 
-func (e exchanger) Exchange(ctx context.Context, r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
-	return e(ctx, r)
+// faulty is a service that has it.
+type faulty struct {
+	httptoken.TokenService
+	exchange exchanger
+}
+
+func (s faulty) Exchange(ctx context.Context, r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
+	return s.exchange(ctx, r)
 }
 
 // Covers ERR-10, SEC-12, PRIV-01.
 func TestFaultsOfTheServiceStayUnsaid(t *testing.T) {
-	for name, service := range map[string]exchanger{
+	for name, exchange := range map[string]exchanger{
 		"a panic": func(_ context.Context, r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
 			panic("cannot handle " + r.GetSubjectToken())
 		},
@@ -41,7 +47,7 @@ func TestFaultsOfTheServiceStayUnsaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			h := f.handler(t, func(c *httptoken.Config) { c.Service = service })
+			h := f.handler(t, func(c *httptoken.Config) { c.Service = faulty{f.service, exchange} })
 			client := f.client(t, f.serveHTTP(t, func(c *httptoken.ServerConfig) { c.Handler = h }), gateway)
 			answer := post(t, client, encode(goodRequest()))
 			checkAnswer(t, answer, trat.ReasonInternal)
@@ -247,7 +253,7 @@ func TestListenerThatFailsForAWhileIsTriedAgain(t *testing.T) {
 
 func TestConfigsWithoutTheirPartsAreRefused(t *testing.T) {
 	_, err := httptoken.New(httptoken.Config{RequestTimeout: -1, BaseURL: "http://x"})
-	for _, want := range []string{"TrustDomain", "Issuer", "BaseURL", "Service", "Keys", "Auditor", "Logger", "RequestTimeout"} {
+	for _, want := range []string{"Issuer", "BaseURL", "Service", "Keys", "Logger", "RequestTimeout"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

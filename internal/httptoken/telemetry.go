@@ -1,7 +1,6 @@
 package httptoken
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,22 +19,19 @@ import (
 
 // telemetry makes the span that Exchange annotates, as otelgrpc does for gRPC.
 type telemetry struct {
-	tracer        trace.Tracer
-	propagator    propagation.TextMapPropagator
-	duration      metric.Float64Histogram
-	auditFailures metric.Int64Counter
+	tracer     trace.Tracer
+	propagator propagation.TextMapPropagator
+	duration   metric.Float64Histogram
 }
 
 func newTelemetry(cfg Config) (*telemetry, error) {
 	meter := cfg.MeterProvider.Meter(semconv.ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
-	t := &telemetry{
+	duration, err := semconv.HTTPServerDuration.Float64Histogram(meter)
+	return &telemetry{
 		tracer:     cfg.TracerProvider.Tracer(semconv.ScopeName, trace.WithSchemaURL(semconv.SchemaURL)),
 		propagator: cfg.Propagator,
-	}
-	var errs [2]error
-	t.duration, errs[0] = semconv.HTTPServerDuration.Float64Histogram(meter)
-	t.auditFailures, errs[1] = semconv.AuditFailures.Int64Counter(meter)
-	return t, errors.Join(errs[:]...)
+		duration:   duration,
+	}, err
 }
 
 // spanOf is the name of a request's span and what is known from the start. path is that of

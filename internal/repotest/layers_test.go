@@ -50,7 +50,7 @@ var layers = map[string][]string{
 	"server/policy/internal/expr": {"trat"},
 	"server/subject":              {"trat", "trat/replay", "internal/rules"},
 
-	"internal/httptoken": {"trat", "spiffecreds", "server", "gen/...", "internal/grpcerr", "internal/semconv"},
+	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},
 	"internal/config":    {"trat", "server/subject"},
 
