@@ -52,7 +52,7 @@ func (p *Policy) Explain(r Request) Explanation {
 
 // mismatch says which key of the rule kept it from deciding, and how.
 func (r *rule) mismatch(d *decision) (field, text string) {
-	if r.requester.matches(d.request.Requester) != nil {
+	if !r.requester.Match(d.request.Requester) {
 		return "requester", "another workload asks"
 	}
 	if field, text := r.excludes(d); field != "" {

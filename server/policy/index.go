@@ -7,11 +7,9 @@ import (
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-)
 
-// wildcard stands for any one path segment. It cannot be a segment of a SPIFFE ID,
-// so it has a place among them.
-const wildcard = "*"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+)
 
 // index finds the rules of a requester without looking at those of others: a tree
 // over the segments of their requesters, the trust domain first. The zero index is
@@ -27,7 +25,7 @@ type node struct {
 
 func (x *index) add(r *rule) {
 	n := &x.root
-	for _, segment := range r.requester.segments {
+	for _, segment := range r.requester.Segments() {
 		child := n.children[segment]
 		if child == nil {
 			child = &node{}
@@ -47,23 +45,23 @@ func (x *index) match(id spiffeid.ID) []*rule {
 		return nil
 	}
 	var found []*rule
-	for r := range x.overlapping(segments(id.String())) {
-		// The tree narrows down; the matcher has the last word.
-		if r.requester.matches(id) == nil {
+	for r := range x.overlapping(strings.Split(id.TrustDomain().Name()+id.Path(), "/")) {
+		// The tree narrows down; the pattern has the last word.
+		if r.requester.Match(id) {
 			found = append(found, r)
 		}
 	}
 	return found
 }
 
-// overlapping yields the rules that select some workload which pattern selects
-// too. A pattern without wildcard is one workload.
-func (x *index) overlapping(pattern []string) iter.Seq[*rule] {
-	return func(yield func(*rule) bool) { x.root.walk(pattern, yield) }
+// overlapping yields the rules that select some workload which a pattern of these
+// segments selects too. Without wildcard they are one workload.
+func (x *index) overlapping(segments []string) iter.Seq[*rule] {
+	return func(yield func(*rule) bool) { x.root.walk(segments, yield) }
 }
 
-func (n *node) walk(pattern []string, yield func(*rule) bool) bool {
-	if len(pattern) == 0 {
+func (n *node) walk(segments []string, yield func(*rule) bool) bool {
+	if len(segments) == 0 {
 		for _, r := range n.rules {
 			if !yield(r) {
 				return false
@@ -71,20 +69,14 @@ func (n *node) walk(pattern []string, yield func(*rule) bool) bool {
 		}
 		return true
 	}
-	next := []string{pattern[0], wildcard}
-	if pattern[0] == wildcard {
+	next := []string{segments[0], spiffecreds.AnySegment}
+	if segments[0] == spiffecreds.AnySegment {
 		next = slices.Sorted(maps.Keys(n.children))
 	}
 	for _, segment := range next {
-		if child := n.children[segment]; child != nil && !child.walk(pattern[1:], yield) {
+		if child := n.children[segment]; child != nil && !child.walk(segments[1:], yield) {
 			return false
 		}
 	}
 	return true
-}
-
-// segments splits a SPIFFE ID, or a pattern of one, into trust domain and path
-// segments.
-func segments(id string) []string {
-	return strings.Split(strings.TrimPrefix(id, "spiffe://"), "/")
 }

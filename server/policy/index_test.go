@@ -5,19 +5,22 @@ import (
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
-func TestLookUpDoesNotTouchTheRulesOfOtherRequesters(t *testing.T) {
-	var (
-		x       index
-		touched int
-	)
-	add := func(pattern string) {
-		x.add(&rule{name: pattern, requester: requester{
-			segments: segments(pattern),
-			matches:  func(spiffeid.ID) error { touched++; return nil },
-		}})
+func pattern(t *testing.T, text string) spiffecreds.Pattern {
+	t.Helper()
+	p, err := spiffecreds.ParsePattern(text)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return p
+}
+
+func TestLookUpDoesNotTouchTheRulesOfOtherRequesters(t *testing.T) {
+	var x index
+	add := func(text string) { x.add(&rule{name: text, requester: pattern(t, text)}) }
 	for i := range 1000 {
 		add(fmt.Sprintf("spiffe://shop.test/ns/%d/gateway", i))
 		add(fmt.Sprintf("spiffe://shop.test/ns/*/service-%d", i))
@@ -25,19 +28,24 @@ func TestLookUpDoesNotTouchTheRulesOfOtherRequesters(t *testing.T) {
 	}
 	add("spiffe://shop.test/*/7/gateway")
 
-	found := x.match(spiffeid.RequireFromString("spiffe://shop.test/ns/7/gateway"))
+	const requester = "spiffe://shop.test/ns/7/gateway"
+	touched := 0
+	for range x.overlapping(pattern(t, requester).Segments()) {
+		touched++
+	}
+	found := x.match(spiffeid.RequireFromString(requester))
 	if len(found) != 2 || touched != 2 {
 		t.Errorf("found %d rules by touching %d, want the exact one and the pattern", len(found), touched)
 	}
 }
 
-func TestTheMatcherHasTheLastWord(t *testing.T) {
-	var x index
-	x.add(&rule{requester: requester{
-		segments: segments("spiffe://shop.test/gateway"),
-		matches:  func(spiffeid.ID) error { return fmt.Errorf("no") },
-	}})
+func TestThePatternHasTheLastWord(t *testing.T) {
+	x := index{root: node{children: map[string]*node{
+		"shop.test": {children: map[string]*node{
+			"gateway": {rules: []*rule{{requester: pattern(t, "spiffe://shop.test/web")}}},
+		}},
+	}}}
 	if found := x.match(spiffeid.RequireFromString("spiffe://shop.test/gateway")); len(found) != 0 {
-		t.Errorf("found %d rules that their matcher refuses", len(found))
+		t.Errorf("found %d rules that are for others", len(found))
 	}
 }

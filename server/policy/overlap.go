@@ -11,11 +11,11 @@ import (
 func (r *reader) compile(rules []*rule) index {
 	var x index
 	for _, a := range rules {
-		if a.requester.matches == nil {
+		if a.requester.IsZero() {
 			continue // which has been said
 		}
 		r.rule = strconv.Quote(a.name)
-		for b := range x.overlapping(a.requester.segments) {
+		for b := range x.overlapping(a.requester.Segments()) {
 			if r.more {
 				break // enough has been said
 			}

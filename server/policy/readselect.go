@@ -11,20 +11,19 @@ import (
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
-func (r *reader) requester(n *yaml.Node, field string) requester {
-	pattern := r.text(n, field)
-	if pattern == "" {
-		return requester{}
+func (r *reader) requester(n *yaml.Node, field string) spiffecreds.Pattern {
+	text := r.text(n, field)
+	if text == "" {
+		return spiffecreds.Pattern{}
 	}
-	matches, err := spiffecreds.MatchPattern(pattern)
+	pattern, err := spiffecreds.ParsePattern(text)
 	if err != nil {
 		if cause := errors.Unwrap(err); cause != nil { // without the name of a Go package
 			err = cause
 		}
-		r.add(n, field, "want a SPIFFE ID such as spiffe://shop.test/gateway, not %q: %v", pattern, err)
-		return requester{}
+		r.add(n, field, "want a SPIFFE ID such as spiffe://shop.test/gateway, not %q: %v", text, err)
 	}
-	return requester{segments: segments(pattern), matches: matches}
+	return pattern
 }
 
 func (r *reader) scopes(n *yaml.Node, field string) map[string][]string {

@@ -4,9 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
-
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -40,7 +39,7 @@ type rule struct {
 	name string
 
 	// What the rule is for: it is selected by this and reach.
-	requester requester
+	requester spiffecreds.Pattern // zero: it could not be read, which has been said
 	types     []string
 	issuers   []string // empty: every issuer the service is configured with
 	claims    []claimSelector
@@ -63,13 +62,6 @@ type rule struct {
 	replacement   *replacement
 
 	line int // where the rule stands, for problems
-}
-
-// requester selects workloads: a trust domain and path segments, "*" for any one
-// segment.
-type requester struct {
-	segments []string // the trust domain first
-	matches  spiffeid.Matcher
 }
 
 func (r *rule) takes(subjectTokenType string) bool {

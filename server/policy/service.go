@@ -31,7 +31,7 @@ var known = []string{
 // checkService finds what can never apply in the service. What is no requester, type or
 // issuer at all has been said and is passed over.
 func (r *reader) checkService(rule *rule, present map[string]*yaml.Node) {
-	if want := r.service.TrustDomain.Name(); rule.requester.matches != nil && rule.requester.segments[0] != want {
+	if want := r.service.TrustDomain.Name(); !rule.requester.IsZero() && rule.requester.TrustDomain().Name() != want {
 		r.add(present["requester"], "requester", "is not in the trust domain %s: no such workload can call", want)
 	}
 	accepted := r.checkTypes(rule, present["subject_tokens"])
@@ -92,7 +92,7 @@ func (s *Service) has(issuer string) bool {
 // own subject tokens.
 func (r *rule) isIssuer(issuer string) bool {
 	id, err := spiffeid.FromString(issuer)
-	if err != nil || r.requester.matches == nil || r.requester.matches(id) != nil {
+	if err != nil || !r.requester.Match(id) {
 		return false
 	}
 	return slices.ContainsFunc(r.types, func(uri string) bool { return !hasIssuer(uri) })
