@@ -26,12 +26,14 @@ func (l *Log) Record(ctx context.Context, r server.Record) error {
 	if !l.handler.Enabled(ctx, level) {
 		return errors.New("auditlog: the logger is configured to drop records of this level")
 	}
-	record := slog.NewRecord(r.Time, level, message, 0)
-	record.AddAttrs(slog.String(semconv.EventName, event))
+	attrs := make([]slog.Attr, 0, 1+len(fields))
+	attrs = append(attrs, slog.String(semconv.EventName, event))
 	for i := range fields {
 		if v, ok := fields[i].value(&r); ok {
-			record.AddAttrs(slog.Attr{Key: fields[i].key, Value: v})
+			attrs = append(attrs, slog.Attr{Key: fields[i].key, Value: v})
 		}
 	}
+	record := slog.NewRecord(r.Time, level, message, 0)
+	record.AddAttrs(attrs...)
 	return l.handler.Handle(ctx, record)
 }
