@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"slices"
 	"time"
 
@@ -219,7 +218,7 @@ func (w *exchangeWorld) serveTokenService(register func(grpc.ServiceRegistrar)) 
 	if err != nil {
 		return "", err
 	}
-	g := grpc.NewServer(grpc.Creds(creds), grpc.NumStreamWorkers(uint32(runtime.NumCPU())))
+	g := grpc.NewServer(grpc.Creds(creds))
 	register(g)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
