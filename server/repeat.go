@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -15,8 +16,8 @@ const (
 	// RepeatWindow is how long after its answer an Exchange with a request_id can be sent
 	// again and has the same answer.
 	RepeatWindow = 5 * time.Second
-	// maxAnswers is how many answers are remembered. A caller cannot drive those of others
-	// out of the window: its rate is limited.
+	// maxAnswers is how many answers are remembered, with a share for each caller: see
+	// answers.
 	maxAnswers = 16384
 )
 
@@ -40,20 +41,27 @@ type flight struct {
 	done   chan struct{}     // closed when the outcome is known
 	answer *answer           // nil: refused; read it after done
 	until  time.Time         // the answer is given up to here
+
+	inSettled, inOwn *list.Element // once it has an answer
 }
 
 // answers remember what was issued for requests with a request_id. Refusals are not
-// remembered. Safe for concurrent use.
+// remembered. A caller may have at most as many answers here as there is room left, as
+// with seats; beyond that its own oldest one makes room, so that nobody drives those of
+// others out. Safe for concurrent use.
 type answers struct {
 	room int
 
 	mu      sync.Mutex
 	flights map[repeatKey]*flight
-	settled []*flight // those that have an answer, the oldest first
+	// Flights that have an answer, the oldest first: all of them, and those of each
+	// requester, none of which is empty.
+	settled *list.List
+	own     map[string]*list.List
 }
 
 func newAnswers(room int) *answers {
-	return &answers{room: room, flights: make(map[repeatKey]*flight)}
+	return &answers{room: room, flights: make(map[repeatKey]*flight), settled: list.New(), own: make(map[string]*list.List)}
 }
 
 // join returns the flight of a request: an earlier one, or a new one, which the caller
@@ -61,8 +69,8 @@ func newAnswers(room int) *answers {
 func (s *answers) join(key repeatKey, digest [sha256.Size]byte, now time.Time) (f *flight, first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.settled) > 0 && !now.Before(s.settled[0].until) {
-		s.forgetOldest()
+	for s.settled.Len() > 0 && !now.Before(oldest(s.settled).until) {
+		s.forget(oldest(s.settled))
 	}
 	if f, ok := s.flights[key]; ok && f.usable(now) {
 		if f.digest != digest {
@@ -95,16 +103,32 @@ func (s *answers) settle(f *flight, issued *answer, now time.Time) {
 		delete(s.flights, f.key)
 		return
 	}
-	s.settled = append(s.settled, f)
-	if len(s.settled) > s.room {
-		s.forgetOldest()
+	own := s.own[f.key.requester]
+	switch free := s.room - s.settled.Len(); {
+	case own != nil && own.Len() >= free:
+		s.forget(oldest(own))
+	case free <= 0: // for as many requesters as there is room
+		s.forget(oldest(s.settled))
 	}
+	if own = s.own[f.key.requester]; own == nil { // it may just have become empty
+		own = list.New()
+		s.own[f.key.requester] = own
+	}
+	f.inSettled, f.inOwn = s.settled.PushBack(f), own.PushBack(f)
 }
 
-// forgetOldest drops an answer. Its key may have another flight by now.
-func (s *answers) forgetOldest() {
-	f := s.settled[0]
-	s.settled[0], s.settled = nil, s.settled[1:]
+// oldest returns the first flight of a list that is not empty.
+func oldest(l *list.List) *flight {
+	return l.Front().Value.(*flight) //nolint:errcheck,forcetypeassert // there is nothing else in it
+}
+
+// forget drops an answer. Its key may have another flight by now.
+func (s *answers) forget(f *flight) {
+	own := s.own[f.key.requester]
+	s.settled.Remove(f.inSettled)
+	if own.Remove(f.inOwn); own.Len() == 0 {
+		delete(s.own, f.key.requester)
+	}
 	if s.flights[f.key] == f {
 		delete(s.flights, f.key)
 	}

@@ -13,20 +13,33 @@ func TestAnswersAreBounded(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	s := newAnswers(room)
 	digest := sha256.Sum256(nil)
-	issue := func(id int, now time.Time) {
-		f, first, err := s.join(repeatKey{"a", strconv.Itoa(id)}, digest, now)
+	issue := func(requester string, id int, now time.Time) {
+		f, first, err := s.join(repeatKey{requester, strconv.Itoa(id)}, digest, now)
 		if err != nil || !first {
 			t.Fatalf("request %d: first %t, %v", id, first, err)
 		}
 		s.settle(f, &answer{record: Record{Expiry: now.Add(time.Minute)}}, now)
 	}
+	want := func(n int) {
+		t.Helper()
+		own := 0
+		for _, list := range s.own {
+			own += list.Len()
+		}
+		if len(s.flights) != n || s.settled.Len() != n || own != n {
+			t.Errorf("%d answers, %d of them in order, %d of somebody; want %d", len(s.flights), s.settled.Len(), own, n)
+		}
+	}
+	for requester := range 3 * room {
+		issue(strconv.Itoa(requester), 0, now)
+	}
+	want(room)
+	now = now.Add(RepeatWindow)
 	for id := range 3 * room {
-		issue(id, now)
+		issue("a", id, now)
 	}
-	if len(s.flights) != room || len(s.settled) != room {
-		t.Errorf("%d answers, %d of them in order; want %d", len(s.flights), len(s.settled), room)
-	}
-	issue(0, now) // long forgotten
+	want(room / 2)     // its share
+	issue("a", 0, now) // long forgotten
 	if _, first, err := s.join(repeatKey{"a", strconv.Itoa(3*room - 1)}, digest, now); first || err != nil {
 		t.Errorf("the newest is forgotten: %v", err)
 	}
@@ -34,8 +47,37 @@ func TestAnswersAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.settle(f, nil, now); len(s.flights) != 0 || len(s.settled) != 0 {
-		t.Errorf("%d answers after their window", len(s.flights))
+	s.settle(f, nil, now)
+	want(0)
+}
+
+// Covers TTS-43.
+func TestNobodyDrivesTheAnswersOfOthersOut(t *testing.T) {
+	const room = 64
+	now := time.Unix(1_800_000_000, 0)
+	s := newAnswers(room)
+	digest := sha256.Sum256(nil)
+	ask := func(requester string, id int) (first bool) {
+		f, first, err := s.join(repeatKey{requester, strconv.Itoa(id)}, digest, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first {
+			s.settle(f, &answer{record: Record{Expiry: now.Add(time.Minute)}}, now)
+		}
+		return first
+	}
+	ask("honest", 1)
+	for id := range 10 * room {
+		for _, rogue := range []string{"b", "c", "d"} {
+			ask(rogue, id)
+		}
+	}
+	if ask("honest", 1) {
+		t.Error("the answer is forgotten")
+	}
+	if ask("honest", 2); ask("honest", 1) {
+		t.Error("there is no room for another")
 	}
 }
 
