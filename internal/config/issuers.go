@@ -127,6 +127,7 @@ func (c *checker) introspection(field string, i *introspection) *subject.Introsp
 		NoOpaque:   i.Opaque != nil && !*i.Opaque,
 		Requesters: i.Requesters,
 	}
+	out.AllRequesters = len(i.Requesters) == 0 && !out.NoOpaque // an empty list is refused below
 	if c.lines[field+".cache"] != 0 && i.Cache == 0 {
 		out.CacheTTL = subject.NoCache
 	}

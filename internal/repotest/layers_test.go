@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "server/policy/internal/expr"},
 	// The expressions of policies: all that knows the expression language.
 	"server/policy/internal/expr": {"trat"},
-	"server/subject":              {"trat", "trat/replay", "internal/rules"},
+	"server/subject":              {"trat", "trat/replay", "spiffecreds", "internal/rules"},
 
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},

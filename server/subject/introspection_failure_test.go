@@ -408,7 +408,7 @@ func misplace(w http.ResponseWriter, r *http.Request) {
 func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 	key := newECKey()
 	withKey := opaqueConfig()
-	withKey.Introspection = &subject.IntrospectionConfig{ClientID: resource, PrivateKey: key, KeyID: "tts-1"}
+	withKey.Introspection = &subject.IntrospectionConfig{ClientID: resource, PrivateKey: key, KeyID: "tts-1", AllRequesters: true}
 	for name, cfg := range map[string]subject.IssuerConfig{"with a secret": opaqueConfig(), "with a key": withKey} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,7 @@ const opaqueToken = "9d1f-alice.s0me~opaque+token/of_no.meaning.here="
 // opaqueConfig trusts the fake provider, and asks it with a secret.
 func opaqueConfig() subject.IssuerConfig {
 	cfg := loginConfig()
-	cfg.Introspection = &subject.IntrospectionConfig{ClientID: resource, ClientSecret: []byte(resourceSecret)}
+	cfg.Introspection = &subject.IntrospectionConfig{ClientID: resource, ClientSecret: []byte(resourceSecret), AllRequesters: true}
 	return cfg
 }
 
@@ -68,7 +68,7 @@ func TestTheTokenServiceAuthenticatesToTheIssuer(t *testing.T) {
 			cfg := opaqueConfig()
 			if key != nil {
 				provider.expectAssertions(key.Public())
-				cfg.Introspection = &subject.IntrospectionConfig{ClientID: resource, PrivateKey: key, KeyID: "tts-1"}
+				cfg.Introspection = &subject.IntrospectionConfig{ClientID: resource, PrivateKey: key, KeyID: "tts-1", AllRequesters: true}
 			}
 			r := both(t, start(t, provider, cfg))
 			for _, token := range []string{"one", "two", "three"} {
@@ -259,6 +259,7 @@ func TestAnOpaqueTokenIsShownToTheIssuerOfItsRequester(t *testing.T) {
 	other.issue("42", edit(opaqueClaims(now), members{"sub": "42", "iss": partner}))
 
 	one, two, jwtsOnly := opaqueConfig(), opaqueConfig(), opaqueConfig()
+	one.Introspection.AllRequesters, two.Introspection.AllRequesters, jwtsOnly.Introspection.AllRequesters = false, false, false
 	one.Introspection.Requesters = []string{gateway.String(), "spiffe://shop.test/ns/*/web"}
 	two.Issuer, two.Prefix = partner, "partner"
 	two.Introspection.Requesters = []string{"spiffe://shop.test/ns/*/jobs"}

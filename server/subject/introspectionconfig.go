@@ -55,14 +55,16 @@ type IntrospectionConfig struct {
 	// were verified: a revoked one is refused, at the price of a question.
 	JWTs bool
 	// NoOpaque has the issuer asked about JWTs only, and its opaque tokens refused.
-	// Then JWTs must be true, and Requesters empty.
+	// Then JWTs must be true, and there is nothing to say of requesters.
 	NoOpaque bool
-	// Requesters are the workloads whose opaque tokens are this issuer's: SPIFFE IDs in
-	// which a path segment "*" stands for any one segment. An opaque token does not say
-	// whose it is, and it is shown to one issuer only. Empty means all workloads, if no
-	// other issuer has opaque tokens. If several have, each must say which, and no
-	// workload may be of two.
+	// Requesters are the workloads whose opaque tokens are this issuer's, each a
+	// spiffecreds.Pattern. An opaque token does not say whose it is, and it is shown to one
+	// issuer only: if several have opaque tokens, no workload may be of two. Required,
+	// unless AllRequesters or NoOpaque is true.
 	Requesters []string
+	// AllRequesters has the opaque tokens of all workloads for this issuer's, in place of
+	// Requesters. No other issuer can have opaque tokens then.
+	AllRequesters bool
 }
 
 // String names client and endpoint. It does not print the credential.
@@ -121,12 +123,6 @@ func (c IssuerConfig) checkIntrospection(bad func(field string, err error)) {
 	add(i.Timeout < 0 || i.Timeout > MaxIntrospectionTimeout, "Timeout", "want 0 to %s", MaxIntrospectionTimeout)
 	add(i.CacheTTL < 0 && i.CacheTTL != NoCache || i.CacheTTL > MaxCacheTTL, "CacheTTL", "want 0 to %s", MaxCacheTTL)
 	add(i.NoOpaque && !i.JWTs, "JWTs", "must be true where opaque tokens are refused: otherwise the issuer is asked about nothing")
-	add(i.NoOpaque && len(i.Requesters) > 0, "Requesters", "are those of opaque tokens, which are refused")
-	for _, text := range i.Requesters {
-		if _, err := parsePattern(text); err != nil {
-			add(true, "Requesters", "%q: %w", text, err)
-		}
-	}
 }
 
 // checkCredential calls bad for what is wrong with having the credential that it has.

@@ -41,15 +41,18 @@ func TestBadIntrospectionIsRefused(t *testing.T) {
 		{"a timeout above the limit", func(c *config) { c.Timeout = 6 * time.Second }, "Timeout", "want 0 to 5s"},
 		{"a TTL below zero", func(c *config) { c.CacheTTL = -2 }, "CacheTTL", "want 0 to 1m0s"},
 		{"a TTL above the limit", func(c *config) { c.CacheTTL = time.Minute + 1 }, "CacheTTL", "want 0 to 1m0s"},
-		{"nothing to ask about", func(c *config) { c.NoOpaque = true }, "JWTs", "must be true"},
+		{"nothing to ask about", func(c *config) { c.NoOpaque, c.AllRequesters = true, false }, "JWTs", "must be true"},
+		{"no requesters", func(c *config) { c.AllRequesters = false }, "Requesters", "are required, unless"},
+		{"all requesters and some", func(c *config) { c.Requesters = []string{gateway.String()} }, "Requesters", "where all workloads are meant"},
+		{"all requesters of nothing", func(c *config) { c.JWTs, c.NoOpaque = true, true }, "AllRequesters", "which are refused"},
 		{"requesters of nothing", func(c *config) {
-			c.JWTs, c.NoOpaque, c.Requesters = true, true, []string{gateway.String()}
+			c.JWTs, c.NoOpaque, c.AllRequesters, c.Requesters = true, true, false, []string{gateway.String()}
 		}, "Requesters", "which are refused"},
-		{"a requester that is no SPIFFE ID", func(c *config) { c.Requesters = []string{"gateway"} }, "Requesters", "is not a SPIFFE ID"},
-		{"a requester without path", func(c *config) { c.Requesters = []string{"spiffe://shop.test"} }, "Requesters", "has no path"},
-		{"any trust domain", func(c *config) { c.Requesters = []string{"spiffe://*/gateway"} }, "Requesters", "is not a SPIFFE ID"},
-		{"a part of a segment", func(c *config) { c.Requesters = []string{"spiffe://shop.test/gate*"} }, "Requesters", "is not a SPIFFE ID"},
-		{"an empty segment", func(c *config) { c.Requesters = []string{"spiffe://shop.test/a//b"} }, "Requesters", "is not a SPIFFE ID"},
+		{"a requester that is no SPIFFE ID", func(c *config) { c.AllRequesters, c.Requesters = false, []string{"gateway"} }, "Requesters", "is not a SPIFFE ID"},
+		{"a requester without path", func(c *config) { c.AllRequesters, c.Requesters = false, []string{"spiffe://shop.test"} }, "Requesters", "has no path"},
+		{"any trust domain", func(c *config) { c.AllRequesters, c.Requesters = false, []string{"spiffe://*/gateway"} }, "Requesters", "is not a SPIFFE ID"},
+		{"a part of a segment", func(c *config) { c.AllRequesters, c.Requesters = false, []string{"spiffe://shop.test/gate*"} }, "Requesters", "is not a SPIFFE ID"},
+		{"an empty segment", func(c *config) { c.AllRequesters, c.Requesters = false, []string{"spiffe://shop.test/a//b"} }, "Requesters", "is not a SPIFFE ID"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := opaqueConfig()
@@ -122,6 +125,7 @@ func TestOneWorkloadsOpaqueTokensAreOfOneIssuer(t *testing.T) {
 			one, other := opaqueConfig(), opaqueConfig()
 			other.Issuer, other.Prefix = "https://other.test", "other"
 			one.Introspection.Requesters, other.Introspection.Requesters = test.one, test.other
+			one.Introspection.AllRequesters, other.Introspection.AllRequesters = test.one == nil, test.other == nil
 			_, err := subject.NewIssuers(subject.IssuersConfig{Issuers: []subject.IssuerConfig{one, other}})
 			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("NewIssuers = %v, want %q", err, test.says)

@@ -86,11 +86,20 @@ func (p *IssuerProblem) Unwrap() error { return p.Err }
 // not be there, as where a configuration is judged by who may not read its secrets. Those
 // that are there are checked. Its error joins an *IssuerProblem for each thing.
 func CheckIssuers(issuers []IssuerConfig) error {
+	_, err := checkIssuers(issuers)
+	return err
+}
+
+// checkIssuers is CheckIssuers that also returns the route to each issuer, without the
+// introspector at its end.
+func checkIssuers(issuers []IssuerConfig) ([]route, error) {
 	var problems []error
+	routes := make([]route, len(issuers))
 	names, prefixes := make(map[string]bool), make(map[string]bool)
 	for i, issuer := range issuers {
 		bad := problemsOf(issuers, i, &problems)
 		issuer.check(bad)
+		routes[i] = issuer.route(bad)
 		if names[issuer.Issuer] {
 			bad("Issuer", errors.New("is there twice"))
 		}
@@ -100,8 +109,8 @@ func CheckIssuers(issuers []IssuerConfig) error {
 		// What is missing is no name that could be used twice.
 		names[issuer.Issuer], prefixes[issuer.Prefix] = issuer.Issuer != "", issuer.Prefix != ""
 	}
-	checkRoutes(issuers, func(i int, field string, err error) { problemsOf(issuers, i, &problems)(field, err) })
-	return errors.Join(problems...)
+	checkRoutes(issuers, routes, func(i int, field string, err error) { problemsOf(issuers, i, &problems)(field, err) })
+	return routes, errors.Join(problems...)
 }
 
 // problemsOf returns what adds a problem of the issuer at i.
@@ -111,7 +120,8 @@ func problemsOf(issuers []IssuerConfig, i int, problems *[]error) (bad func(fiel
 	}
 }
 
-func (c IssuersConfig) validate() error {
+// validate returns every problem or, if there is none, the route to each issuer.
+func (c IssuersConfig) validate() ([]route, error) {
 	var problems []error
 	add := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("subject: "+format, args...))
@@ -119,7 +129,8 @@ func (c IssuersConfig) validate() error {
 	if len(c.Issuers) == 0 {
 		add("no issuers")
 	}
-	if err := CheckIssuers(c.Issuers); err != nil {
+	routes, err := checkIssuers(c.Issuers)
+	if err != nil {
 		problems = append(problems, err)
 	}
 	for i, issuer := range c.Issuers {
@@ -140,7 +151,7 @@ func (c IssuersConfig) validate() error {
 	if stale < 2*interval {
 		add("MaxStale is below twice RefreshInterval")
 	}
-	return errors.Join(problems...)
+	return routes, errors.Join(problems...)
 }
 
 // check calls bad for each field that is wrong.

@@ -42,7 +42,8 @@ type Issuers struct {
 // NewIssuers checks cfg, all problems at once, and returns issuers without keys.
 // It does no I/O.
 func NewIssuers(cfg IssuersConfig) (*Issuers, error) {
-	if err := cfg.validate(); err != nil {
+	routes, err := cfg.validate()
+	if err != nil {
 		return nil, err
 	}
 	i := &Issuers{byName: make(map[string]*provider, len(cfg.Issuers))}
@@ -59,19 +60,19 @@ func NewIssuers(cfg IssuersConfig) (*Issuers, error) {
 		maxStale: cfg.MaxStale,
 	}
 	shared.setDefaults()
-	for _, issuer := range cfg.Issuers {
+	for n, issuer := range cfg.Issuers {
 		p := newProvider(issuer, shared)
 		i.byName[issuer.Issuer] = p
 		i.ordered = append(i.ordered, p)
 		if issuer.Introspection == nil {
 			continue
 		}
-		var err error
 		if p.introspector, err = newIntrospector(p, &i.questions); err != nil {
 			return nil, err
 		}
 		if issuer.opaque() {
-			i.routes = append(i.routes, route{requesters: parsePatterns(issuer.Introspection.Requesters), to: p.introspector})
+			routes[n].to = p.introspector
+			i.routes = append(i.routes, routes[n])
 		}
 	}
 	return i, nil

@@ -1,48 +1,32 @@
 package subject
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-
-	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
-// Patterns mean here what they mean wherever else workloads are named by one.
-func FuzzPattern(f *testing.F) {
-	for _, seed := range [][2]string{
-		{"spiffe://shop.test/gateway", "spiffe://shop.test/gateway"},
-		{"spiffe://shop.test/ns/*/orders", "spiffe://shop.test/ns/a/orders"},
-		{"spiffe://shop.test/*", "spiffe://shop.test/a/b"},
-		{"spiffe://shop.test/*/*", "spiffe://shop.test/a/b"},
-		{"spiffe://shop.test", "spiffe://shop.test/a"},
-		{"spiffe://*/a", "spiffe://shop.test/a"},
-		{"spiffe://Shop.test/*", "spiffe://shop.test/a"},
-		{"SPIFFE://shop.test/*", "spiffe://shop.test/a"},
-		{"spiffe:///*", "spiffe://shop.test/a"},
-		{"*", "spiffe://shop.test/a"},
-		{"spiffe://shop.test/a*", "spiffe://shop.test/a"},
-		{"spiffe://shop.test/../*", "spiffe://shop.test/a"},
-		{"spiffe://shop.test/*/", "spiffe://shop.test/a"},
+// What is wrong with a configuration must never lead to more workloads than it names.
+func TestARouteOfAMistakeServesNobody(t *testing.T) {
+	gateway := spiffeid.RequireFromString("spiffe://shop.test/gateway")
+	for name, c := range map[string]IntrospectionConfig{
+		"nobody named":              {},
+		"a pattern that is none":    {Requesters: []string{"gateway"}},
+		"one that is none, and one": {Requesters: []string{"spiffe://shop.test/gate*", gateway.String()}},
+		"some and all":              {Requesters: []string{"spiffe://shop.test/web"}, AllRequesters: true},
+		"all of nothing":            {NoOpaque: true, AllRequesters: true},
+		"some of nothing":           {NoOpaque: true, Requesters: []string{gateway.String()}},
 	} {
-		f.Add(seed[0], seed[1])
+		t.Run(name, func(t *testing.T) {
+			problems := 0
+			r := IssuerConfig{Introspection: &c}.route(func(string, error) { problems++ })
+			if problems == 0 || r.serves(gateway) {
+				t.Errorf("%d problems, serves the gateway: %t", problems, r.serves(gateway))
+			}
+		})
 	}
-	f.Fuzz(func(t *testing.T, text, workload string) {
-		p, err := parsePattern(text)
-		matcher, wantErr := spiffecreds.MatchPattern(text)
-		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("parsePattern(%q) = %v, elsewhere %v", text, err, wantErr)
-		}
-		id, idErr := spiffeid.FromString(workload)
-		if err != nil || idErr != nil {
-			return
-		}
-		if got, want := p.meets(strings.Split(id.String(), "/")), matcher(id) == nil; got != want {
-			t.Errorf("%q means %q: %t, elsewhere %t", text, id, got, want)
-		}
-		if !p.meets(p) {
-			t.Errorf("%q does not meet itself", text)
-		}
-	})
+	var zero route
+	if zero.serves(gateway) {
+		t.Error("the zero route serves somebody")
+	}
 }
