@@ -67,7 +67,7 @@ func (c *Client) Replace(ctx context.Context, r Replacement) (context.Context, e
 
 // succeeds reports why token, which the token service has sent, does not replace old.
 func succeeds(token, old *trat.Token) error {
-	chain, err := requesters(old, token.RequestingWorkload())
+	chain, err := old.Claims().Requesters().With(token.RequestingWorkload())
 	switch {
 	case token.TransactionID() != old.TransactionID():
 		return answerError("txn", errors.New("another transaction"))
@@ -79,12 +79,4 @@ func succeeds(token, old *trat.Token) error {
 		return answerError("req_wl_chain", errors.New("not that of the replaced token and this workload"))
 	}
 	return nil
-}
-
-// requesters are those of the transaction of old, and one more.
-func requesters(old *trat.Token, last string) (trat.WorkloadChain, error) {
-	if chain := old.RequestingWorkloadChain(); !chain.IsZero() {
-		return chain.With(last)
-	}
-	return trat.NewWorkloadChain(old.RequestingWorkload(), last)
 }

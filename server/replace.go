@@ -1,11 +1,9 @@
 package server
 
 import (
-	"encoding/json"
-	"reflect"
-	"strings"
 	"time"
 
+	"github.com/grpc-trat/grpc-trat/internal/samejson"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -27,13 +25,13 @@ func (s *Server) replacement(a *attempt, claims trat.Claims, now time.Time) (tra
 	case !old.Expiry.After(now):
 		return trat.Claims{}, trat.Errorf(trat.ReasonSubjectTokenExpired, fieldSubjectToken, "")
 	}
-	chain, err := extend(old, claims.RequestingWorkload)
+	chain, err := old.Requesters().With(claims.RequestingWorkload)
 	if err != nil {
 		return trat.Claims{}, trat.Errorf(trat.ReasonReplacementLimit, "", "%w", err)
 	}
 	claims.TransactionID = old.TransactionID
 	claims.RequestingWorkloadChain, claims.ReplacementCount = chain, old.ReplacementCount+1
-	claims.TransactionStart = startOf(old)
+	claims.TransactionStart = old.FirstIssuedAt()
 	if claims.TransactionStart.After(claims.IssuedAt) { // by the clock of another replica
 		claims.TransactionStart = claims.IssuedAt
 	}
@@ -54,43 +52,11 @@ func (s *Server) replacement(a *attempt, claims trat.Claims, now time.Time) (tra
 // may not change what workloads upstream were told (draft section 13.15).
 func keeps(old, claim trat.Object) bool {
 	for name, value := range old.Members() {
-		if have, ok := claim.Raw(name); !ok || !sameJSON(have, value) {
+		if have, ok := claim.Raw(name); !ok || !samejson.Equal(have, value) {
 			return false
 		}
 	}
 	return true
-}
-
-// sameJSON compares two values that may be spelled differently.
-func sameJSON(a, b string) bool {
-	if a == b {
-		return true
-	}
-	read := func(text string) (v any, err error) {
-		d := json.NewDecoder(strings.NewReader(text))
-		d.UseNumber()
-		err = d.Decode(&v)
-		return v, err
-	}
-	x, errX := read(a)
-	y, errY := read(b)
-	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
-}
-
-// extend returns the requesters of old's transaction with one more behind them.
-func extend(old trat.Claims, requester string) (trat.WorkloadChain, error) {
-	if old.RequestingWorkloadChain.IsZero() {
-		return trat.NewWorkloadChain(old.RequestingWorkload, requester)
-	}
-	return old.RequestingWorkloadChain.With(requester)
-}
-
-// startOf is when the first token of c's transaction was issued.
-func startOf(c trat.Claims) time.Time {
-	if c.TransactionStart.IsZero() {
-		return c.IssuedAt
-	}
-	return c.TransactionStart
 }
 
 // earlier returns the earlier of two times, in whole seconds.

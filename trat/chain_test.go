@@ -118,8 +118,12 @@ func TestPrepareRefusesAHistoryThatIsNone(t *testing.T) {
 		change func(*Claims)
 		field  string
 	}{
-		"no chain":              {func(c *Claims) { c.RequestingWorkloadChain = WorkloadChain{} }, "req_wl_chain"},
-		"chain ends elsewhere":  {func(c *Claims) { c.RequestingWorkload = edge }, "req_wl_chain"},
+		"no chain":             {func(c *Claims) { c.RequestingWorkloadChain = WorkloadChain{} }, "req_wl_chain"},
+		"chain ends elsewhere": {func(c *Claims) { c.RequestingWorkload = edge }, "req_wl_chain"},
+		"chain of one": {func(c *Claims) {
+			c.RequestingWorkloadChain = Claims{RequestingWorkload: gw}.Requesters()
+			c.ReplacementCount = 0
+		}, "req_wl_chain"},
 		"no count":              {func(c *Claims) { c.ReplacementCount = 0 }, "rpl_cnt"},
 		"count does not fit":    {func(c *Claims) { c.ReplacementCount = 2 }, "rpl_cnt"},
 		"no start":              {func(c *Claims) { c.TransactionStart = time.Time{} }, "txn_iat"},
@@ -137,6 +141,31 @@ func TestPrepareRefusesAHistoryThatIsNone(t *testing.T) {
 			_, err := Prepare(c)
 			wantError(t, err, ReasonInternal, tc.field)
 		})
+	}
+}
+
+// Covers REPL-05, REPL-06.
+func TestHistoryOfATransactionBeginsWithItsFirstToken(t *testing.T) {
+	first := goodClaims()
+	first.RequestingWorkload = edge
+	if got := slices.Collect(first.Requesters().Workloads()); !slices.Equal(got, []string{edge}) || first.Requesters().Len() != 1 {
+		t.Errorf("requesters of the first token: %q", got)
+	}
+	if got := first.FirstIssuedAt(); !got.Equal(first.IssuedAt) {
+		t.Errorf("the first token's transaction began at %s", got)
+	}
+	chain, err := first.Requesters().With(gw)
+	if err != nil || chain != mustChain(t, edge, gw) {
+		t.Errorf("second chain %q, %v", slices.Collect(chain.Workloads()), err)
+	}
+	second := first
+	second.RequestingWorkload, second.RequestingWorkloadChain = gw, chain
+	second.IssuedAt, second.TransactionStart = first.IssuedAt.Add(5*time.Second), first.IssuedAt
+	if second.Requesters() != chain || !second.FirstIssuedAt().Equal(first.IssuedAt) {
+		t.Errorf("requesters %q, began %s", slices.Collect(second.Requesters().Workloads()), second.FirstIssuedAt())
+	}
+	if _, err := (Claims{}).Requesters().With(gw); err == nil {
+		t.Error("a second requester without a first one")
 	}
 }
 

@@ -42,6 +42,26 @@ type Claims struct {
 	RequestContext Object
 }
 
+// Requesters returns the workloads that requested the tokens of the transaction up to this
+// one, the first one first and RequestingWorkload last: RequestingWorkloadChain, or
+// RequestingWorkload alone for the first token of a transaction. That chain of one is for
+// reading and for WorkloadChain.With; as RequestingWorkloadChain it is not valid.
+func (c Claims) Requesters() WorkloadChain {
+	if c.RequestingWorkloadChain.IsZero() {
+		return WorkloadChain{text: c.RequestingWorkload}
+	}
+	return c.RequestingWorkloadChain
+}
+
+// FirstIssuedAt returns when the transaction's first token was issued: TransactionStart, or
+// IssuedAt of a token that is the first.
+func (c Claims) FirstIssuedAt() time.Time {
+	if c.TransactionStart.IsZero() {
+		return c.IssuedAt
+	}
+	return c.TransactionStart
+}
+
 // checkReplacement holds the three claims of a replacement, which the draft leaves to the
 // implementation (section 13.15), to each other: all or none, and of one history. It
 // returns the claim at fault.
@@ -53,6 +73,8 @@ func (c *Claims) checkReplacement() (claim string, err error) {
 	switch {
 	case chain.IsZero():
 		return "req_wl_chain", errAbsent
+	case chain.Len() < 2:
+		return "req_wl_chain", errRange
 	case chain.Last() != c.RequestingWorkload:
 		return "req_wl_chain", errMismatch
 	case c.ReplacementCount != chain.Len()-1:

@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"internal/rules":        {"trat", "trat/callchain", "gen/..."},
 	"internal/keys":         {"trat"},
 	"internal/devauthority": {},
+	"internal/samejson":     {},
 
 	// The three libraries, side by side: none knows another.
 	"interceptors": {
@@ -41,11 +42,11 @@ var layers = map[string][]string{
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
 		"server/policy", "server/subject", "authzen",
-		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules",
+		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules", "internal/samejson",
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/semconv"},
-	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "server/policy/internal/expr"},
+	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "server/policy/internal/expr"},
 	// The expressions of policies: all that knows the expression language.
 	"server/policy/internal/expr": {"trat"},
 	"server/subject":              {"trat", "trat/replay", "spiffecreds", "internal/rules"},

@@ -198,9 +198,9 @@ func (d *decision) inputs() *expr.Input {
 		d.input.Transaction = &expr.Transaction{
 			Scopes:             slices.Collect(t.Scope.Tokens()),
 			Requester:          t.RequestingWorkload,
-			Chain:              chain(t),
+			Chain:              slices.Collect(t.Requesters().Workloads()),
 			Replacements:       t.ReplacementCount,
-			Start:              start(t),
+			Start:              t.FirstIssuedAt(),
 			TransactionContext: t.TransactionContext,
 			RequestContext:     t.RequestContext,
 		}

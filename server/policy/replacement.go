@@ -2,9 +2,9 @@ package policy
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
+	"github.com/grpc-trat/grpc-trat/internal/samejson"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -24,40 +24,19 @@ type replacement struct {
 	maxVisits      int
 }
 
-// chain is the workloads that asked for the tokens of the transaction so far.
-func chain(t *trat.Claims) []string {
-	if t.RequestingWorkloadChain.IsZero() {
-		return []string{t.RequestingWorkload}
-	}
-	return slices.Collect(t.RequestingWorkloadChain.Workloads())
-}
-
-// start is when the transaction's first token was issued.
-func start(t *trat.Claims) time.Time {
-	if t.TransactionStart.IsZero() {
-		return t.IssuedAt
-	}
-	return t.TransactionStart
-}
-
 // admit holds a replacement to the limits of count, age and loops.
 func (r *replacement) admit(req Request) error {
 	t := req.Transaction
-	requesters := chain(t)
-	visits := 0
-	for _, workload := range requesters {
-		if workload == req.Requester.String() {
-			visits++
-		}
-	}
+	requesters := t.Requesters()
+	visits := requesters.Count(req.Requester.String())
 	switch {
 	case t.ReplacementCount >= r.maxCount:
 		return limit("the transaction's token has been replaced %d times", t.ReplacementCount)
-	case len(requesters) >= trat.MaxWorkloadChain:
-		return limit("the chain of requesters has %d workloads", len(requesters))
+	case requesters.Len() >= trat.MaxWorkloadChain:
+		return limit("the chain of requesters has %d workloads", requesters.Len())
 	case visits >= r.maxVisits:
 		return limit("the requester has had a token of the transaction %d times", visits)
-	case req.Now.Sub(start(t)) >= r.maxAge:
+	case req.Now.Sub(t.FirstIssuedAt()) >= r.maxAge:
 		return limit("the transaction is older than %s", r.maxAge)
 	}
 	return nil
@@ -79,7 +58,7 @@ func (r *rule) merge(before trat.Object, constructions []construction, members m
 		}
 		added--
 		text, err := json.Marshal(value)
-		if err != nil || !sameJSON(raw, string(text)) {
+		if err != nil || !samejson.Equal(raw, string(text)) {
 			return trat.Object{}, trat.Errorf(trat.ReasonReplacementDenied, changedBy(constructions, name),
 				"rule %q: a member of the transaction's context would change", r.name)
 		}

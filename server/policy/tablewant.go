@@ -1,16 +1,15 @@
 package policy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/grpc-trat/grpc-trat/internal/samejson"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -202,26 +201,7 @@ func orNothing(text string) string {
 
 // object compares values, not texts; absent and empty are the same.
 func (d *differences) object(what string, want, got trat.Object) {
-	if !sameJSON(want.JSON(), got.JSON()) {
+	if !samejson.Equal(want.JSON(), got.JSON()) {
 		d.add(what, want.JSON(), got.JSON())
 	}
-}
-
-// sameJSON says whether two JSON texts, which are valid, have the same value. Numbers are
-// the same only digit by digit.
-func sameJSON(a, b string) bool {
-	if a == b {
-		return true
-	}
-	return reflect.DeepEqual(decodeJSON(a), decodeJSON(b))
-}
-
-func decodeJSON(text string) any {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) != nil {
-		return text
-	}
-	return v
 }
