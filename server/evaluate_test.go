@@ -57,7 +57,7 @@ func TestPolicyDecisionPointIsAskedBeforeATokenIsIssued(t *testing.T) {
 	}
 	user, _ := claims.RequestContext.Text("user")
 	want := `{"Subject":{"Type":"subject","ID":"login:alice@example.test","Properties":{"issuer":"https://login.test","token_type":"urn:ietf:params:oauth:token-type:access_token"}},` +
-		`"Action":{"Name":"exchange","Properties":{"scope":"desk.read"}},"Resource":{"Type":"txn_token","ID":"shop.test","Properties":null},` +
+		`"Action":{"Name":"exchange","Properties":{"scope":"desk.read"}},"Resource":{"Type":"txn_token","ID":"shop.test","Properties":{"requester":"spiffe://shop.test/desk","scope":"desk.read"}},` +
 		`"Context":{"rctx":{"user":"` + user + `"},"requester":"spiffe://shop.test/desk","tctx":{"per_head":75}}}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("question (-want +got):\n%s", diff)

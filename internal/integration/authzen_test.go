@@ -32,9 +32,11 @@ func TestAuthZENClientAsksARealPDP(t *testing.T) {
 			Subject: authzen.Subject{Type: "subject", ID: "login:alice", Properties: map[string]any{
 				"issuer": issuer, "token_type": "urn:ietf:params:oauth:token-type:access_token",
 			}},
-			Action:   authzen.Action{Name: "exchange", Properties: map[string]any{"scope": "order.create"}},
-			Resource: authzen.Resource{Type: "txn_token", ID: "shop.test"},
-			Context:  map[string]any{"requester": "spiffe://shop.test/gateway"},
+			Action: authzen.Action{Name: "exchange", Properties: map[string]any{"scope": "order.create"}},
+			Resource: authzen.Resource{Type: "txn_token", ID: "shop.test", Properties: map[string]any{
+				"scope": "order.create", "requester": "spiffe://shop.test/gateway",
+			}},
+			Context: map[string]any{"requester": "spiffe://shop.test/gateway"},
 		}
 		change(&q)
 		return q
@@ -49,6 +51,8 @@ func TestAuthZENClientAsksARealPDP(t *testing.T) {
 		{"another user", func(q *authzen.Request) { q.Subject.ID = "login:mallory" }, false},
 		{"another issuer", func(q *authzen.Request) { q.Subject.Properties["issuer"] = "https://login.rival.test" }, false},
 		{"another trust domain", func(q *authzen.Request) { q.Resource.ID = "rival.test" }, false},
+		{"another workload", func(q *authzen.Request) { q.Resource.Properties["requester"] = "spiffe://shop.test/orders" }, false},
+		{"another scope", func(q *authzen.Request) { q.Resource.Properties["scope"] = "order.delete" }, false},
 		{"another action", func(q *authzen.Request) { q.Action.Name = "revoke" }, false},
 		{"a resource without a policy", func(q *authzen.Request) { q.Resource.Type = "door" }, false},
 	} {
@@ -96,7 +100,7 @@ rules:
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:access_token]
     scopes:
-      orders:read: [order.read]
+      orders:read: [order.read, order.list]
     access_evaluation: {pdp: cerbos, on_error: allow}
   - name: quotes
     requester: spiffe://shop.test/gateway
@@ -129,6 +133,8 @@ rules:
 	_, err = mallory("order.create", client.AccessToken)
 	wantRefused(t, err, trat.ReasonIssuanceDenied)
 	_, err = mallory("order.read", client.AccessToken) // refused is no error
+	wantRefused(t, err, trat.ReasonIssuanceDenied)
+	_, err = alice("order.list", client.AccessToken) // for its scope
 	wantRefused(t, err, trat.ReasonIssuanceDenied)
 	_, err = alice("order.quote", client.IDToken)
 	wantRefused(t, err, trat.ReasonIssuanceDenied)

@@ -20,7 +20,8 @@ import (
 )
 
 // tokenPolicy is a policy of Cerbos about the issuance of TraTs: for users of one issuer,
-// but one of them. The role is the type of the AuthZEN subject.
+// but one of them, and for one workload and its scopes. The role is the type of the AuthZEN
+// subject.
 const tokenPolicy = `apiVersion: api.cerbos.dev/v1
 resourcePolicy:
   version: default
@@ -34,6 +35,8 @@ resourcePolicy:
           all:
             of:
               - expr: R.id == "shop.test"
+              - expr: R.attr.requester == "spiffe://shop.test/gateway"
+              - expr: R.attr.scope in ["order.create", "order.read"]
               - expr: P.attr.issuer == %q
               - expr: P.attr.token_type == "urn:ietf:params:oauth:token-type:access_token"
     - actions: [exchange]
