@@ -80,6 +80,8 @@ func TestWhatIsNotDeclaredOrCannotBeBuiltIsFoundAtLoad(t *testing.T) {
 		{"a constant that is nothing", declaring + "    tctx: {x: {value: }}\n", 12, "tctx.x.value", "is nothing"},
 		{"a constant that is a date", declaring + "    tctx: {x: {value: 2026-01-01}}\n", 12, "tctx.x.value", "quote it"},
 		{"a constant that 64 bits cannot hold", declaring + "    tctx: {x: {value: 18446744073709551616}}\n", 12, "tctx.x.value", "64 bits"},
+		{"a constant that is nested too deep", declaring + "    tctx: {x: {value: " + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}}\n", 12, "tctx.x.value", "too deep"},
+		{"a constant that no token can hold", declaring + "    tctx: {x: {value: " + strings.Repeat("a", 4000) + "}}\n", 12, "tctx.x.value", "larger than a token"},
 		{"an optional constant", declaring + "    tctx: {x: {value: 1, optional: true}}\n", 12, "tctx.x.optional", "always there"},
 		{"a pseudonym of a constant", declaring + "    tctx: {x: {value: a, pseudonym: true}}\n", 12, "tctx.x.pseudonym", "no secret"},
 		{"a pseudonym of a number", declaring + "    tctx: {x: {from: details.n, pseudonym: true}}\n", 12, "tctx.x.pseudonym", "only text"},

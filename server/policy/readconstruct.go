@@ -6,10 +6,15 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // maxMembers bounds the members of tctx, and of rctx, that one rule makes.
 const maxMembers = 64
+
+// maxConstant is about what a token of trat.MaxSize has room for, in bytes: base64url makes
+// four of three.
+const maxConstant = trat.MaxSize / 4 * 3
 
 // constructions reads tctx or rctx: how each of its members comes about.
 func (r *reader) constructions(n *yaml.Node, claim string, replacement bool) []construction {
@@ -69,9 +74,7 @@ func (r *reader) construction(c *construction, n *yaml.Node, field string, repla
 			c.compute = r.expression(m.value, key, expr.Value, replacement)
 		case "value":
 			ways++
-			if c.value = r.json(m.value, key); m.value.ShortTag() == "!!null" {
-				r.add(m.value, key, "is nothing")
-			}
+			c.value = r.constant(m.value, key)
 		case "optional":
 			c.optional = r.boolean(m.value, key)
 		case "pseudonym":
@@ -94,6 +97,24 @@ func (r *reader) construction(c *construction, n *yaml.Node, field string, repla
 	case c.pseudonym && c.compute != nil && !c.compute.Text():
 		r.add(n, field+".pseudonym", "only text has a pseudonym")
 	}
+}
+
+// constant reads a value that a token can hold.
+func (r *reader) constant(n *yaml.Node, field string) any {
+	value := r.json(n, field)
+	if n.ShortTag() == "!!null" {
+		r.add(n, field, "is nothing")
+	}
+	if value == nil {
+		return nil
+	}
+	switch o, err := trat.NewObject(map[string]any{"": value}); {
+	case err != nil:
+		r.add(n, field, "cannot be in a token: %v", err)
+	case len(o.JSON()) > maxConstant:
+		r.add(n, field, "is larger than a token can be")
+	}
+	return value
 }
 
 func (r *reader) checkSource(from *path, n *yaml.Node, field string, replacement bool) {
