@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
@@ -215,7 +214,7 @@ type fixture struct {
 	records   *records
 	logs      *buffer
 	metrics   *sdkmetric.ManualReader
-	spans     *tracetest.InMemoryExporter
+	spans     ended // of the gRPC server
 	config    server.Config
 	server    *server.Server
 }
@@ -232,7 +231,7 @@ func newFixture(t testing.TB, changes ...func(*server.Config)) *fixture {
 		records: &records{},
 		logs:    &buffer{},
 		metrics: sdkmetric.NewManualReader(),
-		spans:   tracetest.NewInMemoryExporter(),
+		spans:   make(ended, 1<<12), // more than any test makes
 	}
 	var err error
 	if f.authority, err = devauthority.New(trustDomain, devauthority.WithClock(f.clock.Now)); err != nil {
@@ -290,7 +289,7 @@ func (f *fixture) serve(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(f.spans))
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(f.spans))
 	g := grpc.NewServer(grpc.Creds(creds), grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(tracer))))
 	f.server.Register(g)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -123,7 +123,7 @@ func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
 		t.Fatal("no error")
 	}
 
-	spans, err := json.Marshal(f.endedSpans(t, 6))
+	spans, err := json.Marshal(f.endedSpans(6))
 	if err != nil {
 		t.Fatal(err)
 	}

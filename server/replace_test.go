@@ -220,7 +220,7 @@ func TestReplacementIsOnTheSpan(t *testing.T) {
 	if _, err := client.Exchange(t.Context(), replace(raw)); err != nil {
 		t.Fatal(err)
 	}
-	got := flat(f.endedSpans(t, 1)[0].Attributes)
+	got := flat(f.endedSpans(1)[0].Attributes)
 	if got["txn_token.replacement_count"] != "1" || got["txn_token.subject_token_type"] != trat.TokenType {
 		t.Errorf("attributes %v", got)
 	}

@@ -1,14 +1,15 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
@@ -108,19 +109,26 @@ func TestMetricsOfADecision(t *testing.T) {
 	}
 }
 
-// endedSpans waits for the spans of n calls, in the order of the calls: a span ends a
-// moment after its caller has the answer.
-func (f *fixture) endedSpans(t *testing.T, n int) tracetest.SpanStubs {
-	t.Helper()
-	for range 500 {
-		if spans := f.spans.GetSpans(); len(spans) >= n {
-			slices.SortFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
-			return spans
-		}
-		time.Sleep(10 * time.Millisecond)
+// ended is a SpanProcessor that hands every span on, in the order in which they end.
+type ended chan sdktrace.ReadOnlySpan
+
+func (ended) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+
+func (e ended) OnEnd(s sdktrace.ReadOnlySpan) { e <- s }
+
+func (ended) Shutdown(context.Context) error { return nil }
+
+func (ended) ForceFlush(context.Context) error { return nil }
+
+// endedSpans waits for the spans of n calls, one call after the other: a span ends a moment
+// after its caller has the answer. It returns them in the order of the calls.
+func (f *fixture) endedSpans(n int) tracetest.SpanStubs {
+	spans := make([]sdktrace.ReadOnlySpan, n)
+	for i := range spans {
+		spans[i] = <-f.spans
 	}
-	t.Fatalf("%d spans, want those of %d calls", len(f.spans.GetSpans()), n)
-	return nil
+	slices.SortFunc(spans, func(a, b sdktrace.ReadOnlySpan) int { return a.StartTime().Compare(b.StartTime()) })
+	return tracetest.SpanStubsFromReadOnlySpans(spans)
 }
 
 // Covers PRIV-01, PRIV-02, PRIV-03.
@@ -138,7 +146,7 @@ func TestSpanTellsTheDecisionAndNoSecret(t *testing.T) {
 	}
 	token := f.verify(t, response.GetAccessToken())
 
-	spans := f.endedSpans(t, 2)
+	spans := f.endedSpans(2)
 	got := flat(spans[0].Attributes)
 	for key, want := range map[string]string{
 		"txn_token.result":             "ok",
