@@ -45,13 +45,11 @@ func (e badPolicyError) Unwrap() error { return e.error }
 func (o *policyOptions) load(cmd *cobra.Command, name string) (*policy.Policy, error) {
 	parse := policy.Parse
 	if o.config != "" {
-		cfg, err := config.LoadWithoutSecrets(o.config)
+		cfg, err := config.Load(o.config, config.WithoutFiles())
 		if err != nil {
 			return nil, err
 		}
-		parse = func(text []byte) (*policy.Policy, error) {
-			return policy.ParseFor(text, policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: cfg.SubjectTokens(), PDPs: cfg.PDPs()})
-		}
+		parse = cfg.ParsePolicy
 	}
 	text, err := readInput(cmd, name, policy.MaxFileSize)
 	if err != nil {

@@ -26,7 +26,9 @@ func newAuditor(cfg *config.Config, stderr io.Writer, logger *slog.Logger, provi
 		sinks = append(sinks, auditlog.NewLog(telemetry.NewLogger(stderr, slog.LevelInfo, formatOf(cfg))))
 		return auditlog.Tee(sinks...), done, nil
 	}
-	file, err := auditlog.OpenFile(auditlog.FileConfig{Path: cfg.Audit.File, Logger: logger, Key: cfg.Audit.ChainKey.Bytes()})
+	file, err := auditlog.OpenFile(auditlog.FileConfig{
+		Path: cfg.Audit.File, Logger: logger, Key: cfg.Audit.ChainKey.Bytes(), Sync: cfg.Audit.Sync, MaxSize: cfg.Audit.MaxSize,
+	})
 	if err != nil {
 		return nil, nil, err
 	}

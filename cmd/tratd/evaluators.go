@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/grpc-trat/grpc-trat/authzen"
 	"github.com/grpc-trat/grpc-trat/internal/config"
@@ -12,8 +16,8 @@ import (
 )
 
 // newEvaluators makes a client of each policy decision point, by the name that policy has
-// for it.
-func newEvaluators(cfg *config.Config, logger *slog.Logger) (map[string]server.Evaluator, error) {
+// for it. svids is asked at each handshake with one that is to be shown an X.509-SVID.
+func newEvaluators(cfg *config.Config, svids x509svid.Source, logger *slog.Logger) (map[string]server.Evaluator, error) {
 	evaluators := make(map[string]server.Evaluator, len(cfg.AccessEvaluation))
 	var problems []error
 	for _, pdp := range cfg.AccessEvaluation {
@@ -22,6 +26,7 @@ func newEvaluators(cfg *config.Config, logger *slog.Logger) (map[string]server.E
 			Logger:               logger.With("pdp", pdp.Name),
 			Timeout:              pdp.Timeout,
 			BearerToken:          bearerToken(pdp.BearerTokenFile),
+			TLS:                  pdpTLS(pdp, svids),
 			InsecureLoopbackHTTP: pdp.InsecureLoopbackHTTP, //nolint:forbidigo // the configuration says so, and the log
 		})
 		if err != nil {
@@ -34,6 +39,18 @@ func newEvaluators(cfg *config.Config, logger *slog.Logger) (map[string]server.E
 		evaluators[pdp.Name] = client
 	}
 	return evaluators, errors.Join(problems...)
+}
+
+// pdpTLS verifies a PDP by its name and the CAs that are configured; nil is the default.
+func pdpTLS(pdp config.PDP, svids x509svid.Source) *tls.Config {
+	switch {
+	case pdp.SVID:
+		return tlsconfig.MTLSWebClientConfig(svids, pdp.CAs)
+	case pdp.CAs != nil:
+		return &tls.Config{RootCAs: pdp.CAs, MinVersion: tls.VersionTLS12}
+	default:
+		return nil
+	}
 }
 
 // bearerToken reads the file for each question, so that a new token is used at once.

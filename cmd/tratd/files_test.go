@@ -21,7 +21,7 @@ func TestAPolicyIsComparedWithWhatTheServiceAccepts(t *testing.T) {
 		"replacement":   "subject_tokens: {txn_token: true}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, err := config.Parse([]byte(withoutSubjectTokens()+text), nil)
+			cfg, err := config.Load(writeFiles(t, withoutSubjectTokens()+text, noRules))
 			if err != nil {
 				t.Fatal(err)
 			}

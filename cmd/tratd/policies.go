@@ -14,12 +14,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/server/policy"
 )
 
-// policyFor compiles policies for the service that the configuration describes.
-func policyFor(cfg *config.Config) func([]byte) (*policy.Policy, error) {
-	service := policy.Service{TrustDomain: cfg.TrustDomain, SubjectTokens: cfg.SubjectTokens(), PDPs: cfg.PDPs()}
-	return func(text []byte) (*policy.Policy, error) { return policy.ParseFor(text, service) }
-}
-
 // newPolicies reads the policy file. What becomes of later versions of it is logged and
 // counted.
 func newPolicies(cfg *config.Config, logger *slog.Logger, meters metric.MeterProvider) (*policy.Source, error) {
@@ -28,7 +22,7 @@ func newPolicies(cfg *config.Config, logger *slog.Logger, meters metric.MeterPro
 	if err != nil {
 		return nil, err
 	}
-	source, err := policy.NewSource(cfg.Policy, policyFor(cfg), policy.WithInterval(cfg.PolicyReload),
+	source, err := policy.NewSource(cfg.Policy, cfg.ParsePolicy, policy.WithInterval(cfg.PolicyReload),
 		policy.OnReload(func(version string, err error) {
 			result := semconv.ResultOK
 			if err == nil {

@@ -48,10 +48,6 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	evaluators, err := newEvaluators(cfg, logger)
-	if err != nil {
-		return err
-	}
 	auditor, closeAuditor, err := newAuditor(cfg, stderr, logger, providers)
 	if err != nil {
 		return err
@@ -64,6 +60,10 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	if err := checkIdentity(source, cfg.ID); err != nil {
+		return err
+	}
+	evaluators, err := newEvaluators(cfg, source, logger)
+	if err != nil {
 		return err
 	}
 	jwts, closeJWTs, err := jwtBundles(ctx, cfg)

@@ -1,5 +1,5 @@
 // Package config reads the configuration file of tratd: YAML, strict and bounded. A
-// problem never hides another one: Parse reports all of them, each with line, key and
+// problem never hides another one: Load reports all of them, each with line, key and
 // reason.
 //
 // This is every key. Those without a default are required.
@@ -50,10 +50,14 @@
 //	    url: https://pdp.shop.test/access/v1/evaluation
 //	    timeout: 500ms
 //	    bearer_token_file: pdp.token # default: none is sent
+//	    ca_file: pdp-ca.pem          # who signs its certificate; default: the system's CAs
+//	    svid: false                  # present this process's X.509-SVID to it
 //	    insecure_loopback_http: false  # for development
 //
 //	audit:
 //	  file: audit.log                # hash-chained; default: "-", plain on standard error
+//	  sync: periodic                 # forced to disk: each second; record, before an answer; never
+//	  max_size: 268435456            # bytes from which the file is rotated
 //	  chain_key_file: chain.key      # default: chained without a key
 //	  otlp: false                    # as OTLP logs besides
 //	  pseudonym_key_file: pseudonym.key  # default: a key that ends with the process
@@ -81,12 +85,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/authzen"
+	"github.com/grpc-trat/grpc-trat/server"
+	"github.com/grpc-trat/grpc-trat/server/auditlog"
+	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 )
 
@@ -95,23 +101,21 @@ const MaxSize = 64 << 10
 
 // Defaults of the keys that have one.
 const (
-	DefaultPolicyReload      = 5 * time.Second
+	DefaultPolicyReload      = policy.DefaultReloadInterval
 	DefaultMaxConnections    = 256
 	DefaultMaxStreams        = 256
-	DefaultMaxWatchers       = 4096
-	DefaultRequestsPerSecond = 1000
-	DefaultBurst             = 2000
-	DefaultMaxExchanges      = 1024
+	DefaultMaxWatchers       = server.DefaultMaxWatchers
+	DefaultRequestsPerSecond = server.DefaultRequestsPerSecond
+	DefaultBurst             = server.DefaultBurst
+	DefaultMaxExchanges      = server.DefaultMaxConcurrent
 	DefaultReplayLimit       = 100_000
 	DefaultShutdownTimeout   = 10 * time.Second
-	DefaultPseudonymPeriod   = 24 * time.Hour
-	DefaultPDPTimeout        = 500 * time.Millisecond
+	DefaultPseudonymPeriod   = server.DefaultPseudonymPeriod
+	DefaultAuditSize         = auditlog.DefaultMaxSize
+	DefaultPDPTimeout        = authzen.DefaultTimeout
 )
 
-// StandardError is Audit.File for records on standard error.
-const StandardError = "-"
-
-// Config is a configuration without problems; only Parse and Load make one. It prints as
+// Config is a configuration without problems; only Load makes one. It prints as
 // its issuer: parts of it are secret.
 type Config struct {
 	// Listen is the TCP address to serve at, "host:port".
@@ -145,14 +149,6 @@ type Config struct {
 	Log Log
 }
 
-// HTTP is the HTTP token endpoint.
-type HTTP struct {
-	// Listen is the TCP address to serve at, "host:port".
-	Listen string
-	// BaseURL is where clients find it: an https URL without query and fragment.
-	BaseURL string
-}
-
 // SelfSigned is what is accepted as self-signed subject token, and how their jti are
 // remembered: in memory, the only store there is.
 type SelfSigned struct {
@@ -162,41 +158,10 @@ type SelfSigned struct {
 	JWTSVID bool
 }
 
-// PDP is a policy decision point that speaks AuthZEN.
-type PDP struct {
-	// Name is what policy calls it.
-	Name string
-	// URL is its access evaluation endpoint.
-	URL string
-	// Timeout bounds one question.
-	Timeout time.Duration
-	// BearerTokenFile is the file with the token that it wants, for ReadSecret; empty:
-	// none is sent.
-	BearerTokenFile string
-	// InsecureLoopbackHTTP also allows an http URL of this host.
-	InsecureLoopbackHTTP bool
-}
-
-// Audit says where audit records go and what they say of subjects.
-type Audit struct {
-	// File is the path of the hash-chained log, or StandardError, where records are not
-	// chained.
-	File string
-	// ChainKey chains the lines of File by a keyed hash, which only its holders can make;
-	// nil: by a hash that anybody can make.
-	ChainKey *Key
-	// OTLP sends each record as an OTLP log record too.
-	OTLP bool
-	// PseudonymKey is the key of the pseudonyms of subjects; nil: one that ends with the
-	// process.
-	PseudonymKey *Key
-	// PseudonymPeriod is how often a subject's pseudonym changes.
-	PseudonymPeriod time.Duration
-}
-
 // Limits bound what callers can take.
 type Limits struct {
-	// MaxConnections is the number of connections of one workload, gRPC and HTTP each.
+	// MaxConnections is the number of connections of one workload, those of gRPC and HTTP
+	// together.
 	MaxConnections int
 	// MaxStreams is the number of concurrent calls per connection.
 	MaxStreams int
@@ -227,58 +192,3 @@ func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String(
 
 // LogValue returns what String returns.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// PDPs returns the names of the policy decision points.
-func (c *Config) PDPs() []string {
-	names := make([]string, len(c.AccessEvaluation))
-	for i, pdp := range c.AccessEvaluation {
-		names[i] = pdp.Name
-	}
-	return names
-}
-
-// Load reads the file at path and the secrets that it names. Paths in it are relative to
-// its directory. The path of the policy file is also returned, unless it is not known,
-// where the configuration has problems, so that those of the policy can be told with them.
-func Load(path string) (c *Config, policy string, err error) { return load(path, ReadSecret) }
-
-// LoadWithoutSecrets is Load for who has no access to the secrets, and no need for them:
-// they are taken to be good, and the Config lacks them.
-func LoadWithoutSecrets(path string) (*Config, error) {
-	c, _, err := load(path, nil)
-	return c, err
-}
-
-func load(path string, readSecret func(path string) ([]byte, error)) (c *Config, policy string, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, "", fmt.Errorf("config: %w", err)
-	}
-	defer func() { _ = file.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
-	if err != nil {
-		return nil, "", fmt.Errorf("config: %w", err)
-	}
-	absolute := func(name string) string {
-		if name == "" || filepath.IsAbs(name) {
-			return name
-		}
-		return filepath.Join(filepath.Dir(path), name)
-	}
-	secret := readSecret
-	if readSecret != nil {
-		secret = func(name string) ([]byte, error) { return readSecret(absolute(name)) }
-	}
-	c, err = parse(text, secret)
-	c.Policy = absolute(c.Policy)
-	if err != nil {
-		return nil, c.Policy, err
-	}
-	if c.Audit.File != StandardError {
-		c.Audit.File = absolute(c.Audit.File)
-	}
-	for i := range c.AccessEvaluation {
-		c.AccessEvaluation[i].BearerTokenFile = absolute(c.AccessEvaluation[i].BearerTokenFile)
-	}
-	return c, c.Policy, nil
-}

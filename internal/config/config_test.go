@@ -3,10 +3,12 @@ package config_test
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/x509"
 	"errors"
 	"go/parser"
 	"go/token"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +42,7 @@ func minimalConfig() *config.Config {
 		Issuer:      "https://tts.shop.test",
 		ID:          spiffeid.RequireFromString("spiffe://shop.test/tts"),
 		Policy:      "policy.yaml", PolicyReload: 5 * time.Second,
-		Audit: config.Audit{File: "-", PseudonymPeriod: 24 * time.Hour},
+		Audit: config.Audit{File: "-", MaxSize: 256 << 20, PseudonymPeriod: 24 * time.Hour},
 		Limits: config.Limits{
 			MaxConnections: 256, MaxStreams: 256, MaxWatchers: 4096, RequestsPerSecond: 1000, Burst: 2000, MaxExchanges: 1024,
 			ShutdownTimeout: 10 * time.Second,
@@ -61,6 +63,12 @@ func secrets(path string) ([]byte, error) {
 		return []byte("s3cret-of-" + path), nil
 	case "pseudonym.key", "chain.key":
 		return []byte(pseudonymKey), nil
+	case "pdp-ca.pem":
+		return caPEM, nil
+	case "key and ca":
+		return slices.Concat(caPEM, keyPEM), nil
+	case "empty":
+		return []byte("\n"), nil
 	case "words":
 		return []byte("two words"), nil
 	}
@@ -116,7 +124,9 @@ func TestDocumentedConfigurationIsEveryKey(t *testing.T) {
 	want.HTTP = &config.HTTP{Listen: "127.0.0.1:8444", BaseURL: "https://tts.shop.test"}
 	want.AccessEvaluation = []config.PDP{{
 		Name: "pdp", URL: "https://pdp.shop.test/access/v1/evaluation", Timeout: 500 * time.Millisecond, BearerTokenFile: "pdp.token",
+		CAs: x509.NewCertPool(),
 	}}
+	want.AccessEvaluation[0].CAs.AppendCertsFromPEM(caPEM)
 	want.Audit.File = "audit.log"
 	want.Audit.ChainKey, want.Audit.PseudonymKey = new(config.Key), new(config.Key)
 	for i := range want.Audit.ChainKey {
@@ -297,6 +307,20 @@ access_evaluation:
 			`line 17: access_evaluation[2].name: "pdp" is that of another`,
 			"line 18: access_evaluation[2].url: want an https URL without user, query and fragment",
 		}},
+		"certificates of PDPs": {minimal + `
+access_evaluation:
+  - {name: a, url: 'https://a.test/', ca_file: words}
+  - {name: b, url: 'https://b.test/', ca_file: empty}
+  - {name: c, url: 'https://c.test/', ca_file: key and ca}
+  - {name: d, url: 'http://localhost/', ca_file: pdp-ca.pem, insecure_loopback_http: true}
+  - {name: e, url: 'http://localhost/', svid: true, insecure_loopback_http: true}
+`, []string{
+			"line 10: access_evaluation[0].ca_file: want certificates in PEM, and nothing else",
+			"line 11: access_evaluation[1].ca_file: want certificates in PEM, and nothing else",
+			"line 12: access_evaluation[2].ca_file: want certificates in PEM, and nothing else",
+			"line 13: access_evaluation[3].ca_file: is for https: plain http has no certificate",
+			"line 14: access_evaluation[4].svid: is for https: plain http takes no certificate",
+		}},
 		"an empty list of PDPs": {minimal + "access_evaluation: []", []string{"line 8: access_evaluation: is empty"}},
 		"audit": {minimal + "audit: {file: '', pseudonym_key_file: login.secret, pseudonym_period: 1s}", []string{
 			"line 8: audit.file: is empty",
@@ -304,7 +328,15 @@ access_evaluation:
 			"line 8: audit.pseudonym_key_file: want 64 hexadecimal digits (openssl rand -hex 32)",
 		}},
 		"a chain that is not there": {minimal + "audit: {chain_key_file: chain.key}", []string{
-			"line 8: audit.chain_key_file: is for a file: records on standard error are not chained",
+			"line 8: audit.chain_key_file: is for a file: records on standard error are neither chained nor kept",
+		}},
+		"how a file is kept": {minimal + "audit: {file: audit.log, sync: sometimes, max_size: 1}", []string{
+			"line 8: audit.sync: want periodic, record or never",
+			"line 8: audit.max_size: want 65536 to 1099511627776",
+		}},
+		"how no file is kept": {minimal + "audit: {sync: record, max_size: 1000000}", []string{
+			"line 8: audit.sync: is for a file: records on standard error are neither chained nor kept",
+			"line 8: audit.max_size: is for a file: records on standard error are neither chained nor kept",
 		}},
 		"reload and rates": {minimal + "policy_reload: 0s\nlimits: {requests_per_second: .nan, burst: 0, max_exchanges: 1000001}", []string{
 			"line 8: policy_reload: want 1s to 1h0m0s",

@@ -78,7 +78,7 @@ func (d *decoder) value(n *yaml.Node, field string, v reflect.Value) {
 		if d.scalar(n, field, "!!bool", "true or false") {
 			d.decode(n, field, v)
 		}
-	case v.Kind() == reflect.Int:
+	case v.Kind() == reflect.Int, v.Kind() == reflect.Int64:
 		if d.scalar(n, field, "!!int", "a whole number") {
 			d.decode(n, field, v)
 		}

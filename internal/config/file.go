@@ -69,11 +69,15 @@ type accessEvaluation struct {
 	URL                  string        `yaml:"url"`
 	Timeout              time.Duration `yaml:"timeout"`
 	BearerTokenFile      string        `yaml:"bearer_token_file"`
+	CAFile               string        `yaml:"ca_file"`
+	SVID                 bool          `yaml:"svid"`
 	InsecureLoopbackHTTP bool          `yaml:"insecure_loopback_http"`
 }
 
 type audit struct {
 	File             string        `yaml:"file"`
+	Sync             string        `yaml:"sync"`
+	MaxSize          int64         `yaml:"max_size"`
 	ChainKeyFile     string        `yaml:"chain_key_file"`
 	OTLP             bool          `yaml:"otlp"`
 	PseudonymKeyFile string        `yaml:"pseudonym_key_file"`
@@ -99,7 +103,7 @@ type logging struct {
 func defaults() file {
 	return file{
 		PolicyReload: DefaultPolicyReload,
-		Audit:        audit{File: StandardError, PseudonymPeriod: DefaultPseudonymPeriod},
+		Audit:        audit{File: StandardError, Sync: "periodic", MaxSize: DefaultAuditSize, PseudonymPeriod: DefaultPseudonymPeriod},
 		Limits: limits{
 			MaxConnections:    DefaultMaxConnections,
 			MaxStreams:        DefaultMaxStreams,

@@ -20,47 +20,40 @@ func TestPolicyIsRelativeToTheFile(t *testing.T) {
 		}
 	}
 	write(minimal)
-	c, policy, err := config.Load(path)
+	c, err := config.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := filepath.Join(dir, "policy.yaml"); c.Policy != want || policy != want {
-		t.Errorf("policy %q and %q", c.Policy, policy)
+	if want := filepath.Join(dir, "policy.yaml"); c.Policy != want {
+		t.Errorf("policy %q", c.Policy)
 	}
 	write(strings.Replace(minimal, "policy.yaml", "/etc/tratd/policy.yaml", 1))
-	if c, _, err = config.Load(path); err != nil || c.Policy != "/etc/tratd/policy.yaml" {
+	if c, err = config.Load(path); err != nil || c.Policy != "/etc/tratd/policy.yaml" {
 		t.Errorf("policy %v, %v", c, err)
 	}
-	write("x: 1\npolicy: p.yaml\n")
-	if c, policy, err = config.Load(path); err == nil || c != nil || policy != filepath.Join(dir, "p.yaml") {
-		t.Errorf("a bad file: %v, policy %q, %v", c, policy, err)
-	}
-	write("- x")
-	if _, policy, err = config.Load(path); err == nil || policy != "" {
-		t.Errorf("a file without keys: policy %q, %v", policy, err)
-	}
-	if _, _, err = config.Load(filepath.Join(dir, "absent.yaml")); !errors.Is(err, os.ErrNotExist) {
+	if _, err = config.Load(filepath.Join(dir, "absent.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("absent file: %v", err)
 	}
-	if _, _, err = config.Load(dir); err == nil {
+	if _, err = config.Load(dir); err == nil {
 		t.Error("no error for a directory")
 	}
 }
 
-func TestSecretsCanBeLeftOut(t *testing.T) {
+func TestFilesCanBeLeftOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tratd.yaml")
 	if err := os.WriteFile(path, documented(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 4 {
+	if _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 5 {
 		t.Errorf("with secrets that are not there: %v", err)
 	}
-	c, err := config.LoadWithoutSecrets(path)
+	c, err := config.Load(path, config.WithoutFiles())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Audit.ChainKey != nil || c.Audit.PseudonymKey != nil || c.Issuers[0].Introspection.PrivateKey != nil || c.Issuers[0].Introspection.ClientSecret != nil {
-		t.Error("there are secrets")
+	if c.Audit.ChainKey != nil || c.Audit.PseudonymKey != nil || c.Issuers[0].Introspection.PrivateKey != nil || c.Issuers[0].Introspection.ClientSecret != nil ||
+		c.AccessEvaluation[0].CAs != nil {
+		t.Error("there is what only files say")
 	}
 }
 
@@ -78,7 +71,7 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 access_evaluation: [{name: pdp, url: 'https://pdp.test/', bearer_token_file: pdp.token}]
 audit: {file: audit.log, pseudonym_key_file: pseudonym.key}
 `)
-	c, _, err := config.Load(filepath.Join(dir, "tratd.yaml"))
+	c, err := config.Load(filepath.Join(dir, "tratd.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,5 +80,50 @@ audit: {file: audit.log, pseudonym_key_file: pseudonym.key}
 	}
 	if got, want := c.AccessEvaluation[0].BearerTokenFile, filepath.Join(dir, "pdp.token"); got != want {
 		t.Errorf("bearer token %q, want %q", got, want)
+	}
+}
+
+func TestThePolicyIsJudgedBesideTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "tratd.yaml")
+	for name, tc := range map[string]struct {
+		config, policy string
+		want           []string
+	}{
+		"both are good":  {minimal, "version: 1\nrules: []\n", nil},
+		"no policy file": {minimal, "", []string{"no such file"}},
+		"both are bad":   {minimal + "x: 1\n", "version: 2\nrules: []\n", []string{"config: line 8: x: unknown key", "policy: line 1: version: want 1"}},
+		"a policy that does not fit": {minimal, `version: 1
+rules:
+  - name: night
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
+    grants: [stock.count]
+`, []string{"is not turned on in the configuration"}},
+		"without its path": {"x: 1\n", "version: 2\n", []string{"policy: is required"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := filepath.Join(dir, "policy.yaml")
+			if err := os.Remove(policy); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			for file, text := range map[string]string{path: tc.config, policy: tc.policy} {
+				if text == "" {
+					continue
+				}
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, err := config.Load(path, config.WithPolicy())
+			if (err == nil) != (len(tc.want) == 0) || (c == nil) == (err == nil) {
+				t.Fatalf("got %v, %v", c, err)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in: %v", want, err)
+				}
+			}
+		})
 	}
 }

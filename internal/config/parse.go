@@ -12,38 +12,34 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// Parse reads a configuration. secret returns what a file with a secret holds, by its
-// path as written; Load reads them with ReadSecret. With nil, secrets are taken to be good
-// and the Config lacks them. On failure the error joins every *Problem.
-func Parse(text []byte, secret func(path string) ([]byte, error)) (*Config, error) {
-	c, err := parse(text, secret)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+// files reads the files that a configuration names, by their paths as written.
+type files struct {
+	secret, certificates func(path string) ([]byte, error)
 }
 
-// parse is Parse that also returns, beside an error, what could be read.
-func parse(text []byte, secret func(path string) ([]byte, error)) (*Config, error) {
+// parse reads a configuration. Without named, the files that it names are taken to be good
+// and the Config lacks them. Beside an error, which joins every *Problem, it returns what
+// could be read.
+func parse(text []byte, named *files) (*Config, error) {
 	d := &decoder{lines: make(map[string]int)}
 	f := defaults()
 	d.document(text, &f)
 	if d.unread { // that keys are missing is not the problem then
 		return &Config{}, d.err()
 	}
-	c := newChecker(d, secret).config(f)
+	c := newChecker(d, named).config(f)
 	return c, d.err()
 }
 
 // checker turns what is written into what is meant.
 type checker struct {
 	*decoder
-	secret     func(path string) ([]byte, error) // nil: there are none
-	unreadable map[string]bool                   // fields whose value the decoder refused
+	files      *files          // nil: they are not read
+	unreadable map[string]bool // fields whose value the decoder refused
 }
 
-func newChecker(d *decoder, secret func(path string) ([]byte, error)) *checker {
-	c := &checker{decoder: d, secret: secret, unreadable: make(map[string]bool)}
+func newChecker(d *decoder, named *files) *checker {
+	c := &checker{decoder: d, files: named, unreadable: make(map[string]bool)}
 	for _, field := range d.fields() {
 		c.unreadable[field] = true
 	}

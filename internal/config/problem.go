@@ -8,7 +8,7 @@ import (
 // maxProblems bounds what is reported of a file that is hardly a configuration.
 const maxProblems = 100
 
-// Problem is one thing wrong with a configuration. The error of Parse joins them.
+// Problem is one thing wrong with a configuration. The error of Load joins them.
 type Problem struct {
 	// Line is where it is, from 1; 0 when it concerns the whole file.
 	Line int

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -30,6 +31,25 @@ const loosePermissions = 0o027
 // a regular file that is not empty, not longer than MaxSecretSize and neither accessible to
 // others nor writable by its group. Errors name the path, never what is in the file.
 func ReadSecret(path string) ([]byte, error) {
+	text, err := readRegular(path, MaxSecretSize, loosePermissions)
+	if err != nil {
+		return nil, err
+	}
+	if text = bytes.TrimRight(text, "\r\n"); len(text) == 0 {
+		return nil, fmt.Errorf("%s is empty", path)
+	}
+	return text, nil
+}
+
+// maxCertificates is the longest file with certificates, in bytes: that of a system is
+// shorter.
+const maxCertificates = 1 << 20
+
+func readCertificates(path string) ([]byte, error) { return readRegular(path, maxCertificates, 0) }
+
+// readRegular reads a regular file of at most limit bytes and with none of the permissions
+// in refused.
+func readRegular(path string, limit int64, refused fs.FileMode) ([]byte, error) {
 	// Before it is opened: to open a named pipe waits.
 	info, err := os.Stat(path)
 	switch {
@@ -37,7 +57,7 @@ func ReadSecret(path string) ([]byte, error) {
 		return nil, err
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a regular file", path)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&loosePermissions != 0:
+	case runtime.GOOS != "windows" && info.Mode().Perm()&refused != 0:
 		return nil, fmt.Errorf("%s has mode %04o: a secret must not be accessible to others or writable by its group (chmod 0600)",
 			path, info.Mode().Perm())
 	}
@@ -46,25 +66,22 @@ func ReadSecret(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(file, MaxSecretSize+1))
-	switch {
-	case err != nil:
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
 		return nil, err
-	case len(text) > MaxSecretSize:
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, MaxSecretSize)
 	}
-	if text = bytes.TrimRight(text, "\r\n"); len(text) == 0 {
-		return nil, fmt.Errorf("%s is empty", path)
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, limit)
 	}
 	return text, nil
 }
 
 // secretFile reads the secret that a key names; false if there is none to look at.
 func (c *checker) secretFile(field, path string) ([]byte, bool) {
-	if c.secret == nil {
+	if c.files == nil {
 		return nil, false
 	}
-	text, err := c.secret(path)
+	text, err := c.files.secret(path)
 	if err != nil {
 		c.bad(field, "%v", err)
 		return nil, false

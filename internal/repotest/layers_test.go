@@ -53,7 +53,7 @@ var layers = map[string][]string{
 
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},
-	"internal/config":    {"trat", "server/subject"},
+	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject"},
 
 	// Programs and tools of the repository.
 	"cmd/...":              {"..."},

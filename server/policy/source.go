@@ -143,6 +143,15 @@ func (s *Source) report(err error) error {
 	return err
 }
 
+// ReadFile reads the policy file at path once. load compiles it, as for NewSource.
+func ReadFile(path string, load func([]byte) (*Policy, error)) (*Policy, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return load(text)
+}
+
 // readFile reads a regular file, behind a symbolic link or not, that is not larger than a
 // policy may be.
 func readFile(path string) ([]byte, error) {
