@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 )
 
 const (
 	// DefaultTimeout bounds one evaluation, connection set-up and answer included.
 	DefaultTimeout = 500 * time.Millisecond
-	// DefaultMaxResponse is the largest answer, in bytes after decompression.
+	// DefaultMaxResponse is the largest answer, in bytes.
 	DefaultMaxResponse = 64 << 10
 )
 
@@ -34,11 +36,12 @@ type Config struct {
 	// Timeout bounds one evaluation, as the deadline of its context does; default
 	// DefaultTimeout.
 	Timeout time.Duration
-	// MaxResponse is the largest answer, in bytes after decompression; default
-	// DefaultMaxResponse.
+	// MaxResponse is the largest answer, in bytes; default DefaultMaxResponse. One that is
+	// compressed is refused.
 	MaxResponse int64
 	// BearerToken returns what to authenticate with (RFC 6750) and is asked for each
-	// evaluation; see BearerTokenFile. Nil: no Authorization header.
+	// evaluation, so that a token that was rotated is used at once. Its error becomes part
+	// of that of the evaluation. Nil: no Authorization header.
 	BearerToken func(context.Context) (string, error)
 	// InsecureLoopbackHTTP also allows an http URL, if its host is the loopback interface.
 	// For development and tests.
@@ -48,7 +51,7 @@ type Config struct {
 // Client asks one PDP. It keeps connections open between evaluations and holds no lock
 // during one. Safe for concurrent use.
 type Client struct {
-	http        *http.Client
+	http        *outbound.Client
 	url         string
 	timeout     time.Duration
 	maxResponse int64
@@ -56,6 +59,6 @@ type Client struct {
 	logger      *slog.Logger
 }
 
-// Close closes the connections that are kept for the next evaluation. Those under way end
-// as they would.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// Close closes the connections that are kept for the next evaluation, but for those of
+// Config.Transport. Those under way end as they would.
+func (c *Client) Close() { c.http.Close() }

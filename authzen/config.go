@@ -4,22 +4,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
-	"time"
+
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 )
 
-const (
-	// maxIdle is how many connections are kept for the next evaluations: about as many as
-	// evaluations are under way at once, or each burst begins with handshakes. A PDP that
-	// speaks HTTP/2 gets one.
-	maxIdle = 64
-	// idleTimeout is after how long without use a connection is closed.
-	idleTimeout = 30 * time.Second
-	// maxResponseHeader is the largest response header, in bytes.
-	maxResponseHeader = 16 << 10
-)
+// maxConns bounds the connections to a PDP that speaks HTTP/1.1: as many as a token
+// service makes exchanges at once by default.
+const maxConns = 1024
 
 // New makes a Client. It does no I/O.
 func New(c Config) (*Client, error) {
@@ -27,11 +18,7 @@ func New(c Config) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		http: &http.Client{
-			Transport: c.Transport,
-			// A redirected question would go to a place that nobody configured.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http:        outbound.New(outbound.Config{Timeout: c.Timeout, MaxConns: maxConns, TLS: c.TLS, Transport: c.Transport}),
 		url:         c.URL,
 		timeout:     c.Timeout,
 		maxResponse: c.MaxResponse,
@@ -73,39 +60,18 @@ func (c *Config) complete() error {
 	if c.MaxResponse == 0 {
 		c.MaxResponse = DefaultMaxResponse
 	}
-	if c.Transport == nil {
-		c.Transport = newTransport(c.TLS)
-	}
 	return nil
 }
 
 func checkURL(text string, loopbackHTTP bool) error {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
+	if text == "" {
 		return errors.New("required")
-	case err != nil:
-		return errors.New("not a URL") // the cause would quote it, and what is in it by mistake
-	case u.Host == "" || u.Opaque != "":
-		return errors.New("has no host")
-	case u.User != nil:
-		return errors.New("has a user: use BearerToken")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return errors.New("has a query or a fragment")
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme != "http" || !isLoopback(u.Hostname()):
-		return errors.New("is not https")
-	case !loopbackHTTP:
-		return errors.New("is plain http: InsecureLoopbackHTTP must be true for a PDP on this host")
-	default:
-		return nil
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	err := outbound.CheckURL(text, outbound.URLRules{LoopbackHTTP: loopbackHTTP})
+	if errors.Is(err, outbound.ErrLoopbackHTTP) {
+		return errors.New("is plain http: InsecureLoopbackHTTP must be true for a PDP on this host")
+	}
+	return err
 }
 
 // checkTLS refuses to talk to anybody. InsecureSkipVerify with a verification of its own is
@@ -115,24 +81,4 @@ func checkTLS(c *tls.Config) error {
 		return errors.New("does not verify the PDP")
 	}
 	return nil
-}
-
-func newTransport(config *tls.Config) *http.Transport {
-	if config == nil {
-		config = &tls.Config{MinVersion: tls.VersionTLS12}
-	} else {
-		config = config.Clone()
-		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-	}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{}).DialContext,
-		TLSClientConfig:        config,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxResponseHeader,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdle,
-		IdleConnTimeout:        idleTimeout,
-	}
 }

@@ -40,7 +40,7 @@ func TestURLsThatAreRefused(t *testing.T) {
 		"https://u:" + secret + "@pdp.test": {want: "has a user"},
 		"https://pdp.test/?a=" + secret:     {want: "has a query"},
 		"https://pdp.test/?":                {want: "has a query"},
-		"https://pdp.test/#f":               {want: "has a query or a fragment"},
+		"https://pdp.test/#f":               {want: "has a fragment"},
 		"http://pdp.test/":                  {want: "is not https", loopback: true},
 		"http://127.0.0.1.pdp.test/":        {want: "is not https", loopback: true},
 		"http://10.0.0.1/":                  {want: "is not https", loopback: true},

@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"mime"
-	"net"
 	"net/http"
 	"unicode/utf8"
+
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 )
 
 // Evaluate asks the PDP (section 6) and returns its decision. An error is an *Error and
@@ -64,25 +61,9 @@ func (c *Client) ask(ctx context.Context, body []byte, authorization, id string)
 	// A question may be asked twice: present and empty, this header is not sent and lets
 	// the transport try again when a kept connection turns out to be closed.
 	req.Header["Idempotency-Key"] = []string{}
-	resp, err := c.http.Do(req)
+	answer, err := c.http.Do(req, outbound.Expect{MaxBody: c.maxResponse, Type: outbound.IsJSON})
 	if err != nil {
-		return false, &Error{Kind: KindUnreachable, Err: causeOf(ctx, err)}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		// A bounded rest is read, so that the connection can be used again.
-		_, _ = io.CopyN(io.Discard, resp.Body, c.maxResponse)
-		return false, &Error{Kind: KindStatus, Status: resp.StatusCode, Err: fmt.Errorf("status %d", resp.StatusCode)}
-	}
-	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return false, &Error{Kind: KindAnswer, Err: errors.New("not JSON by its Content-Type")}
-	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.maxResponse+1))
-	if err != nil {
-		return false, &Error{Kind: KindUnreachable, Err: causeOf(ctx, err)}
-	}
-	if int64(len(answer)) > c.maxResponse {
-		return false, &Error{Kind: KindAnswer, Err: fmt.Errorf("longer than %d bytes", c.maxResponse)}
+		return false, noAnswer(err)
 	}
 	decision, err := parseResponse(answer)
 	if err != nil {
@@ -91,22 +72,19 @@ func (c *Client) ask(ctx context.Context, body []byte, authorization, id string)
 	return decision, nil
 }
 
-// causeOf returns err if it is of a kind that quotes nothing of the answer, as the HTTP
-// parser's errors do.
-func causeOf(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+// noAnswer says which kind of error one of an exchange is here.
+func noAnswer(err error) *Error {
+	e := &Error{Kind: KindUnreachable, Err: err}
+	if failed, ok := errors.AsType[*outbound.Error](err); ok {
+		switch e.Status = failed.Status; failed.Kind {
+		case outbound.KindStatus:
+			e.Kind = KindStatus
+		case outbound.KindType, outbound.KindTooLong:
+			e.Kind = KindAnswer
+		case outbound.KindUnreachable:
+		}
 	}
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return e
-	}
-	return errors.New("the connection failed, or what came was not HTTP")
+	return e
 }
 
 func newRequestID() string {

@@ -16,7 +16,7 @@ var layers = map[string][]string{
 	"trat":             {},
 	"spiffecreds":      {},
 	"internal/semconv": {},
-	"authzen":          {},
+	"authzen":          {"internal/outbound", "internal/token68"},
 	"gen/...":          {"gen/..."},
 
 	"trat/callchain":        {"trat"},
@@ -28,6 +28,8 @@ var layers = map[string][]string{
 	"internal/rules":        {"trat", "trat/callchain", "gen/..."},
 	"internal/keys":         {"trat"},
 	"internal/devauthority": {},
+	"internal/outbound":     {},
+	"internal/token68":      {},
 	"internal/samejson":     {},
 
 	// The three libraries, side by side: none knows another.
@@ -49,7 +51,7 @@ var layers = map[string][]string{
 	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "server/policy/internal/expr"},
 	// The expressions of policies: all that knows the expression language.
 	"server/policy/internal/expr": {"trat"},
-	"server/subject":              {"trat", "trat/replay", "spiffecreds", "internal/rules"},
+	"server/subject":              {"trat", "trat/replay", "spiffecreds", "internal/outbound", "internal/rules", "internal/token68"},
 
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},
