@@ -46,7 +46,7 @@ type Record struct {
 	// issued one, 0 for the first.
 	ReplacementCount int
 	// Repeated says that nothing new was issued: the request was sent again, and the
-	// answer is that of the first one (see RepeatWindow). Everything about the token
+	// answer is that of the first one (see IdempotencyWindow). Everything about the token
 	// is as in the record of the first.
 	Repeated bool
 	// Scope is what was granted.

@@ -65,8 +65,8 @@ func (s *Server) audit(ctx context.Context, r Record) (err error) {
 // record takes from the attempt what may be kept. The request's own text is not: a
 // caller may have put its token into the wrong parameter.
 func (s *Server) record(a *attempt, o outcome) Record {
-	if a.repeats != nil {
-		r := a.repeats.record
+	if a.cached != nil {
+		r := a.cached.record
 		r.DecisionID, r.Time, r.Repeated = a.decision, a.started, true
 		return r
 	}

@@ -26,8 +26,8 @@
 // # A request that is sent again
 //
 // A caller that has lost the answer does not know whether there is a token. With a
-// request_id it can ask again: for RepeatWindow the same request of the same workload has
-// the same answer, and while the first one is under way waits for it. The id with any
+// request_id it can ask again: for IdempotencyWindow the same request of the same workload
+// has the same answer, and while the first one is under way waits for it. The id with any
 // other parameter is an error. Refusals are not remembered. Answers are kept in the memory
 // of one replica; at another one the request is decided anew.
 //

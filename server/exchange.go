@@ -39,10 +39,10 @@ type attempt struct {
 	digest     [sha256.Size]byte // of token
 	claims     trat.Claims       // of token
 
-	seated  bool    // takes one of the exchanges that may be under way
-	flight  *flight // of a request_id: others may wait for issued
-	issued  *answer
-	repeats *answer // the answer of an earlier sending is this one's
+	seated bool        // takes one of the exchanges that may be under way
+	entry  *cacheEntry // of a request_id: others may wait for issued
+	issued *cachedResponse
+	cached *cachedResponse // the response to an earlier sending is this one's
 }
 
 // Exchange implements trat.v1.TokenService (draft sections 11.1 to 11.4). Errors are
@@ -56,8 +56,8 @@ func (s *Server) Exchange(ctx context.Context, req *tratv1.ExchangeRequest) (*tr
 	if err != nil {
 		return nil, peerError(err)
 	}
-	if a.flight != nil {
-		a.issued = &answer{token: response.GetAccessToken(), record: record}
+	if a.entry != nil {
+		a.issued = &cachedResponse{token: response.GetAccessToken(), record: record}
 	}
 	return response, nil
 }
@@ -65,8 +65,8 @@ func (s *Server) Exchange(ctx context.Context, req *tratv1.ExchangeRequest) (*tr
 // finish lets go of what the attempt holds. Whatever became of it, nobody waits for it any
 // longer.
 func (s *Server) finish(a *attempt) {
-	if a.flight != nil {
-		s.answers.settle(a.flight, a.issued, s.clock())
+	if a.entry != nil {
+		s.responses.complete(a.entry, a.issued, s.clock())
 	}
 	if a.seated {
 		s.exchanges.leave(a.requester.ID.String())
@@ -101,12 +101,12 @@ func (s *Server) decide(ctx context.Context, req *tratv1.ExchangeRequest, a *att
 	if a.request, err = s.parse(req); err != nil {
 		return nil, err
 	}
-	if err := s.repeated(ctx, req, a); err != nil {
+	if err := s.deduplicate(ctx, req, a); err != nil {
 		return nil, err
 	}
-	if a.repeats != nil {
-		record := &a.repeats.record
-		return respond(a.repeats.token, record.Scope, record.Expiry, s.clock()), nil
+	if a.cached != nil {
+		record := &a.cached.record
+		return respond(a.cached.token, record.Scope, record.Expiry, s.clock()), nil
 	}
 	if err := s.admit(a); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ const maxRated = 16384
 
 // rates are a token bucket for each caller. A bucket is forgotten only when it must be
 // full again, so that nobody gets a new one by being forgotten; callers for whom there is
-// no room share one. Safe for concurrent use.
+// no capacity left share one. Safe for concurrent use.
 type rates struct {
 	limit rate.Limit
 	burst int
@@ -25,24 +25,24 @@ type rates struct {
 	turned time.Time
 	// recent have been used since turned, older in the fill before it.
 	recent, older map[string]*rate.Limiter
-	crowd         *rate.Limiter
-	room          int // of recent
+	overflow      *rate.Limiter
+	capacity      int // of recent
 }
 
-func newRates(perSecond float64, burst, room int, now time.Time) *rates {
+func newRates(perSecond float64, burst, capacity int, now time.Time) *rates {
 	limit := rate.Limit(perSecond)
 	fill := time.Duration(math.MaxInt64 / 2) // of which the double is a time too
 	if seconds := float64(burst) / perSecond; seconds < fill.Seconds()/2 {
 		fill = time.Duration(seconds*float64(time.Second)) + time.Second
 	}
 	return &rates{
-		limit:  limit,
-		burst:  burst,
-		fill:   fill,
-		turned: now,
-		recent: make(map[string]*rate.Limiter),
-		crowd:  rate.NewLimiter(limit, burst),
-		room:   room,
+		limit:    limit,
+		burst:    burst,
+		fill:     fill,
+		turned:   now,
+		recent:   make(map[string]*rate.Limiter),
+		overflow: rate.NewLimiter(limit, burst),
+		capacity: capacity,
 	}
 }
 
@@ -63,8 +63,8 @@ func (r *rates) bucket(caller string, now time.Time) *rate.Limiter {
 	if bucket, ok := r.recent[caller]; ok {
 		return bucket
 	}
-	if len(r.recent) >= r.room {
-		return r.crowd
+	if len(r.recent) >= r.capacity {
+		return r.overflow
 	}
 	bucket, ok := r.older[caller]
 	if !ok {

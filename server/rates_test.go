@@ -35,13 +35,13 @@ func TestBucketIsNotRefilledByBeingForgotten(t *testing.T) {
 
 // Covers ERR-09.
 func TestCallersBeyondTheRoomShareOneBucket(t *testing.T) {
-	const burst, room = 10, 50
-	r := newRates(1, burst, room, noon)
+	const burst, capacity = 10, 50
+	r := newRates(1, burst, capacity, noon)
 	total := 0
 	for i := range 1000 {
 		total += drain(r, fmt.Sprint(i), noon)
 	}
-	if want := (room + 1) * burst; total != want {
+	if want := (capacity + 1) * burst; total != want {
 		t.Errorf("1000 callers took %d, want %d", total, want)
 	}
 	if n := drain(r, "0", noon); n != 0 {
@@ -52,8 +52,8 @@ func TestCallersBeyondTheRoomShareOneBucket(t *testing.T) {
 		for i := range 1000 {
 			r.allow(fmt.Sprint(turn, i), now)
 		}
-		if n := len(r.recent) + len(r.older); n > 2*room {
-			t.Fatalf("%d buckets, want at most %d", n, 2*room)
+		if n := len(r.recent) + len(r.older); n > 2*capacity {
+			t.Fatalf("%d buckets, want at most %d", n, 2*capacity)
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Server struct {
 	telemetry  *telemetry
 	rates      *rates
 	exchanges  *seats
-	answers    *answers
+	responses  *responseCache
 
 	watchers  *seats
 	closed    chan struct{}
@@ -72,7 +72,7 @@ func New(cfg Config) (*Server, error) {
 		telemetry:   telemetry,
 		rates:       newRates(cfg.RequestsPerSecond, cfg.Burst, maxRated, cfg.Clock()),
 		exchanges:   newSeats(cfg.MaxConcurrent),
-		answers:     newAnswers(maxAnswers),
+		responses:   newResponseCache(maxCachedResponses),
 		watchers:    newSeats(cfg.MaxWatchers),
 		closed:      make(chan struct{}),
 	}, nil

@@ -33,7 +33,7 @@ func (f *fixture) exchange(t testing.TB, ctx context.Context, request *tratv1.Ex
 func TestRepeatedRequestHasTheSameAnswer(t *testing.T) {
 	f := newFixture(t)
 	first := f.exchange(t, f.as(t, gateway), goodRequest())
-	f.clock.Advance(server.RepeatWindow - 1)
+	f.clock.Advance(server.IdempotencyWindow - 1)
 	again := f.exchange(t, f.as(t, gateway), goodRequest()) // over another connection
 	if again.GetAccessToken() != first.GetAccessToken() || again.GetScope() != first.GetScope() {
 		t.Error("another token")
