@@ -40,7 +40,8 @@ type Request struct {
 	// SubjectTokenType says what SubjectToken is. Required.
 	SubjectTokenType SubjectTokenType
 	// Scope is the purpose of the transaction: space-separated, case-sensitive
-	// scope tokens. Required. The token service grants it as asked or refuses.
+	// scope tokens. Required. The token service grants it as asked or refuses; where its
+	// policy narrows, it may grant a part, which Token.Scope tells.
 	Scope string
 	// Context is the environment of the request: the caller's address, how the user
 	// authenticated. The token service decides what of it becomes rctx. Optional.

@@ -86,8 +86,8 @@ subject_tokens:
       client_id: shop-web
       insecure_loopback_http: true
 access_evaluation:
-  - {name: cerbos, url: %q, timeout: 5s}
-`, p.issuer, apiAudience, pdp.url),
+  - {name: cerbos, url: %q, timeout: 5s, ca_file: %q, svid: true}
+`, p.issuer, apiAudience, pdp.url, pdp.ca),
 		policy: `version: 1
 rules:
   - name: orders
@@ -109,8 +109,6 @@ rules:
     access_evaluation: {pdp: cerbos}
 `,
 		workloads: []string{"gateway"},
-		// The PDP's certificate has to be one that the system trusts.
-		env: []string{"SSL_CERT_FILE=" + pdp.ca},
 	})
 	gateway := tokens.client(t, "gateway")
 	login := func(user string) func(string, client.SubjectTokenType) (*trat.Token, error) {

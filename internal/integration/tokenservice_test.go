@@ -37,7 +37,6 @@ type serviceOptions struct {
 	config    string   // of tratd, without what all have: from subject_tokens on
 	policy    string   // complete
 	workloads []string // that there are beside it
-	env       []string
 	spire     *spire // in which tratd, trat and the workloads are registered; default trat dev
 }
 
@@ -64,7 +63,7 @@ policy: policy.yaml
 `+o.config)
 	s.process = start(t, command{
 		name: "tratd", program: filepath.Join(programs, "tratd"), args: []string{"-config", path},
-		env: append(o.env, "SPIFFE_ENDPOINT_SOCKET="+s.sockets[workload("tts")]),
+		env: []string{"SPIFFE_ENDPOINT_SOCKET=" + s.sockets[workload("tts")]},
 	})
 	s.address = s.process.waitAddress(t)
 	s.process.waitReady(t, s.healthy) // it serves before it signs
