@@ -37,7 +37,7 @@ type serviceOptions struct {
 	config    string   // of tratd, without what all have: from subject_tokens on
 	policy    string   // complete
 	workloads []string // that there are beside it
-	spire     *spire // in which tratd, trat and the workloads are registered; default trat dev
+	spire     *spire   // in which tratd, trat and the workloads are registered; default trat dev
 }
 
 // startTokenService runs tratd as a process.
