@@ -20,10 +20,10 @@ const keysCaching = "max-age=1, must-revalidate"
 const metadataCaching = "max-age=300"
 
 // publishedKeys is the JWK Set (RFC 7517 section 5).
-func (h *handler) publishedKeys(r *http.Request) answer {
+func (h *handler) publishedKeys(r *http.Request) httpResponse {
 	jwks, _ := h.keys.Snapshot()
 	digest := sha256.Sum256(jwks)
-	return conditional(r, answer{
+	return conditional(r, httpResponse{
 		status: http.StatusOK,
 		header: http.Header{
 			"Content-Type":  {"application/jwk-set+json"},
@@ -46,8 +46,8 @@ type metadata struct {
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-func metadataOf(issuer, base string) answer {
-	a := answerJSON(http.StatusOK, metadata{
+func metadataOf(issuer, base string) httpResponse {
+	resp := jsonResponse(http.StatusOK, metadata{
 		Issuer:        issuer, // as configured, byte for byte (RFC 8414 section 3.3)
 		TokenEndpoint: base + tokenPath,
 		JWKSURI:       base + keysPath,
@@ -55,15 +55,15 @@ func metadataOf(issuer, base string) answer {
 		GrantTypes:    []string{trat.GrantType},
 		AuthMethods:   []string{"tls_client_auth"}, // RFC 8705 section 2.1
 	})
-	a.header = http.Header{
+	resp.header = http.Header{
 		"Cache-Control": {metadataCaching},
-		"Etag":          {entityTag(sha256.Sum256(a.body))},
+		"Etag":          {entityTag(sha256.Sum256(resp.body))},
 	}
-	return a
+	return resp
 }
 
 // serviceMetadata is the metadata of RFC 8414.
-func (h *handler) serviceMetadata(r *http.Request) answer { return conditional(r, h.metadata) }
+func (h *handler) serviceMetadata(r *http.Request) httpResponse { return conditional(r, h.metadata) }
 
 // entityTag is a strong one (RFC 9110 section 8.8.3), the same at all replicas for the
 // same content.
@@ -72,16 +72,16 @@ func entityTag(digest [sha256.Size]byte) string {
 }
 
 // conditional turns a into 304 for a caller that has it already (RFC 9110 section 13.1.2).
-func conditional(r *http.Request, a answer) answer {
-	tag := a.header.Get("Etag")
+func conditional(r *http.Request, resp httpResponse) httpResponse {
+	tag := resp.header.Get("Etag")
 	for value := range strings.SplitSeq(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
 		value = strings.TrimSpace(value)
 		if value == "*" || strings.TrimPrefix(value, "W/") == tag {
-			return answer{status: http.StatusNotModified, header: http.Header{
-				"Cache-Control": a.header["Cache-Control"],
-				"Etag":          a.header["Etag"],
+			return httpResponse{status: http.StatusNotModified, header: http.Header{
+				"Cache-Control": resp.header["Cache-Control"],
+				"Etag":          resp.header["Etag"],
 			}}
 		}
 	}
-	return a
+	return resp
 }

@@ -34,7 +34,7 @@ type handler struct {
 	timeout   time.Duration
 	clock     trat.Clock
 	telemetry *telemetry
-	metadata  answer
+	metadata  httpResponse
 	routes    map[string]route // by path, as it is written in the URL
 }
 
@@ -42,7 +42,7 @@ type handler struct {
 type route struct {
 	path    string // of the URL; a closed set, for telemetry
 	methods []string
-	serve   func(r *http.Request) answer
+	serve   func(r *http.Request) httpResponse
 }
 
 func newHandler(cfg Config) (*handler, error) {
@@ -99,22 +99,22 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer span.End()
 	r = r.WithContext(ctx)
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
-	a := h.answer(r, route)
+	resp := h.respond(r, route)
 	took := h.clock().Sub(started)
-	h.telemetry.finish(r, route.path, a, took)
-	h.log(r, route.path, a, took)
-	a.write(w, r)
+	h.telemetry.finish(r, route.path, resp, took)
+	h.log(r, route.path, resp, took)
+	resp.write(w, r)
 }
 
-// answer finds the endpoint and makes its answer. A panic is an answer too.
-func (h *handler) answer(r *http.Request, route route) (a answer) {
+// respond finds the endpoint and makes its response. A panic has one too.
+func (h *handler) respond(r *http.Request, route route) (resp httpResponse) {
 	ctx := r.Context()
 	defer func() {
 		if v := recover(); v != nil {
 			// The value may hold anything, a token included: its type has to do.
 			h.logger.LogAttrs(ctx, slog.LevelError, "panic", slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
-			a = refused(grpcerr.Error(trat.ReasonInternal), nil)
-			a.hangUp = true
+			resp = refused(grpcerr.Error(trat.ReasonInternal), nil)
+			resp.hangUp = true
 		}
 	}()
 	if route.serve == nil {
@@ -122,17 +122,17 @@ func (h *handler) answer(r *http.Request, route route) (a answer) {
 	}
 	// No CORS: a browser has no business here, and has no SVID.
 	if !slices.Contains(route.methods, r.Method) {
-		a := noSuchThing(http.StatusMethodNotAllowed, "the method is not allowed here")
-		a.header = http.Header{"Allow": {strings.Join(route.methods, ", ")}}
-		return a
+		resp := noSuchThing(http.StatusMethodNotAllowed, "the method is not allowed here")
+		resp.header = http.Header{"Allow": {strings.Join(route.methods, ", ")}}
+		return resp
 	}
 	return route.serve(r)
 }
 
 // members wraps an endpoint that is for every member of the trust domain, and for nobody
 // else, as WatchKeys is over gRPC.
-func (h *handler) members(serve func(r *http.Request) answer) func(r *http.Request) answer {
-	return func(r *http.Request) answer {
+func (h *handler) members(serve func(r *http.Request) httpResponse) func(r *http.Request) httpResponse {
+	return func(r *http.Request) httpResponse {
 		if err := h.service.MayReadKeys(r.Context()); err != nil {
 			return refused(err, nil)
 		}
@@ -140,27 +140,27 @@ func (h *handler) members(serve func(r *http.Request) answer) func(r *http.Reque
 	}
 }
 
-// write sends a. Every answer is for its caller alone unless a says otherwise, and is not
+// write sends resp. Every response is for its caller alone unless resp says otherwise, and is not
 // to be taken for anything but what it is.
-func (a answer) write(w http.ResponseWriter, r *http.Request) {
+func (resp httpResponse) write(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store") // RFC 6749 section 5.1
 	header.Set("Pragma", "no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	maps.Copy(header, a.header)
+	maps.Copy(header, resp.header)
 	if header.Get("Cache-Control") != "no-store" {
 		header.Del("Pragma")
 	}
-	if a.hangUp || isOld(r.Context()) {
+	if resp.hangUp || isOld(r.Context()) {
 		header.Set("Connection", "close")
 	}
-	if a.status == http.StatusNotModified {
+	if resp.status == http.StatusNotModified {
 		header.Del("Content-Type")
 	} else {
-		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+		header.Set("Content-Length", strconv.Itoa(len(resp.body)))
 	}
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the caller has gone, and there is nobody to tell
+	w.WriteHeader(resp.status)
+	_, _ = w.Write(resp.body) // the caller has gone, and there is nobody to tell
 }

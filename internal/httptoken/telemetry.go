@@ -51,26 +51,26 @@ func spanOf(r *http.Request, path string) (name string, attributes []attribute.K
 
 // finish records how a request ended. A refusal that is the caller's fault does not make
 // the span an error.
-func (t *telemetry) finish(r *http.Request, path string, a answer, took time.Duration) {
-	outcome := []attribute.KeyValue{semconv.HTTPResponseStatusCode.Int(a.status)}
-	if word := a.errorType(); word != "" {
+func (t *telemetry) finish(r *http.Request, path string, resp httpResponse, took time.Duration) {
+	outcome := []attribute.KeyValue{semconv.HTTPResponseStatusCode.Int(resp.status)}
+	if word := resp.errorType(); word != "" {
 		outcome = append(outcome, semconv.ErrorType.String(word))
 	}
 	span := trace.SpanFromContext(r.Context())
 	span.SetAttributes(outcome...)
-	if a.status >= http.StatusInternalServerError {
+	if resp.status >= http.StatusInternalServerError {
 		span.SetStatus(otelcodes.Error, "")
 	}
 	t.duration.Record(r.Context(), took.Seconds(), metric.WithAttributes(append(identify(r, path), outcome...)...))
 }
 
 // errorType is the reason of a refusal, and the status code of a failure without one.
-func (a answer) errorType() string {
+func (resp httpResponse) errorType() string {
 	switch {
-	case a.reason != "":
-		return string(a.reason)
-	case a.status >= http.StatusInternalServerError:
-		return strconv.Itoa(a.status)
+	case resp.reason != "":
+		return string(resp.reason)
+	case resp.status >= http.StatusInternalServerError:
+		return strconv.Itoa(resp.status)
 	}
 	return ""
 }
@@ -94,17 +94,17 @@ func method(r *http.Request) string {
 }
 
 // log writes one record per request: the endpoint, never the URL or anything in it.
-func (h *handler) log(r *http.Request, path string, a answer, took time.Duration) {
+func (h *handler) log(r *http.Request, path string, resp httpResponse, took time.Duration) {
 	attributes := []slog.Attr{
 		slog.String(string(semconv.HTTPRequestMethod), method(r)),
 		slog.String(string(semconv.HTTPRoute), path),
-		slog.Int(string(semconv.HTTPResponseStatusCode), a.status),
+		slog.Int(string(semconv.HTTPResponseStatusCode), resp.status),
 		slog.String("duration", fmt.Sprint(took)),
 	}
 	if peer, ok := spiffecreds.PeerFromContext(r.Context()); ok {
 		attributes = append(attributes, slog.String(string(semconv.ChainPeerID), peer.ID.String()))
 	}
-	if word := a.errorType(); word != "" {
+	if word := resp.errorType(); word != "" {
 		attributes = append(attributes, slog.String(string(semconv.ErrorType), word))
 	}
 	h.logger.LogAttrs(r.Context(), slog.LevelInfo, "finished request", attributes...)

@@ -11,7 +11,7 @@ import (
 )
 
 // token is the token endpoint (RFC 6749 section 3.2, RFC 8693).
-func (h *handler) token(r *http.Request) answer {
+func (h *handler) token(r *http.Request) httpResponse {
 	f, err := h.read(r)
 	if err != nil {
 		return h.refuse(r.Context(), err)
@@ -57,7 +57,7 @@ func (h *handler) read(r *http.Request) (form, error) {
 
 // refuse has the service conclude a request that never becomes one to Exchange. What is
 // wrong with the form is for those alone whom the service refuses for that.
-func (h *handler) refuse(ctx context.Context, cause error) answer {
+func (h *handler) refuse(ctx context.Context, cause error) httpResponse {
 	err := h.service.Refuse(ctx, cause)
 	var bad *formError
 	if reason, ok := grpcerr.ReasonFrom(err); !ok || !errors.As(cause, &bad) || bad.err.Reason != reason {

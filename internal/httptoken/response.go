@@ -15,11 +15,11 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// answer is a whole response, made before its first byte is written, so that a fault on
+// httpResponse is a whole response, made before its first byte is written, so that a fault on
 // the way leaves nothing half said.
-type answer struct {
+type httpResponse struct {
 	status int
-	header http.Header // beside the headers of every answer
+	header http.Header // beside the headers of every response
 	body   []byte      // JSON; empty with 304 only
 	reason trat.Reason // of a refusal
 	// hangUp closes the connection, because the request was not read to its end.
@@ -50,8 +50,8 @@ type parameter struct {
 	Reason trat.Reason `json:"reason"`
 }
 
-func issued(response *tratv1.ExchangeResponse) answer {
-	return answerJSON(http.StatusOK, tokenResponse{
+func issued(response *tratv1.ExchangeResponse) httpResponse {
+	return jsonResponse(http.StatusOK, tokenResponse{
 		AccessToken:     response.GetAccessToken(),
 		IssuedTokenType: response.GetIssuedTokenType(),
 		TokenType:       response.GetTokenType(),
@@ -62,7 +62,7 @@ func issued(response *tratv1.ExchangeResponse) answer {
 
 // refused turns a status made by internal/grpcerr into OAuth's words. Nothing of another
 // error is told. With bad, which err is then about, it says what is wrong with the form.
-func refused(err error, bad *formError) answer {
+func refused(err error, bad *formError) httpResponse {
 	reason, ok := grpcerr.ReasonFrom(err)
 	if !ok {
 		if code := status.Code(err); code == codes.DeadlineExceeded || code == codes.Canceled {
@@ -89,9 +89,9 @@ func refused(err error, bad *formError) answer {
 			statusCode = bad.status
 		}
 	}
-	a := answerJSON(statusCode, body)
-	a.header, a.reason, a.hangUp = header, reason, bad != nil
-	return a
+	resp := jsonResponse(statusCode, body)
+	resp.header, resp.reason, resp.hangUp = header, reason, bad != nil
+	return resp
 }
 
 // wholeSeconds rounds up, to one at least: Retry-After has no fractions.
@@ -100,24 +100,24 @@ func wholeSeconds(d time.Duration) string {
 }
 
 // outOfTime has no reason of ours, as over gRPC: the caller gave up, or this service did.
-func outOfTime() answer {
-	return answerJSON(http.StatusServiceUnavailable, errorResponse{
+func outOfTime() httpResponse {
+	return jsonResponse(http.StatusServiceUnavailable, errorResponse{
 		Error:       grpcerr.OAuth(trat.ReasonDependencyUnavailable).Code,
 		Description: "the request took too long",
 	})
 }
 
 // noSuchThing answers a request that is for none of the endpoints.
-func noSuchThing(statusCode int, text string) answer {
-	a := answerJSON(statusCode, errorResponse{Error: grpcerr.OAuth(trat.ReasonParameterInvalid).Code, Description: text})
-	a.hangUp = true
-	return a
+func noSuchThing(statusCode int, text string) httpResponse {
+	resp := jsonResponse(statusCode, errorResponse{Error: grpcerr.OAuth(trat.ReasonParameterInvalid).Code, Description: text})
+	resp.hangUp = true
+	return resp
 }
 
-func answerJSON(statusCode int, v any) answer {
+func jsonResponse(statusCode int, v any) httpResponse {
 	body, err := json.Marshal(v)
 	if err != nil { // structs of strings and numbers: cannot be
-		return answer{status: http.StatusInternalServerError, body: []byte(`{"error":"server_error"}`), reason: trat.ReasonInternal}
+		return httpResponse{status: http.StatusInternalServerError, body: []byte(`{"error":"server_error"}`), reason: trat.ReasonInternal}
 	}
-	return answer{status: statusCode, body: body}
+	return httpResponse{status: statusCode, body: body}
 }
