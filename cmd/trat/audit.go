@@ -44,6 +44,7 @@ type logReport struct {
 	First      uint64     `json:"first_sequence"`
 	Head       string     `json:"head,omitempty"`
 	Opened     int64      `json:"opened"`
+	Resumed    int64      `json:"resumed"`
 	Lost       uint64     `json:"lost"`
 	Torn       int64      `json:"torn"`
 	Breaks     []logBreak `json:"breaks,omitempty"`
@@ -145,7 +146,7 @@ func verifyLog(stdin io.Reader, path string, demands auditlog.VerifyOptions) (au
 
 func newLogReport(r auditlog.Report, intact bool) logReport {
 	out := logReport{
-		Intact: intact, Keyed: r.Keyed, Records: r.Records, First: r.First, Opened: r.Opened, Lost: r.Lost, Torn: r.Torn,
+		Intact: intact, Keyed: r.Keyed, Records: r.Records, First: r.First, Opened: r.Opened, Resumed: r.Resumed, Lost: r.Lost, Torn: r.Torn,
 		MoreBreaks: r.MoreBreaks,
 	}
 	if r.Head != (auditlog.Head{}) {
@@ -169,6 +170,10 @@ func (r logReport) write(w io.Writer, report auditlog.Report) {
 	}
 	fmt.Fprintf(w, "%s: %d records, chained %s\n", verdict, r.Records, keyed)
 	fmt.Fprintf(w, "head         %s\n", r.Head)
+	fmt.Fprintf(w, "opened       %d times\n", r.Opened)
+	if r.Resumed > 0 {
+		fmt.Fprintf(w, "resumed      %d times, after a failure to write\n", r.Resumed)
+	}
 	if r.Lost > 0 {
 		fmt.Fprintf(w, "lost         %d records could not be written, says the log\n", r.Lost)
 	}

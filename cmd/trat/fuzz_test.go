@@ -41,3 +41,27 @@ func FuzzInspect(f *testing.F) {
 		}
 	})
 }
+
+// A claim that a stranger wrote is the same claim when it is printed.
+func FuzzPrintable(f *testing.F) {
+	for _, text := range []string{"a", "\u009b31m", "\U000e0001\U0010ffff", "\u202e\x7f\x00", "\ufeff\u2028", `\u0061\`, "\xff"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		printed := printable(text)
+		if i := strings.IndexFunc(printed, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(printed) {
+			t.Errorf("unprintable at %d: %q", i, printed)
+		}
+		before, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got string
+		if err := json.Unmarshal(before, &want); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(printable(string(before))), &got); err != nil || got != want {
+			t.Errorf("%q is printed as %q, %v", want, got, err)
+		}
+	})
+}

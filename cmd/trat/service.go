@@ -26,7 +26,8 @@ type serviceOptions struct {
 	timeout     time.Duration
 }
 
-// add adds the flags to a command; suffix goes behind what each is for.
+// add adds the flags to a command; required goes behind what those of address and ID are
+// for.
 func (o *serviceOptions) add(cmd *cobra.Command, required string) {
 	f := cmd.Flags()
 	f.StringVar(&o.address, "address", "", "`address` of the token service, HOST:PORT or another gRPC target"+required)

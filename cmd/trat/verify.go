@@ -86,9 +86,9 @@ func (o *verifyOptions) run(cmd *cobra.Command, file string) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.service.timeout)
 	defer cancel()
-	problem := verify(ctx, raw)
-	if reason, ok := trat.ReasonOf(problem); problem != nil && (!ok || reason == trat.ReasonKeysUnavailable) {
-		return problem
+	problem, err := verify(ctx, raw)
+	if err != nil {
+		return err
 	}
 	result := verification{Valid: problem == nil, tokenView: viewToken(raw, time.Now())}
 	if problem != nil {
@@ -108,8 +108,12 @@ func (o *verifyOptions) run(cmd *cobra.Command, file string) error {
 	return err
 }
 
+// judge says what is wrong with a token; nil if it is valid. With an error it could not be
+// judged.
+type judge func(ctx context.Context, raw string) (problem, err error)
+
 // verifier checks the flags and returns what judges a token.
-func (o *verifyOptions) verifier(cmd *cobra.Command) (func(context.Context, string) error, error) {
+func (o *verifyOptions) verifier(cmd *cobra.Command) (judge, error) {
 	var problems []error
 	algorithms := make([]trat.Algorithm, len(o.algorithms))
 	for i, name := range o.algorithms {
@@ -126,7 +130,7 @@ func (o *verifyOptions) verifier(cmd *cobra.Command) (func(context.Context, stri
 		if err := errors.Join(append(problems, more...)...); err != nil {
 			return nil, usageError{err}
 		}
-		return func(ctx context.Context, raw string) error { return askService(ctx, cfg, raw, allowed) }, nil
+		return func(ctx context.Context, raw string) (problem, err error) { return askService(ctx, cfg, raw, allowed) }, nil
 	}
 	if o.service.address != "" || o.service.serverID != "" {
 		problems = append(problems, errors.New("--jwks takes the place of --address and --server-id"))
@@ -159,15 +163,11 @@ func (o *verifyOptions) verifier(cmd *cobra.Command) (func(context.Context, stri
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return func(_ context.Context, raw string) error {
-		_, err := verifier.Verify(raw)
-		return err
-	}, nil
+	return func(_ context.Context, raw string) (problem, err error) { return verdict(verifier, raw) }, nil
 }
 
 // askService verifies with the keys of a running token service.
-func askService(ctx context.Context, cfg client.Config, raw string, allowed trat.VerifierOption) (err error) {
-	var problem error // of the token
+func askService(ctx context.Context, cfg client.Config, raw string, allowed trat.VerifierOption) (problem, err error) {
 	err = withClient(ctx, cfg, func(c *client.Client) error {
 		if err := c.WaitReady(ctx); err != nil {
 			return err
@@ -176,16 +176,17 @@ func askService(ctx context.Context, cfg client.Config, raw string, allowed trat
 		if err != nil {
 			return err
 		}
-		_, problem = verifier.Verify(raw)
-		return nil
+		problem, err = verdict(verifier, raw)
+		return err
 	})
-	if err != nil {
-		return unreasoned{err}
-	}
-	return problem
+	return problem, err
 }
 
-// unreasoned hides the Reason of what went wrong before a token was judged.
-type unreasoned struct{ err error }
-
-func (e unreasoned) Error() string { return e.err.Error() }
+// verdict tells a token that is not valid from one that could not be judged.
+func verdict(verifier *trat.Verifier, raw string) (problem, err error) {
+	_, err = verifier.Verify(raw)
+	if reason, ok := trat.ReasonOf(err); ok && reason != trat.ReasonKeysUnavailable {
+		return err, nil
+	}
+	return nil, err
+}
