@@ -60,7 +60,9 @@ func faultsRequest(err error) bool {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return true
 	}
-	return e.Kind == authzen.KindRequest
+	// An answer that decides nothing may be all that there is for such a request: a PDP whose
+	// policy is undefined for it says so with status 200.
+	return e.Kind == authzen.KindRequest || e.Kind == authzen.KindAnswer
 }
 
 // evaluationRequest is what a policy decision point is asked (AuthZEN Authorization API 1.0

@@ -105,6 +105,9 @@ func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
 		"a question that cannot be asked, open": {
 			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindRequest}), reason: trat.ReasonDependencyUnavailable,
 		},
+		"an answer without a decision, open": { // as OPA's, where its policy is undefined
+			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindAnswer}), reason: trat.ReasonDependencyUnavailable,
+		},
 		"broken, open": {
 			scope: "desk.look", answer: says(false, &authzen.Error{Kind: authzen.KindStatus, Status: 500}), open: true,
 		},
