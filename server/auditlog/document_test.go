@@ -18,6 +18,9 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
+// documentPolicy is the version of a policy: the SHA-256 of its file.
+const documentPolicy = "7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069"
+
 // documentLog writes the log that docs/audit-log.md shows.
 func documentLog() (text string, head Head) {
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -30,13 +33,14 @@ func documentLog() (text string, head Head) {
 		{
 			DecisionID: "8d1f0a6c25e7b394", Time: at.Add(1250 * time.Millisecond), Requester: "spiffe://shop.test/gateway",
 			SubjectTokenType: "urn:ietf:params:oauth:token-type:access_token", SubjectIssuer: "https://login.test",
-			SubjectPseudonym: "nVb2SgFrEoXlqO0h1a7uTg", TransactionID: "97053963-771d-49cc-a4e3-20aad399c312",
+			SubjectPseudonym: "nVb2SgFrEoXlqO0h1a7uTg", SubjectPseudonymKey: "9f2c41d7.20261122T000000Z",
+			TransactionID: "lwU5Y3cdScyk4yCq05nDEg",
 			Fingerprint: "kZq3vBmvXnVfJmBEd8mHkXyzJ6b6mC0yG0m3pX5oW9Q", TokenSize: 612, Scope: "order.create",
-			IssuedAt: at.Add(time.Second), Expiry: at.Add(16 * time.Second), Rule: "gateway-orders", PolicyVersion: "v7",
+			IssuedAt: at.Add(time.Second), Expiry: at.Add(16 * time.Second), Rule: "gateway-orders", PolicyVersion: documentPolicy,
 		},
 		{
 			DecisionID: "41c9e07b6a2d85f3", Time: at.Add(3 * time.Second), Reason: trat.ReasonScopeExceeded,
-			Requester: "spiffe://shop.test/gateway", PolicyVersion: "v7",
+			Requester: "spiffe://shop.test/gateway", PolicyVersion: documentPolicy,
 		},
 	} {
 		b.Write(c.record(context.Background(), &r))

@@ -26,7 +26,7 @@ func purchase(t testing.TB) policy.Request {
 			Claims: object(t, `{"department":"sales","limit_cents":1000,"auth_time":1767268200,"email":"ada@shop.test"}`),
 		},
 		Scope:     scope(t, "purchase.create"),
-		Details:   object(t, `{"quantity":3,"price_cents":250,"order_id":1}`),
+		Details:   object(t, `{"quantity":3,"price_cents":250,"tax_cents":57,"order_id":1}`),
 		Now:       noon,
 		Pseudonym: func(text string) string { return "p(" + text + ")" },
 	}
@@ -43,7 +43,7 @@ func TestAGrantIsMadeOfWhatTheRuleNames(t *testing.T) {
 	want := policy.Grant{
 		Scope:              scope(t, "purchase.create"),
 		Lifetime:           15 * time.Second,
-		TransactionContext: object(t, `{"per_head":0,"total_cents":750}`),
+		TransactionContext: object(t, `{"tax_per_item":19,"total_cents":750}`),
 		RequestContext:     object(t, `{"department":"sales","user":"p(ada@shop.test)"}`),
 		Rule:               "purchase",
 		Evaluation:         &policy.Evaluation{PDP: "central"},
@@ -121,12 +121,12 @@ func TestWhatARuleNeedsIsRequired(t *testing.T) {
 // Covers TTS-39.
 func TestAnOptionalMemberThatCannotBeBuiltIsDroppedAndNamed(t *testing.T) {
 	r := purchase(t)
-	r.Details = object(t, `{"quantity":3,"price_cents":0}`) // per_head divides by it
+	r.Details = object(t, `{"quantity":0,"price_cents":250,"tax_cents":57}`) // tax_per_item divides by it
 	grant, err := parse(t, string(shop)).Decide(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"tctx.per_head"}, grant.Dropped); diff != "" {
+	if diff := cmp.Diff([]string{"tctx.tax_per_item"}, grant.Dropped); diff != "" {
 		t.Errorf("dropped (-want +got):\n%s", diff)
 	}
 	if got := grant.TransactionContext.JSON(); got != `{"total_cents":0}` {
