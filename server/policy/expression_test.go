@@ -75,6 +75,9 @@ func TestWhatARuleNeedsIsRequired(t *testing.T) {
 		{"above the limit", func(r *policy.Request) {
 			r.Details = object(t, `{"quantity":5,"price_cents":250}`)
 		}, trat.ReasonIssuanceDenied, ""},
+		{"below zero, and so below the limit", func(r *policy.Request) {
+			r.Details = object(t, `{"quantity":-1000,"price_cents":250}`)
+		}, trat.ReasonIssuanceDenied, ""},
 		{"logged in long ago", func(r *policy.Request) { r.Now = noon.Add(time.Hour) }, trat.ReasonIssuanceDenied, ""},
 		{"a condition without the claim it needs", func(r *policy.Request) {
 			r.Subject.Claims = object(t, `{"department":"sales","auth_time":1767268200,"email":"a"}`)
