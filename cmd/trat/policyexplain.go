@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/policy/policytest"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -86,7 +87,7 @@ func newPolicyExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			request, err := policy.ParseRequest(text)
+			request, err := policytest.ParseRequest(text)
 			if err != nil {
 				return fmt.Errorf("%s: %w", fileOf(args[1:]), err)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/policy/policytest"
 )
 
 const policyTestHelp = `test decides the requests of table files and compares what comes out with what the
@@ -92,7 +93,7 @@ func (o *policyOptions) test(cmd *cobra.Command, name string, tables []string) (
 			problems = append(problems, err)
 			continue
 		}
-		results, err := policy.RunTests(p, text)
+		results, err := policytest.Run(p, text)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", table, err))
 			continue

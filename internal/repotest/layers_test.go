@@ -48,10 +48,13 @@ var layers = map[string][]string{
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/semconv"},
-	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "server/policy/internal/expr"},
+	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "server/policy/internal/..."},
 	// The expressions of policies: all that knows the expression language.
-	"server/policy/internal/expr": {"trat"},
-	"server/subject":              {"trat", "trat/replay", "spiffecreds", "internal/outbound", "internal/rules", "internal/token68"},
+	"server/policy/internal/expr":     {"trat"},
+	"server/policy/internal/yamlfile": {"trat"},
+	// Tables of what policies should decide: for tools, no part of deciding.
+	"server/policy/policytest": {"trat", "internal/samejson", "server/policy", "server/policy/internal/yamlfile"},
+	"server/subject":           {"trat", "trat/replay", "spiffecreds", "internal/outbound", "internal/rules", "internal/token68"},
 
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
 	"internal/telemetry": {"internal/semconv"},
@@ -103,6 +106,11 @@ var bans = []ban{
 		from:    []string{"interceptors"},
 		reach:   module + "server/...",
 		because: "what verifies must not hold what issues",
+	},
+	{
+		from:    []string{"server", "internal/...", "cmd/tratd"},
+		reach:   module + "server/policy/policytest",
+		because: "what decides does not carry its tests",
 	},
 	{
 		from:    []string{"..."},

@@ -40,7 +40,7 @@
 //
 // # Files that change
 //
-// A Source is the policy of a file that may change while the program runs. RunTests
-// compares what a policy decides with a table of what it should, and Explain says how a
-// decision came about.
+// A Source is the policy of a file that may change while the program runs. Package
+// policytest compares what a policy decides with a table of what it should, and Explain
+// says how a decision came about.
 package policy

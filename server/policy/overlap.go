@@ -14,19 +14,19 @@ func (r *reader) compile(rules []*rule) index {
 		if a.requester.IsZero() {
 			continue // which has been said
 		}
-		r.rule = strconv.Quote(a.name)
+		r.Within = strconv.Quote(a.name)
 		for b := range x.overlapping(a.requester.Segments()) {
-			if r.more {
+			if r.Full() {
 				break // enough has been said
 			}
 			if scope, ok := a.clashes(b); ok {
-				r.addAt(a.line, "requester", "overlaps rule %q in line %d: both grant %q to the same requester for the same subject token",
+				r.AddAt(a.line, "requester", "overlaps rule %q in line %d: both grant %q to the same requester for the same subject token",
 					b.name, b.line, scope)
 			}
 		}
 		x.add(a)
 	}
-	r.rule = ""
+	r.Within = ""
 	return x
 }
 

@@ -15,9 +15,6 @@ import (
 // MaxFileSize is the largest policy file that Parse reads, in bytes.
 const MaxFileSize = 1 << 20
 
-// formatVersion is the version of the file format that this package reads.
-const formatVersion = "1"
-
 // Parse compiles a policy file. Its error joins a *Problem for each thing that is
 // wrong, with line, rule and key; then there is no policy.
 func Parse(text []byte) (*Policy, error) { return parse(text, nil) }
@@ -35,7 +32,7 @@ func parse(text []byte, service *Service) (*Policy, error) {
 	rules := r.file(text)
 	r.checkNames(rules)
 	compiled := r.compile(rules)
-	if err := r.err(); err != nil {
+	if err := r.Err(newProblem); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
@@ -55,7 +52,7 @@ func pdps(rules []*rule) []string {
 }
 
 func (r *reader) file(text []byte) []*rule {
-	top := r.document(text)
+	top := r.Document(text)
 	if top == nil {
 		return nil
 	}
@@ -63,45 +60,36 @@ func (r *reader) file(text []byte) []*rule {
 		version, list *yaml.Node
 		declared      expr.Declarations
 	)
-	for _, m := range r.mapping(top, "") {
-		switch field := m.key.Value; field {
+	for _, m := range r.Mapping(top, "") {
+		switch field := m.Key.Value; field {
 		case "version":
-			version = m.value
+			version = m.Value
 		case "claims":
-			declared.Claims = r.declarations(m.value, expr.Claims)
+			declared.Claims = r.declarations(m.Value, expr.Claims)
 		case "details":
-			declared.Details = r.declarations(m.value, expr.Details)
+			declared.Details = r.declarations(m.Value, expr.Details)
 		case "context":
-			declared.Context = r.declarations(m.value, expr.Context)
+			declared.Context = r.declarations(m.Value, expr.Context)
 		case "rules":
-			list = m.value
+			list = m.Value
 		default:
-			r.add(m.key, field, "unknown key")
+			r.Add(m.Key, field, "unknown key")
 		}
 	}
 	if top.Kind != yaml.MappingNode {
 		return nil // which has been said
 	}
-	r.version(top, version)
+	r.Version(top, version)
 	if list == nil {
-		r.add(top, "rules", "is missing; a policy that grants nothing says so: rules: []")
+		r.Add(top, "rules", "is missing; a policy that grants nothing says so: rules: []")
 		return nil
 	}
 	r.env = expr.NewEnv(declared)
 	var rules []*rule
-	for i, n := range r.sequence(list, "rules") {
+	for i, n := range r.Sequence(list, "rules") {
 		rules = append(rules, r.readRule(n, i+1))
 	}
 	return rules
-}
-
-// version checks the version of a file whose top node is top.
-func (r *reader) version(top, version *yaml.Node) {
-	if version == nil {
-		r.add(top, "version", "is missing")
-	} else if version.ShortTag() != "!!int" || version.Value != formatVersion {
-		r.add(version, "version", "want %s: this program reads no other format", formatVersion)
-	}
 }
 
 // checkNames finds names that are used twice.
@@ -112,11 +100,11 @@ func (r *reader) checkNames(rules []*rule) {
 			continue
 		}
 		if other, dup := first[rule.name]; dup {
-			r.rule = strconv.Quote(rule.name)
-			r.addAt(rule.line, "name", "is also the name of the rule in line %d", other.line)
+			r.Within = strconv.Quote(rule.name)
+			r.AddAt(rule.line, "name", "is also the name of the rule in line %d", other.line)
 			continue
 		}
 		first[rule.name] = rule
 	}
-	r.rule = ""
+	r.Within = ""
 }

@@ -6,6 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -18,28 +19,28 @@ const maxConstant = trat.MaxSize / 4 * 3
 
 // constructions reads tctx or rctx: how each of its members comes about.
 func (r *reader) constructions(n *yaml.Node, claim string, replacement bool) []construction {
-	members := r.mapping(n, claim)
+	members := r.Mapping(n, claim)
 	switch {
 	case n.Kind == yaml.MappingNode && len(n.Content) == 0:
-		r.add(n, claim, "the mapping is empty")
+		r.Add(n, claim, "the mapping is empty")
 	case len(members) > maxMembers:
-		r.add(n, claim, "has more than %d members", maxMembers)
+		r.Add(n, claim, "has more than %d members", maxMembers)
 		return nil
 	}
 	var list []construction
 	for _, m := range members {
-		field := claim + "." + m.key.Value
-		if err := checkKey(m.key.Value); err != nil {
-			r.add(m.key, claim, "%q: %v", m.key.Value, err)
+		field := claim + "." + m.Key.Value
+		if err := checkKey(m.Key.Value); err != nil {
+			r.Add(m.Key, claim, "%q: %v", m.Key.Value, err)
 			continue
 		}
-		c := construction{claim: claim, name: m.key.Value}
-		if m.value.Kind == yaml.MappingNode {
-			r.construction(&c, m.value, field, replacement)
+		c := construction{claim: claim, name: m.Key.Value}
+		if m.Value.Kind == yaml.MappingNode {
+			r.construction(&c, m.Value, field, replacement)
 		} else {
-			r.plainCopy(&c, m.value, field)
+			r.plainCopy(&c, m.Value, field)
 		}
-		r.checkSource(c.from, m.value, field, replacement)
+		r.checkSource(c.from, m.Value, field, replacement)
 		list = append(list, c)
 	}
 	return list
@@ -48,10 +49,10 @@ func (r *reader) constructions(n *yaml.Node, claim string, replacement bool) []c
 // plainCopy reads the short form: a path, with "optional" before it if it is.
 func (r *reader) plainCopy(c *construction, n *yaml.Node, field string) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-		r.add(n, field, "want a path such as details.sku, or a mapping with from, compute or value, not %s", kind(n))
+		r.Add(n, field, "want a path such as details.sku, or a mapping with from, compute or value, not %s", yamlfile.Kind(n))
 		return
 	}
-	text := r.text(n, field)
+	text := r.Text(n, field)
 	if text == "" {
 		return
 	}
@@ -61,64 +62,64 @@ func (r *reader) plainCopy(c *construction, n *yaml.Node, field string) {
 
 func (r *reader) construction(c *construction, n *yaml.Node, field string, replacement bool) {
 	ways := 0
-	for _, m := range r.mapping(n, field) {
-		key := field + "." + m.key.Value
-		switch m.key.Value {
+	for _, m := range r.Mapping(n, field) {
+		key := field + "." + m.Key.Value
+		switch m.Key.Value {
 		case "from":
 			ways++
-			if text := r.text(m.value, key); text != "" {
-				c.from = r.path(m.value, key, text)
+			if text := r.Text(m.Value, key); text != "" {
+				c.from = r.path(m.Value, key, text)
 			}
 		case "compute":
 			ways++
-			c.compute = r.expression(m.value, key, expr.Value, replacement)
+			c.compute = r.expression(m.Value, key, expr.Value, replacement)
 		case "value":
 			ways++
-			c.value = r.constant(m.value, key)
+			c.value = r.constant(m.Value, key)
 		case "optional":
-			c.optional = r.boolean(m.value, key)
+			c.optional = r.Boolean(m.Value, key)
 		case "pseudonym":
-			c.pseudonym = r.boolean(m.value, key)
+			c.pseudonym = r.Boolean(m.Value, key)
 		default:
-			r.add(m.key, key, "unknown key")
+			r.Add(m.Key, key, "unknown key")
 		}
 	}
 	if ways != 1 {
-		r.add(n, field, "want exactly one of from, compute and value")
+		r.Add(n, field, "want exactly one of from, compute and value")
 		return
 	}
 	switch {
 	case c.value != nil && c.optional:
-		r.add(n, field+".optional", "a constant is always there")
+		r.Add(n, field+".optional", "a constant is always there")
 	case c.value != nil && c.pseudonym:
-		r.add(n, field+".pseudonym", "a constant is no secret")
+		r.Add(n, field+".pseudonym", "a constant is no secret")
 	case c.pseudonym && c.from != nil && len(c.from.nested) == 0 && !r.env.Declared(c.from.source)[c.from.name].Text():
-		r.add(n, field+".pseudonym", "only text has a pseudonym")
+		r.Add(n, field+".pseudonym", "only text has a pseudonym")
 	case c.pseudonym && c.compute != nil && !c.compute.Text():
-		r.add(n, field+".pseudonym", "only text has a pseudonym")
+		r.Add(n, field+".pseudonym", "only text has a pseudonym")
 	}
 }
 
 // constant reads a value that a token can hold.
 func (r *reader) constant(n *yaml.Node, field string) any {
-	value := r.json(n, field)
+	value := r.JSON(n, field)
 	if n.ShortTag() == "!!null" {
-		r.add(n, field, "is nothing")
+		r.Add(n, field, "is nothing")
 	}
 	if value == nil {
 		return nil
 	}
 	switch o, err := trat.NewObject(map[string]any{"": value}); {
 	case err != nil:
-		r.add(n, field, "cannot be in a token: %v", err)
+		r.Add(n, field, "cannot be in a token: %v", err)
 	case len(o.JSON()) > maxConstant:
-		r.add(n, field, "is larger than a token can be")
+		r.Add(n, field, "is larger than a token can be")
 	}
 	return value
 }
 
 func (r *reader) checkSource(from *path, n *yaml.Node, field string, replacement bool) {
 	if from != nil && from.source == expr.Claims && replacement {
-		r.add(n, field, "a transaction token has no claims to copy; what its contexts hold is kept")
+		r.Add(n, field, "a transaction token has no claims to copy; what its contexts hold is kept")
 	}
 }

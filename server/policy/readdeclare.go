@@ -14,29 +14,29 @@ const maxDeclared = 256
 
 // declarations reads the names and types of the members of claims, details or context.
 func (r *reader) declarations(n *yaml.Node, source expr.Source) map[string]expr.Type {
-	members := r.mapping(n, string(source))
+	members := r.Mapping(n, string(source))
 	if len(members) > maxDeclared {
-		r.add(n, string(source), "declares more than %d members", maxDeclared)
+		r.Add(n, string(source), "declares more than %d members", maxDeclared)
 		return nil
 	}
 	declared := make(map[string]expr.Type, len(members))
 	for _, m := range members {
-		name, field := m.key.Value, string(source)+"."+m.key.Value
+		name, field := m.Key.Value, string(source)+"."+m.Key.Value
 		if err := checkKey(name); err != nil {
-			r.add(m.key, string(source), "%q: %v", name, err)
+			r.Add(m.Key, string(source), "%q: %v", name, err)
 			continue
 		}
-		text := r.text(m.value, field)
+		text := r.Text(m.Value, field)
 		if text == "" {
 			continue
 		}
 		t, err := expr.ParseType(text)
 		if err != nil {
-			r.add(m.value, field, "%v", err)
+			r.Add(m.Value, field, "%v", err)
 			continue
 		}
 		if registered, ok := expr.Registered(name); ok && source == expr.Claims {
-			r.add(m.key, field, "needs no declaration: it is a registered claim of type %s", registered)
+			r.Add(m.Key, field, "needs no declaration: it is a registered claim of type %s", registered)
 			continue
 		}
 		declared[name] = t
@@ -50,7 +50,7 @@ func (r *reader) path(n *yaml.Node, field, text string) *path {
 	first, rest, ok := strings.Cut(text, ".")
 	source := expr.Source(first)
 	if !ok || !slices.Contains([]expr.Source{expr.Claims, expr.Details, expr.Context}, source) {
-		r.add(n, field, "want claims., details. or context. and a member, not %q", text)
+		r.Add(n, field, "want claims., details. or context. and a member, not %q", text)
 		return nil
 	}
 	declared := r.env.Declared(source)
@@ -58,7 +58,7 @@ func (r *reader) path(n *yaml.Node, field, text string) *path {
 	for {
 		if t, ok := declared[name]; ok {
 			if name != rest && !t.Nested() {
-				r.add(n, field, "%s.%s is declared as %s, which has no members", source, name, t)
+				r.Add(n, field, "%s.%s is declared as %s, which has no members", source, name, t)
 				return nil
 			}
 			break
@@ -66,7 +66,7 @@ func (r *reader) path(n *yaml.Node, field, text string) *path {
 		dot := strings.LastIndexByte(name, '.')
 		if dot < 0 {
 			member, _, _ := strings.Cut(rest, ".")
-			r.add(n, field, "%s.%s is not declared", source, member)
+			r.Add(n, field, "%s.%s is not declared", source, member)
 			return nil
 		}
 		name = name[:dot]

@@ -23,7 +23,7 @@ type compiled struct {
 // expression compiles the CEL expression n; nil after a problem. One that is there
 // several times is compiled once.
 func (r *reader) expression(n *yaml.Node, field string, purpose expr.Purpose, replacement bool) *expr.Program {
-	source := r.text(n, field)
+	source := r.Text(n, field)
 	if source == "" {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (r *reader) expression(n *yaml.Node, field string, purpose expr.Purpose, re
 		r.programs[key] = c
 	}
 	for _, issue := range c.issues {
-		r.addAt(expressionLine(n, issue), field, "%s%s", expressionColumn(issue), issue.Text)
+		r.AddAt(expressionLine(n, issue), field, "%s%s", expressionColumn(issue), issue.Text)
 	}
 	if c.program != nil {
 		r.cost += c.program.Cost()

@@ -13,25 +13,25 @@ func (r *reader) replacement(rule *rule, n *yaml.Node, field string) {
 	re := &replacement{maxCount: DefaultMaxReplacements, maxAge: trat.MaxLifetime, maxVisits: DefaultMaxVisits}
 	rule.replacement = re
 	var scopes []string
-	for _, m := range r.mapping(n, field) {
-		switch key := field + "." + m.key.Value; m.key.Value {
+	for _, m := range r.Mapping(n, field) {
+		switch key := field + "." + m.Key.Value; m.Key.Value {
 		case "scopes":
-			scopes = r.texts(m.value, key, checkScope)
+			scopes = r.Texts(m.Value, key, checkScope)
 		case "extend_lifetime":
-			re.extendLifetime = r.boolean(m.value, key)
+			re.extendLifetime = r.Boolean(m.Value, key)
 		case "max_count":
-			re.maxCount = r.integer(m.value, key, trat.MaxWorkloadChain-1)
+			re.maxCount = r.integer(m.Value, key, trat.MaxWorkloadChain-1)
 		case "max_age":
-			re.maxAge = r.duration(m.value, key)
+			re.maxAge = r.Lifetime(m.Value, key)
 		case "max_visits":
-			re.maxVisits = r.integer(m.value, key, trat.MaxWorkloadChain)
+			re.maxVisits = r.integer(m.Value, key, trat.MaxWorkloadChain)
 		default:
-			r.add(m.key, key, "unknown key")
+			r.Add(m.Key, key, "unknown key")
 		}
 	}
 	rule.reach = newSet(scopes)
 	if n.Kind == yaml.MappingNode && scopes == nil {
-		r.add(n, field+".scopes", "is missing: the rule grants nothing")
+		r.Add(n, field+".scopes", "is missing: the rule grants nothing")
 	}
 }
 
@@ -51,11 +51,11 @@ func (r *reader) checkReplacement(rule *rule, present map[string]*yaml.Node) {
 	replaces := slices.Contains(rule.types, trat.TokenType)
 	switch {
 	case replaces && len(rule.types) > 1:
-		r.add(present["subject_tokens"], "subject_tokens", "transaction tokens need a rule of their own")
+		r.Add(present["subject_tokens"], "subject_tokens", "transaction tokens need a rule of their own")
 	case replaces && rule.replacement == nil:
-		r.add(present["subject_tokens"], "replacement", "is missing: no TraT is replaced without")
+		r.Add(present["subject_tokens"], "replacement", "is missing: no TraT is replaced without")
 	case !replaces && rule.replacement != nil && len(rule.types) > 0:
-		r.add(present["replacement"], "replacement", "is only for %s", trat.TokenType)
+		r.Add(present["replacement"], "replacement", "is only for %s", trat.TokenType)
 		return
 	}
 	if rule.replacement == nil {
@@ -63,7 +63,7 @@ func (r *reader) checkReplacement(rule *rule, present map[string]*yaml.Node) {
 	}
 	for _, no := range replacementKeys {
 		if n := present[no.key]; n != nil {
-			r.add(n, no.key, "is not for replacements: %s", no.because)
+			r.Add(n, no.key, "is not for replacements: %s", no.because)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (r *reader) checkReplacement(rule *rule, present map[string]*yaml.Node) {
 func (r *reader) integer(n *yaml.Node, field string, most int) int {
 	var value int
 	if n.ShortTag() != "!!int" || n.Decode(&value) != nil || value < 1 || value > most {
-		r.add(n, field, "want a number from 1 to %d", most)
+		r.Add(n, field, "want a number from 1 to %d", most)
 		return 1
 	}
 	return value

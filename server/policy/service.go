@@ -32,14 +32,14 @@ var known = []string{
 // issuer at all has been said and is passed over.
 func (r *reader) checkService(rule *rule, present map[string]*yaml.Node) {
 	if want := r.service.TrustDomain.Name(); !rule.requester.IsZero() && rule.requester.TrustDomain().Name() != want {
-		r.add(present["requester"], "requester", "is not in the trust domain %s: no such workload can call", want)
+		r.Add(present["requester"], "requester", "is not in the trust domain %s: no such workload can call", want)
 	}
 	accepted := r.checkTypes(rule, present["subject_tokens"])
 	if accepted {
 		r.checkIssuers(rule, present["issuers"])
 	}
 	if e := rule.evaluation; e != nil && e.PDP != "" && !slices.Contains(r.service.PDPs, e.PDP) {
-		r.add(present["access_evaluation"], "access_evaluation.pdp", "%q is not a policy decision point in the configuration", e.PDP)
+		r.Add(present["access_evaluation"], "access_evaluation.pdp", "%q is not a policy decision point in the configuration", e.PDP)
 	}
 }
 
@@ -53,9 +53,9 @@ func (r *reader) checkTypes(rule *rule, list *yaml.Node) (ok bool) {
 		ok = false
 		n := element(list, uri)
 		if slices.Contains(known, uri) {
-			r.add(n, "subject_tokens", "%q is not turned on in the configuration: the service accepts no such token", uri)
+			r.Add(n, "subject_tokens", "%q is not turned on in the configuration: the service accepts no such token", uri)
 		} else {
-			r.add(n, "subject_tokens", "%q is not a type that the service knows", uri)
+			r.Add(n, "subject_tokens", "%q is not a type that the service knows", uri)
 		}
 	}
 	return ok
@@ -71,9 +71,9 @@ func (r *reader) checkIssuers(rule *rule, list *yaml.Node) {
 		switch {
 		case slices.ContainsFunc(rule.types, accepts):
 		case r.service.has(issuer):
-			r.add(element(list, issuer), "issuers", "%q is configured, but for none of these subject_tokens", issuer)
+			r.Add(element(list, issuer), "issuers", "%q is configured, but for none of these subject_tokens", issuer)
 		default:
-			r.add(element(list, issuer), "issuers", "%q is not an issuer in the configuration", issuer)
+			r.Add(element(list, issuer), "issuers", "%q is not an issuer in the configuration", issuer)
 		}
 	}
 }

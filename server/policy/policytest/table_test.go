@@ -1,21 +1,41 @@
-package policy_test
+package policytest_test
 
 import (
-	_ "embed"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/policy/policytest"
 )
 
-//go:embed testdata/shop_test.yaml
-var shopTable []byte
+// read returns a file of package policy or of the example.
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// shop is the policy that package policy tests too.
+func shop(t testing.TB) *policy.Policy { return parse(t, read(t, "../testdata/shop.yaml")) }
+
+func parse(t testing.TB, text []byte) *policy.Policy {
+	t.Helper()
+	p, err := policy.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
 
 func TestTheTableOfTheExamplePasses(t *testing.T) {
-	report, err := policy.RunTests(parse(t, string(shop)), shopTable)
+	report, err := policytest.Run(shop(t), read(t, "../testdata/shop_test.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +74,7 @@ func TestATableSaysWhatIsDifferent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := "version: 1\ntests:\n  - name: x\n    request:" + request + "    want: " + test.want + "\n"
-			report, err := policy.RunTests(parse(t, string(shop)), []byte(file))
+			report, err := policytest.Run(shop(t), []byte(file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +91,7 @@ tests:
   - {name: a, request: {scope: a}, want: {grant: {scope: a}}}
   - {name: b, request: {scope: a}, want: {reason: SCOPE_EXCEEDED, field: scope}}
 `
-	report, err := policy.RunTests(parse(t, string(shop)), []byte(refused))
+	report, err := policytest.Run(shop(t), []byte(refused))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +139,10 @@ func TestABadTableIsRefusedWithLineTestAndField(t *testing.T) {
 		{"a file that is too large", "#" + strings.Repeat(" ", policy.MaxFileSize), 0, "", "", "larger than"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := policy.RunTests(parse(t, string(shop)), []byte(test.text))
-			p, ok := errors.AsType[*policy.Problem](err)
+			_, err := policytest.Run(shop(t), []byte(test.text))
+			p, ok := errors.AsType[*policytest.Problem](err)
 			if !ok {
-				t.Fatalf("RunTests = %v, want a problem", err)
+				t.Fatalf("Run = %v, want a problem", err)
 			}
 			if p.Line != test.line || p.Test != test.test || p.Field != test.field || !strings.Contains(p.Text, test.says) {
 				t.Errorf("problem = %v, want line %d, test %s, field %s, %q", p, test.line, test.test, test.field, test.says)
@@ -132,7 +152,7 @@ func TestABadTableIsRefusedWithLineTestAndField(t *testing.T) {
 }
 
 func TestARequestIsReadAsInATable(t *testing.T) {
-	r, err := policy.ParseRequest([]byte(`
+	r, err := policytest.ParseRequest([]byte(`
 requester: spiffe://shop.test/gateway
 subject_token_type: urn:ietf:params:oauth:token-type:access_token
 subject: {issuer: https://login.shop.test, id: shop:u1, scopes: [orders:write], claims: {department: sales}}
@@ -144,23 +164,23 @@ now: 2026-01-01T12:00:00Z
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := parse(t, string(shop)).Explain(r); e.Rule != "gateway-orders" || e.Grant.TransactionContext.JSON() != `{"order_id":9007199254740993}` {
+	if e := shop(t).Explain(r); e.Rule != "gateway-orders" || e.Grant.TransactionContext.JSON() != `{"order_id":9007199254740993}` {
 		t.Errorf("explanation = rule %q, %v", e.Rule, e.Err)
 	}
 	for _, bad := range []string{"", "[]", "requestor: x\n", strings.Repeat(" ", policy.MaxFileSize+1)} {
-		if _, err := policy.ParseRequest([]byte(bad)); err == nil {
+		if _, err := policytest.ParseRequest([]byte(bad)); err == nil {
 			t.Errorf("ParseRequest(%.20q) = nil error", bad)
 		}
 	}
 }
 
-func FuzzRunTests(f *testing.F) {
-	f.Add(string(shopTable))
+func FuzzRun(f *testing.F) {
+	f.Add(string(read(f, "../testdata/shop_test.yaml")))
 	f.Add("version: 1\ntests: [{name: a, request: {scope: a}, want: {reason: X}}]\n")
 	f.Add("version: 1\ntests: [{name: a, request: {details: {a: [1.5, 0x10, {b: null}]}}, want: {grant: {scope: a}}}]\n")
-	p := parse(f, string(shop))
+	p := shop(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		report, err := policy.RunTests(p, []byte(text))
+		report, err := policytest.Run(p, []byte(text))
 		if err != nil && len(report.Tests) > 0 {
 			t.Error("a bad table was run")
 		}

@@ -1,4 +1,4 @@
-package policy
+package policytest
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/grpc-trat/grpc-trat/internal/samejson"
+	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -27,91 +28,92 @@ type wantedGrant struct {
 	tctx, rctx   trat.Object
 	lifetime     *time.Duration
 	allowOutlive *bool
-	evaluation   *Evaluation
-	replacement  *Replacement
+	evaluation   *policy.Evaluation
+	replacement  *policy.Replacement
 	dropped      []string // nil: do not care
 }
 
 func (r *reader) expectation(n *yaml.Node) expectation {
 	var e expectation
-	for _, m := range r.mapping(n, "want") {
-		switch field := "want." + m.key.Value; m.key.Value {
+	for _, m := range r.Mapping(n, "want") {
+		switch field := "want." + m.Key.Value; m.Key.Value {
 		case "rule":
-			rule := r.text(m.value, field)
+			rule := r.Text(m.Value, field)
 			e.rule = &rule
 		case "reason":
-			e.reason = trat.Reason(r.text(m.value, field))
+			e.reason = trat.Reason(r.Text(m.Value, field))
 		case "field":
-			name := r.text(m.value, field)
+			name := r.Text(m.Value, field)
 			e.field = &name
 		case "grant":
-			e.grant = r.wantedGrant(m.value, field)
+			e.grant = r.wantedGrant(m.Value, field)
 		default:
-			r.add(m.key, field, "unknown key")
+			r.Add(m.Key, field, "unknown key")
 		}
 	}
 	switch {
 	case n.Kind != yaml.MappingNode:
 	case e.grant == nil && e.reason == "":
-		r.add(n, "want", "neither grant nor reason")
+		r.Add(n, "want", "neither grant nor reason")
 	case e.grant != nil && (e.reason != "" || e.field != nil):
-		r.add(n, "want", "a grant has no reason and no field")
+		r.Add(n, "want", "a grant has no reason and no field")
 	}
 	return e
 }
 
 func (r *reader) wantedGrant(n *yaml.Node, field string) *wantedGrant {
 	g := &wantedGrant{}
-	for _, m := range r.mapping(n, field) {
-		switch field := field + "." + m.key.Value; m.key.Value {
+	for _, m := range r.Mapping(n, field) {
+		switch field := field + "." + m.Key.Value; m.Key.Value {
 		case "scope":
-			g.scope = r.scope(m.value, field)
+			g.scope = r.scope(m.Value, field)
 		case "tctx":
-			g.tctx = r.object(m.value, field)
+			g.tctx = r.Object(m.Value, field)
 		case "rctx":
-			g.rctx = r.object(m.value, field)
+			g.rctx = r.Object(m.Value, field)
 		case "lifetime":
-			lifetime := r.duration(m.value, field)
+			lifetime := r.Lifetime(m.Value, field)
 			g.lifetime = &lifetime
 		case "allow_outlive":
-			outlive := r.boolean(m.value, field)
+			outlive := r.Boolean(m.Value, field)
 			g.allowOutlive = &outlive
 		case "access_evaluation":
-			g.evaluation = r.evaluation(m.value, field)
+			g.evaluation = &policy.Evaluation{}
+			g.evaluation.PDP, g.evaluation.FailOpen = r.Evaluation(m.Value, field)
 		case "replacement":
-			g.replacement = r.wantedReplacement(m.value, field)
+			g.replacement = r.wantedReplacement(m.Value, field)
 		case "dropped":
 			g.dropped = []string{}
-			for _, e := range r.sequence(m.value, field) {
-				g.dropped = append(g.dropped, r.text(e, field))
+			for _, e := range r.Sequence(m.Value, field) {
+				g.dropped = append(g.dropped, r.Text(e, field))
 			}
 		default:
-			r.add(m.key, field, "unknown key")
+			r.Add(m.Key, field, "unknown key")
 		}
 	}
 	if n.Kind == yaml.MappingNode && g.scope.IsZero() {
-		r.add(n, field+".scope", "is missing: there is no grant without")
+		r.Add(n, field+".scope", "is missing: there is no grant without")
 	}
 	return g
 }
 
-func (r *reader) wantedReplacement(n *yaml.Node, field string) *Replacement {
-	re := &Replacement{MaxAge: trat.MaxLifetime}
-	for _, m := range r.mapping(n, field) {
-		switch key := field + "." + m.key.Value; m.key.Value {
+func (r *reader) wantedReplacement(n *yaml.Node, field string) *policy.Replacement {
+	re := &policy.Replacement{MaxAge: trat.MaxLifetime}
+	for _, m := range r.Mapping(n, field) {
+		switch key := field + "." + m.Key.Value; m.Key.Value {
 		case "extend_lifetime":
-			re.ExtendLifetime = r.boolean(m.value, key)
+			re.ExtendLifetime = r.Boolean(m.Value, key)
 		case "max_age":
-			re.MaxAge = r.duration(m.value, key)
+			re.MaxAge = r.Lifetime(m.Value, key)
 		default:
-			r.add(m.key, key, "unknown key")
+			r.Add(m.Key, key, "unknown key")
 		}
 	}
 	return re
 }
 
 // differences says where the outcome is not as wanted.
-func (e expectation) differences(got Explanation) []string {
+func (e expectation) differences(got policy.Explanation) []string {
 	var d differences
 	switch {
 	case e.grant == nil && got.Err == nil:
@@ -140,7 +142,7 @@ func fieldOf(err error) string {
 	return e.Field
 }
 
-func (g *wantedGrant) compare(d *differences, got Grant) {
+func (g *wantedGrant) compare(d *differences, got policy.Grant) {
 	d.add("scope", sortedScope(g.scope), sortedScope(got.Scope))
 	d.object("tctx", g.tctx, got.TransactionContext)
 	d.object("rctx", g.rctx, got.RequestContext)
@@ -161,7 +163,7 @@ func (g *wantedGrant) compare(d *differences, got Grant) {
 	}
 }
 
-func evaluationText(e *Evaluation) string {
+func evaluationText(e *policy.Evaluation) string {
 	switch {
 	case e == nil:
 		return ""
@@ -172,7 +174,7 @@ func evaluationText(e *Evaluation) string {
 	}
 }
 
-func replacementText(r *Replacement) string {
+func replacementText(r *policy.Replacement) string {
 	if r == nil {
 		return ""
 	}

@@ -1,15 +1,18 @@
-package policy
+package policytest
 
 import (
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
 )
 
 // Report is the outcome of a table file.
 type Report struct {
 	// Tests has every test of the file, in its order.
-	Tests []TestResult
+	Tests []Result
 }
 
 // Failed is the number of tests that failed.
@@ -23,29 +26,29 @@ func (r Report) Failed() int {
 	return failed
 }
 
-// TestResult is the outcome of one test.
-type TestResult struct {
+// Result is the outcome of one test.
+type Result struct {
 	// Name is the test's, Line is where it stands in the file.
 	Name string
 	Line int
 	// Differences says what came out otherwise than wanted; empty: nothing did.
 	Differences []string
 	// Explanation says how it came out.
-	Explanation Explanation
+	Explanation policy.Explanation
 }
 
 // Passed says whether everything came out as wanted.
-func (t TestResult) Passed() bool { return len(t.Differences) == 0 }
+func (t Result) Passed() bool { return len(t.Differences) == 0 }
 
 // tableCase is one test of a table file.
 type tableCase struct {
 	name    string
 	line    int
-	request Request
+	request policy.Request
 	want    expectation
 }
 
-// RunTests decides the requests of a table file and compares what comes out with what the
+// Run decides the requests of a table file and compares what comes out with what the
 // file wants. Its error joins a *Problem for each thing that is wrong with the file; then
 // nothing was run.
 //
@@ -69,49 +72,49 @@ type tableCase struct {
 // What a request leaves away is absent: without scopes the subject token has no scope of
 // its own. A pseudonym is "pseudonym:" and the value. Either grant or reason is wanted. Of
 // a grant, scope, tctx and rctx are always compared, and everything else that is named.
-func RunTests(p *Policy, file []byte) (Report, error) {
-	if len(file) > MaxFileSize {
-		return Report{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
+func Run(p *policy.Policy, file []byte) (Report, error) {
+	if len(file) > policy.MaxFileSize {
+		return Report{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", policy.MaxFileSize)}
 	}
 	r := reader{}
 	cases := r.table(file)
-	if err := r.err(); err != nil {
+	if err := r.Err(newProblem); err != nil {
 		return Report{}, err
 	}
-	report := Report{Tests: make([]TestResult, 0, len(cases))}
+	report := Report{Tests: make([]Result, 0, len(cases))}
 	for _, c := range cases {
 		e := p.Explain(c.request)
-		report.Tests = append(report.Tests, TestResult{Name: c.name, Line: c.line, Differences: c.want.differences(e), Explanation: e})
+		report.Tests = append(report.Tests, Result{Name: c.name, Line: c.line, Differences: c.want.differences(e), Explanation: e})
 	}
 	return report, nil
 }
 
 func (r *reader) table(text []byte) []tableCase {
-	top := r.document(text)
+	top := r.Document(text)
 	if top == nil {
 		return nil
 	}
 	var version, list *yaml.Node
-	for _, m := range r.mapping(top, "") {
-		switch m.key.Value {
+	for _, m := range r.Mapping(top, "") {
+		switch m.Key.Value {
 		case "version":
-			version = m.value
+			version = m.Value
 		case "tests":
-			list = m.value
+			list = m.Value
 		default:
-			r.add(m.key, m.key.Value, "unknown key")
+			r.Add(m.Key, m.Key.Value, "unknown key")
 		}
 	}
 	if top.Kind != yaml.MappingNode {
 		return nil // which has been said
 	}
-	r.version(top, version)
+	r.Version(top, version)
 	if list == nil {
-		r.add(top, "tests", "is missing")
+		r.Add(top, "tests", "is missing")
 		return nil
 	}
 	var cases []tableCase
-	for i, n := range r.sequence(list, "tests") {
+	for i, n := range r.Sequence(list, "tests") {
 		cases = append(cases, r.tableCase(n, i+1))
 	}
 	r.checkTestNames(cases)
@@ -122,9 +125,9 @@ func (r *reader) checkTestNames(cases []tableCase) {
 	first := make(map[string]int, len(cases))
 	for _, c := range cases {
 		if line, dup := first[c.name]; dup && c.name != "" {
-			r.test = fmt.Sprintf("%q", c.name)
-			r.addAt(c.line, "name", "is also the name of the test in line %d", line)
-			r.test = ""
+			r.Within = fmt.Sprintf("%q", c.name)
+			r.AddAt(c.line, "name", "is also the name of the test in line %d", line)
+			r.Within = ""
 			continue
 		}
 		first[c.name] = c.line
@@ -132,35 +135,35 @@ func (r *reader) checkTestNames(cases []tableCase) {
 }
 
 func (r *reader) tableCase(n *yaml.Node, position int) tableCase {
-	r.test = label(n, position)
-	defer func() { r.test = "" }()
+	r.Within = yamlfile.Label(n, position)
+	defer func() { r.Within = "" }()
 	c := tableCase{line: n.Line}
 	var request, want *yaml.Node
-	for _, m := range r.mapping(n, "") {
-		switch m.key.Value {
+	for _, m := range r.Mapping(n, "") {
+		switch m.Key.Value {
 		case "name":
-			c.name = r.text(m.value, "name")
+			c.name = r.Text(m.Value, "name")
 		case "request":
-			request = m.value
+			request = m.Value
 		case "want":
-			want = m.value
+			want = m.Value
 		default:
-			r.add(m.key, m.key.Value, "unknown key")
+			r.Add(m.Key, m.Key.Value, "unknown key")
 		}
 	}
 	if n.Kind != yaml.MappingNode {
 		return c // which has been said
 	}
 	if c.name == "" {
-		r.add(n, "name", "is missing")
+		r.Add(n, "name", "is missing")
 	}
 	if request == nil {
-		r.add(n, "request", "is missing")
+		r.Add(n, "request", "is missing")
 	} else {
 		c.request = r.tableRequest(request, "request.")
 	}
 	if want == nil {
-		r.add(n, "want", "is missing")
+		r.Add(n, "want", "is missing")
 	} else {
 		c.want = r.expectation(want)
 	}

@@ -1,4 +1,4 @@
-package policy
+package yamlfile
 
 import (
 	"math"
@@ -9,36 +9,36 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// object returns the JSON object that the mapping n stands for.
-func (r *reader) object(n *yaml.Node, field string) trat.Object {
-	members, ok := r.json(n, field).(map[string]any)
+// Object returns the JSON object that the mapping n stands for.
+func (r *Reader) Object(n *yaml.Node, field string) trat.Object {
+	members, ok := r.JSON(n, field).(map[string]any)
 	if !ok {
 		if n.Kind != yaml.MappingNode {
-			r.add(n, field, "want a mapping, not %s", kind(n))
+			r.Add(n, field, "want a mapping, not %s", Kind(n))
 		}
 		return trat.Object{}
 	}
 	o, err := trat.NewObject(members)
 	if err != nil {
-		r.add(n, field, "cannot be a JSON object: %v", err)
+		r.Add(n, field, "cannot be a JSON object: %v", err)
 	}
 	return o
 }
 
-// json returns what n stands for, ready for encoding/json: with every digit of an
+// JSON returns what n stands for, ready for encoding/json: with every digit of an
 // integer. Nil is null, or what was a problem.
-func (r *reader) json(n *yaml.Node, field string) any {
+func (r *Reader) JSON(n *yaml.Node, field string) any {
 	switch n.Kind {
 	case yaml.MappingNode:
 		members := make(map[string]any, len(n.Content)/2)
-		for _, m := range r.mapping(n, field) {
-			members[m.key.Value] = r.json(m.value, field+"."+m.key.Value)
+		for _, m := range r.Mapping(n, field) {
+			members[m.Key.Value] = r.JSON(m.Value, field+"."+m.Key.Value)
 		}
 		return members
 	case yaml.SequenceNode:
 		elements := make([]any, len(n.Content))
 		for i, e := range n.Content {
-			elements[i] = r.json(e, field)
+			elements[i] = r.JSON(e, field)
 		}
 		return elements
 	default:
@@ -46,7 +46,7 @@ func (r *reader) json(n *yaml.Node, field string) any {
 	}
 }
 
-func (r *reader) jsonScalar(n *yaml.Node, field string) any {
+func (r *Reader) jsonScalar(n *yaml.Node, field string) any {
 	var (
 		signed   int64
 		unsigned uint64
@@ -68,9 +68,9 @@ func (r *reader) jsonScalar(n *yaml.Node, field string) any {
 		// A float without any of these is an integer that 64 bits cannot hold.
 		return float
 	case tag == "!!int", tag == "!!float":
-		r.add(n, field, "is a number that JSON or 64 bits cannot hold")
+		r.Add(n, field, "is a number that JSON or 64 bits cannot hold")
 	default:
-		r.add(n, field, "want text, a number, true or false, not %s (quote it to make it text)", kind(n))
+		r.Add(n, field, "want text, a number, true or false, not %s (quote it to make it text)", Kind(n))
 	}
 	return nil
 }

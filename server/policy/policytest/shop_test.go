@@ -1,22 +1,15 @@
-package policy_test
+package policytest_test
 
 import (
-	"os"
 	"testing"
 
-	"github.com/grpc-trat/grpc-trat/server/policy"
+	"github.com/grpc-trat/grpc-trat/server/policy/policytest"
 )
 
 // Covers TTS-17, TTS-30, TTS-38.
 func TestTheShopsPolicyPassesItsTable(t *testing.T) {
-	read := func(name string) []byte {
-		text, err := os.ReadFile("../../examples/shop/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	report, err := policy.RunTests(parse(t, string(read("policy.yaml"))), read("policy_test.yaml"))
+	const dir = "../../../examples/shop/"
+	report, err := policytest.Run(parse(t, read(t, dir+"policy.yaml")), read(t, dir+"policy_test.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,15 @@
+package policy
+
+import (
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
+	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
+)
+
+// reader reads the rules of a policy file.
+type reader struct {
+	yamlfile.Reader
+	service  *Service  // nil: any
+	env      *expr.Env // of the file's declarations
+	programs map[expression]compiled
+	cost     uint64 // of the expressions of the rule being read
+}
