@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,43 +262,6 @@ func TestTokensCannotHaveAnIssuerGivenUp(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Covers TTS-36.
-func TestAFloodOfTokensCannotHaveAnIssuerGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		provider := newFakeProvider(login, anyKey())
-		provider.issue("good", opaqueClaims(now))
-		var most, under atomic.Int64
-		provider.lieAboutTokens(func(w http.ResponseWriter, _ *http.Request) {
-			most.Store(max(most.Load(), under.Add(1)))
-			after(200 * time.Millisecond)
-			under.Add(-1)
-			jsonDocument(members{"active": false})(w, nil)
-		})
-		r := both(t, start(t, provider, opaqueConfig()))
-		var answered, unavailable atomic.Int64
-		var wg sync.WaitGroup
-		for i := range 1000 {
-			wg.Go(func() {
-				_, err := verifyAccess(t, r, fmt.Sprint("made up", i))
-				switch reason, _ := trat.ReasonOf(err); reason {
-				case trat.ReasonSubjectTokenInvalid:
-					answered.Add(1)
-				case trat.ReasonDependencyUnavailable:
-					unavailable.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if answered.Load() < 250 || answered.Load()+unavailable.Load() != 1000 || most.Load() > 64 {
-			t.Errorf("%d answered, %d not, %d at once", answered.Load(), unavailable.Load(), most.Load())
-		}
-		provider.lieAboutTokens(nil)
-		if _, err := verifyAccess(t, r, "good"); err != nil {
-			t.Errorf("a good token of somebody else: %v", err)
-		}
-	})
 }
 
 // Covers TTS-36.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -23,10 +24,10 @@ const (
 	breakerFailures = 5
 	breakerPause    = 5 * time.Second
 
-	// maxQuestions is how many questions one issuer is asked at once. Others wait, and not
-	// at the issuer's expense: if their wait counted against it, a flood of tokens would
-	// have it given up.
-	maxQuestions = 64
+	// maxQuestions is how many questions one issuer is asked at once, half of them for one
+	// requester. Others wait, and not at the issuer's expense: if their wait counted against
+	// it, a flood of tokens would have it given up.
+	maxQuestions = 128
 )
 
 // introspector asks one issuer about tokens. It is safe for concurrent use.
@@ -40,7 +41,7 @@ type introspector struct {
 	flights singleflight.Group
 	cache   *answerCache
 	tasks   *tasks
-	turns   chan struct{} // holds one element per question that is asked
+	turns   *turns
 }
 
 func newIntrospector(p *provider, tasks *tasks) (*introspector, error) {
@@ -57,7 +58,7 @@ func newIntrospector(p *provider, tasks *tasks) (*introspector, error) {
 		breaker: newBreaker(p.issuer.Issuer, p.logger),
 		cache:   newAnswerCache(),
 		tasks:   tasks,
-		turns:   make(chan struct{}, maxQuestions),
+		turns:   newTurns(maxQuestions),
 	}, nil
 }
 
@@ -99,14 +100,14 @@ var oddTokenStatus = []int{
 // ask returns the answer for an active token. Its errors are SUBJECT_TOKEN_INVALID for
 // a token that is not active, and DEPENDENCY_UNAVAILABLE for whatever else but an
 // answer comes, or when ctx ends.
-func (s *introspector) ask(ctx context.Context, token string) (trat.Object, error) {
-	key := digest(sha256.Sum256([]byte(token)))
+func (s *introspector) ask(ctx context.Context, in Input) (trat.Object, error) {
+	key := digest(sha256.Sum256([]byte(in.Token)))
 	if text, ok := s.cache.get(key, s.clock()); ok {
 		return text, nil
 	}
 	// A flight serves all who wait for it, so that it must not end with the first one.
 	detached := context.WithoutCancel(ctx)
-	flight := s.flights.DoChan(string(key[:]), func() (any, error) { return s.fly(detached, key, token) })
+	flight := s.flights.DoChan(string(key[:]), func() (any, error) { return s.fly(detached, key, in) })
 	select {
 	case result := <-flight:
 		text, _ := result.Val.(trat.Object)
@@ -118,7 +119,7 @@ func (s *introspector) ask(ctx context.Context, token string) (trat.Object, erro
 
 // fly asks once. A panic is an error: outside of the request's own goroutine nobody
 // else would catch it.
-func (s *introspector) fly(ctx context.Context, key digest, token string) (text trat.Object, err error) {
+func (s *introspector) fly(ctx context.Context, key digest, in Input) (text trat.Object, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			text, err = trat.Object{}, trat.Errorf(trat.ReasonInternal, "", "subject: introspection: panic (%T)", v)
@@ -135,12 +136,12 @@ func (s *introspector) fly(ctx context.Context, key digest, token string) (text 
 		return trat.Object{}, s.unavailable(errors.New("is closed"))
 	}
 	defer done()
-	endpoint, leave, err := s.turn(ctx)
+	endpoint, leave, err := s.turn(ctx, in.Requester)
 	if err != nil {
 		return trat.Object{}, err
 	}
 	defer leave()
-	text, err = s.breaker.Execute(func() (trat.Object, error) { return s.post(ctx, endpoint, token) })
+	text, err = s.breaker.Execute(func() (trat.Object, error) { return s.post(ctx, endpoint, in.Token) })
 	if err != nil {
 		return trat.Object{}, s.unavailable(err)
 	}
@@ -163,18 +164,16 @@ func (s *introspector) goodUntil(text trat.Object, began time.Time) time.Time {
 
 // turn waits until a question may be asked, for no longer than its answer may take, and
 // returns where to ask. Call leave after the answer.
-func (s *introspector) turn(ctx context.Context) (endpoint string, leave func(), err error) {
+func (s *introspector) turn(ctx context.Context, requester spiffeid.ID) (endpoint string, leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.issuer.Introspection.timeout())
 	defer cancel()
 	if endpoint, err = s.endpoint(ctx); err != nil {
 		return "", nil, err
 	}
-	select {
-	case s.turns <- struct{}{}:
-		return endpoint, func() { <-s.turns }, nil
-	case <-ctx.Done():
-		return "", nil, s.unavailable(fmt.Errorf("%d questions are under way: %w", maxQuestions, ctx.Err()))
+	if leave, err = s.turns.take(ctx, requester); err != nil {
+		return "", nil, s.unavailable(fmt.Errorf("too many questions are under way: %w", err))
 	}
+	return endpoint, leave, nil
 }
 
 // endpoint is where to ask.
@@ -208,7 +207,7 @@ func (s *introspector) unavailable(err error) error {
 
 // principal verifies an opaque access token.
 func (s *introspector) principal(ctx context.Context, in Input) (*Principal, error) {
-	answer, err := s.ask(ctx, in.Token)
+	answer, err := s.ask(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +217,7 @@ func (s *introspector) principal(ctx context.Context, in Input) (*Principal, err
 // confirm asks about a JWT that was verified, and takes from its principal whatever
 // the issuer no longer says of it.
 func (s *introspector) confirm(ctx context.Context, in Input, p *Principal) error {
-	answer, err := s.ask(ctx, in.Token)
+	answer, err := s.ask(ctx, in)
 	if err != nil {
 		return err
 	}
