@@ -37,7 +37,7 @@ func writeLog(t *testing.T, key []byte) (path, head string) {
 	return path, head
 }
 
-// Covers TTS-42.
+// Covers AUD-01, AUD-02.
 func TestVerifyLogFindsWhatWasChanged(t *testing.T) {
 	path, head := writeLog(t, nil)
 	runTrat(t, "", "audit", "verify-log", path).want(t, 0, "intact: 3 records, chained without a key\nhead         "+head, "without --head nobody can tell")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/build/constraint"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -18,6 +19,8 @@ type test struct {
 	name   string // directory and function: trat.TestVerify
 	at     string // file:line of the Covers line
 	covers []string
+	// integration: it has the build tag, and is no part of the module's test run.
+	integration bool
 }
 
 var (
@@ -67,6 +70,10 @@ func fileCovers(root, path string) ([]test, error) {
 	if err != nil {
 		return nil, err
 	}
+	integration, err := hasIntegrationTag(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	names := make(map[*ast.CommentGroup]string) // of the test functions, by their comments
 	for _, declaration := range file.Decls {
 		function, ok := declaration.(*ast.FuncDecl)
@@ -92,10 +99,30 @@ func fileCovers(root, path string) ([]test, error) {
 		case !above:
 			errs = append(errs, fmt.Errorf("%s: the Covers line is not in the comment of a Test, Fuzz or Example function", at))
 		default:
-			tests = append(tests, test{name: filepath.ToSlash(dir) + "." + name, at: at, covers: ids})
+			tests = append(tests, test{name: filepath.ToSlash(dir) + "." + name, at: at, covers: ids, integration: integration})
 		}
 	}
 	return tests, errors.Join(errs...)
+}
+
+// hasIntegrationTag says whether the file is built only with the tag integration.
+func hasIntegrationTag(file *ast.File) (bool, error) {
+	for _, group := range file.Comments {
+		if group.Pos() > file.Package {
+			break
+		}
+		for _, comment := range group.List {
+			if !constraint.IsGoBuild(comment.Text) {
+				continue
+			}
+			built, err := constraint.Parse(comment.Text)
+			if err != nil {
+				return false, err
+			}
+			return !built.Eval(func(tag string) bool { return tag != "integration" }), nil
+		}
+	}
+	return false, nil
 }
 
 // commentCovers returns the ids that a comment's Covers lines name, or none when it has no

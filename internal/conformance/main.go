@@ -4,6 +4,8 @@
 //	// Covers VER-03, VER-04.
 //	func TestVerifyRefusesOtherAudiences(t *testing.T) {
 //
+// A test with the build tag integration covers nothing alone: not every test run has it.
+//
 // It prints each section's count and fails when a requirement whose milestone is closed
 // (docs/milestones.csv) has no test, or when a test names what does not exist.
 package main

@@ -18,7 +18,8 @@ const (
 		"VER-01,MUST,OWN,Verify,first\n" +
 		"VER-02,MUST*,OWN,\"Verify, again\",second\n" +
 		"B-T1,MUST,OWN,Bind,first\n"
-	someTests = "package p\n" +
+	integrationTag = "//go:build integration && linux\n\n"
+	someTests      = "package p\n" +
 		"// TestVerify verifies.\n" +
 		"//\n" +
 		"// Covers VER-01,\n" +
@@ -35,14 +36,15 @@ func TestReportCountsWhatTestsCover(t *testing.T) {
 			"// Covers VER-01.\n" +
 			"// Covers B-T1.\n" +
 			"func FuzzVerify(f *testing.F) {}\n",
+		"q/programs_test.go": integrationTag + someTests,
 	})
 	var out strings.Builder
 	if err := run(&out, root, true); err != nil {
 		t.Fatal(err)
 	}
-	want := "VER-01   first       p.FuzzVerify, p.TestVerify\n" +
+	want := "VER-01   first       p.FuzzVerify, p.TestVerify, q.TestVerify (integration)\n" +
 		"VER-02   second      -\n" +
-		"B-T1     first       p.FuzzVerify, p.TestVerify\n" +
+		"B-T1     first       p.FuzzVerify, p.TestVerify, q.TestVerify (integration)\n" +
 		"\n" +
 		"section     covered  of\n" +
 		"VER               1   2\n" +
@@ -65,6 +67,14 @@ func TestRunFailsOnWhatIsWrong(t *testing.T) {
 		"a closed requirement without a test": {
 			files: map[string]string{"p/verify_test.go": p},
 			want:  []string{"VER-01 has no test, but its milestone first is closed", "B-T1 has no test"},
+		},
+		"a closed requirement with an integration test alone": {
+			files: map[string]string{"p/verify_test.go": integrationTag + someTests},
+			want:  []string{"VER-01 has no test, but its milestone first is closed", "B-T1 has no test"},
+		},
+		"a build line that is none": {
+			files: map[string]string{"p/a_test.go": "//go:build a b\n\n" + p},
+			want:  []string{"a_test.go: unexpected token"},
 		},
 		"an unknown id": {
 			files: map[string]string{"p/a_test.go": p + "\n// Covers VER-01, VER-99.\nfunc TestA(t *testing.T) {}\n"},

@@ -4,11 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// coverage holds the names of the tests of each requirement, by its id.
-type coverage map[string][]string
+// coverage holds the tests of each requirement, by its id.
+type coverage map[string][]test
+
+// has says whether the requirement has a test in the module's test run.
+func (c coverage) has(r requirement) bool {
+	return slices.ContainsFunc(c[r.id], func(t test) bool { return !t.integration })
+}
 
 // match joins tests to the requirements they name; its error lists the names that no
 // requirement has.
@@ -25,7 +31,7 @@ func match(requirements []requirement, tests []test) (coverage, error) {
 				errs = append(errs, fmt.Errorf("%s: no requirement has the id %s", t.at, id))
 				continue
 			}
-			covered[id] = append(covered[id], t.name)
+			covered[id] = append(covered[id], t)
 		}
 	}
 	return covered, errors.Join(errs...)
@@ -39,7 +45,7 @@ func missing(requirements []requirement, milestones []milestone, covered coverag
 	}
 	var errs []error
 	for _, r := range requirements {
-		if closed[r.milestone] && len(covered[r.id]) == 0 {
+		if closed[r.milestone] && !covered.has(r) {
 			errs = append(errs, fmt.Errorf("%s has no test, but its milestone %s is closed: %s", r.id, r.milestone, r.statement))
 		}
 	}
@@ -48,11 +54,18 @@ func missing(requirements []requirement, milestones []milestone, covered coverag
 
 func writeRows(out io.Writer, requirements []requirement, covered coverage) {
 	for _, r := range requirements {
-		tests := strings.Join(covered[r.id], ", ")
-		if tests == "" {
-			tests = "-"
+		var names []string
+		for _, t := range covered[r.id] {
+			if t.integration {
+				names = append(names, t.name+" (integration)")
+			} else {
+				names = append(names, t.name)
+			}
 		}
-		fmt.Fprintf(out, "%-8s %-11s %s\n", r.id, r.milestone, tests)
+		if names == nil {
+			names = []string{"-"}
+		}
+		fmt.Fprintf(out, "%-8s %-11s %s\n", r.id, r.milestone, strings.Join(names, ", "))
 	}
 	fmt.Fprintln(out)
 }
@@ -92,7 +105,7 @@ func countBy(groupOf func(requirement) string, requirements []requirement, cover
 	for _, r := range requirements {
 		c := counts[groupOf(r)]
 		c.all++
-		if len(covered[r.id]) > 0 {
+		if covered.has(r) {
 			c.covered++
 		}
 		counts[groupOf(r)] = c

@@ -15,6 +15,8 @@ import (
 )
 
 // The client asks a policy decision point that somebody else wrote, over TLS.
+//
+// Covers TTS-38.
 func TestAuthZENClientAsksARealPDP(t *testing.T) {
 	t.Parallel()
 	const issuer = "https://login.shop.test"
@@ -72,6 +74,8 @@ func TestAuthZENClientAsksARealPDP(t *testing.T) {
 
 // What policy grants, the PDP may still refuse. Without it nothing is issued, but where the
 // rule says that it may be.
+//
+// Covers TTS-38, ERR-04, ERR-08.
 func TestExchangeAsksARealPDP(t *testing.T) {
 	t.Parallel()
 	p := startOIDCProvider(t, newKey(t).Public())

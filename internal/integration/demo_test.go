@@ -21,6 +21,8 @@ const (
 // agent for the shop, others for the rival. Every service is attested by the path of its
 // program. The attacker is the demo's own program, which has the identities of the
 // workloads that it has taken over.
+//
+// Covers PROP-07, SEC-01, PRIV-01.
 func TestDemoPassesOnSPIRE(t *testing.T) {
 	t.Parallel()
 	program := func(name string) string { return filepath.Join(programs, name) }

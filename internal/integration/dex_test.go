@@ -70,6 +70,8 @@ func (d *dex) login(ctx context.Context, scope string) (tokens, error) {
 // tokens in all but name. An ID token of it is exchanged as such, a token that it makes out
 // to the API as a JWT by agreement; neither passes for an access token of RFC 9068, or for
 // the other.
+//
+// Covers TTS-18, TTS-22, TTS-37.
 func TestDexIsASecondIssuer(t *testing.T) {
 	t.Parallel()
 	d := startDex(t)

@@ -43,6 +43,8 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 // Tokens of a certified provider, as a user's login and a machine's client credentials
 // make them, become TraTs, each as what it is and not as anything else.
+//
+// Covers TTS-08, TTS-18, TTS-30, TTS-37.
 func TestTokensOfARealProviderAreExchanged(t *testing.T) {
 	t.Parallel()
 	p := startOIDCProvider(t, newKey(t).Public())

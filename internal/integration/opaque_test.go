@@ -17,6 +17,8 @@ import (
 // An opaque access token is shown to the provider, by both ways of being its client. It
 // is refused as soon as it is revoked: at once without a cache, else when the answer from
 // before is no longer used.
+//
+// Covers TTS-36.
 func TestRevokedOpaqueTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)

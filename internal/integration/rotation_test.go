@@ -29,6 +29,8 @@ const (
 // The hard way to rotate: the new key signs in the moment in which it is published. Under
 // load, with a token for each exchange that nobody has seen before, not one exchange
 // fails, and a token of the key before goes on being good while that is published.
+//
+// Covers TTS-18.
 func TestProviderRotatesItsKeysUnderLoad(t *testing.T) {
 	t.Parallel()
 	p := startOIDCProvider(t, newKey(t).Public())

@@ -19,6 +19,8 @@ import (
 // A workload without a user vouches for itself with what SPIRE has given it: the key of
 // its X.509-SVID, or a JWT-SVID. Either is good for one exchange. The workload is the tests
 // themselves.
+//
+// Covers TTS-13, TTS-14, TTS-15.
 func TestWorkloadOfSPIREStartsATransaction(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()

@@ -13,7 +13,7 @@ import (
 
 var (
 	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	requirement = regexp.MustCompile(`\b(?:TTS|VER|PROP|REPL|SEC|PRIV|KEY|ERR|STR|RTY)-[0-9]+\b|\bB-T[0-9]+\b`)
+	requirement = regexp.MustCompile(`\b(?:TTS|VER|PROP|REPL|SEC|PRIV|AUD|KEY|ERR|STR|RTY)-[0-9]+\b|\bB-T[0-9]+\b`)
 	testName    = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z][A-Za-z0-9]+\b`)
 	testFunc    = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9_]+)\(`)
 	makeTarget  = regexp.MustCompile("`make ([a-z-]+)")

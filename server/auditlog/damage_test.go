@@ -11,7 +11,7 @@ import (
 // unsynced is for tests that would spend their time in fsync.
 func unsynced(c *FileConfig) { c.Sync = SyncNever }
 
-// Covers TTS-42.
+// Covers AUD-03.
 func TestCrashAtAnyByteIsFoundAndSurvived(t *testing.T) {
 	f := newFixture(t, withKey, unsynced)
 	f.open(t)
@@ -47,6 +47,7 @@ func TestCrashAtAnyByteIsFoundAndSurvived(t *testing.T) {
 	}
 }
 
+// Covers AUD-03.
 func TestZerosAfterALossOfPowerAreDeclared(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)
@@ -61,7 +62,7 @@ func TestZerosAfterALossOfPowerAreDeclared(t *testing.T) {
 	}
 }
 
-// Covers TTS-42.
+// Covers AUD-03.
 func TestFullDiskLosesRecordsButNotTheChain(t *testing.T) {
 	probe := newFixture(t)
 	probe.open(t)
@@ -113,6 +114,7 @@ func TestLineWithoutItsNewlineCounts(t *testing.T) {
 	}
 }
 
+// Covers AUD-03.
 func TestCrashWhileTheDiskIsFull(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)
@@ -134,6 +136,7 @@ func TestCrashWhileTheDiskIsFull(t *testing.T) {
 	}
 }
 
+// Covers AUD-03.
 func TestRecordThatIsTooLongIsLost(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)

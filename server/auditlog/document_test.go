@@ -35,7 +35,7 @@ func documentLog() (text string, head Head) {
 			SubjectTokenType: "urn:ietf:params:oauth:token-type:access_token", SubjectIssuer: "https://login.test",
 			SubjectPseudonym: "nVb2SgFrEoXlqO0h1a7uTg", SubjectPseudonymKey: "9f2c41d7.20261122T000000Z",
 			TransactionID: "lwU5Y3cdScyk4yCq05nDEg",
-			Fingerprint: "kZq3vBmvXnVfJmBEd8mHkXyzJ6b6mC0yG0m3pX5oW9Q", TokenSize: 612, Scope: "order.create",
+			Fingerprint:   "kZq3vBmvXnVfJmBEd8mHkXyzJ6b6mC0yG0m3pX5oW9Q", TokenSize: 612, Scope: "order.create",
 			IssuedAt: at.Add(time.Second), Expiry: at.Add(16 * time.Second), Rule: "gateway-orders", PolicyVersion: documentPolicy,
 		},
 		{

@@ -17,7 +17,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/server"
 )
 
-// Covers TTS-42.
+// Covers TTS-42, AUD-01.
 func TestFileHoldsEveryRecord(t *testing.T) {
 	for name, option := range map[string]func(*FileConfig){"plain": func(*FileConfig) {}, "keyed": withKey} {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +70,7 @@ func TestLineHasWhatTheLogHas(t *testing.T) {
 	}
 }
 
+// Covers AUD-01.
 func TestConcurrentRecordsMakeOneChain(t *testing.T) {
 	f := newFixture(t, func(c *FileConfig) { c.MaxSize = 20_000; c.CheckpointRecords = 50; c.Sync = SyncRecord })
 	f.open(t)

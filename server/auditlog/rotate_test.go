@@ -12,7 +12,7 @@ import (
 
 func small(c *FileConfig) { c.MaxSize = 2000 }
 
-// Covers TTS-42.
+// Covers AUD-02.
 func TestChainGoesOnInTheNextFile(t *testing.T) {
 	f := newFixture(t, small, withKey)
 	f.open(t)
@@ -60,6 +60,7 @@ func TestChainGoesOnInTheNextFile(t *testing.T) {
 	}
 }
 
+// Covers AUD-03.
 func TestCrashDuringRotation(t *testing.T) {
 	for name, next := range map[string]func(t *testing.T, path string){
 		"before the next file":    func(*testing.T, string) {},
@@ -85,6 +86,7 @@ func TestCrashDuringRotation(t *testing.T) {
 	}
 }
 
+// Covers AUD-03.
 func TestRotationThatFailsStopsNothing(t *testing.T) {
 	f := newFixture(t, small)
 	f.open(t)
@@ -106,6 +108,7 @@ func TestRotationThatFailsStopsNothing(t *testing.T) {
 // look lets the log find out what happened to its file.
 func (f *fixture) look() { f.now = f.now.Add(2 * time.Second) }
 
+// Covers AUD-02, AUD-03.
 func TestFileThatIsMovedAwayIsContinuedInANewOne(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)
@@ -125,7 +128,7 @@ func TestFileThatIsMovedAwayIsContinuedInANewOne(t *testing.T) {
 	}
 }
 
-// Covers TTS-42.
+// Covers AUD-03.
 func TestFileThatIsReplacedIsSetAside(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)

@@ -89,7 +89,7 @@ func TestSyncThatFailedIsNotForgotten(t *testing.T) {
 	}
 }
 
-// Covers TTS-42.
+// Covers AUD-02.
 func TestCheckpointsGoToTheOperationalLog(t *testing.T) {
 	f := newFixture(t, func(c *FileConfig) { c.CheckpointRecords = 3 })
 	f.open(t)
@@ -125,6 +125,7 @@ func TestCheckpointsComeByThemselves(t *testing.T) {
 	<-f.op.came
 }
 
+// Covers AUD-02.
 func TestNoCheckpointOfWhatIsNotOnDisk(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)

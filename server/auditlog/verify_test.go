@@ -46,7 +46,7 @@ func rewrite(lines []string) []string {
 	return out
 }
 
-// Covers TTS-42.
+// Covers AUD-01.
 func TestVerifyFindsEveryBreak(t *testing.T) {
 	lines, head := tamperLog(t)
 	other, _ := tamperLog(t)
@@ -112,7 +112,7 @@ func TestVerifyFindsEveryBreak(t *testing.T) {
 	}
 }
 
-// Covers TTS-42.
+// Covers AUD-01, AUD-02.
 func TestOnlyAKeyOrACheckpointTellsThatALogWasWrittenAnew(t *testing.T) {
 	plain, head := tamperLog(t)
 	forged := strings.Join(rewrite(slices.Concat(plain[:3], plain[4:])), "")
@@ -159,6 +159,7 @@ func TestOnlyAKeyOrACheckpointTellsThatALogWasWrittenAnew(t *testing.T) {
 	}
 }
 
+// Covers AUD-03.
 func TestTornTextThatWasChangedIsFound(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)
@@ -261,7 +262,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/record")
 }
 
-// Covers TTS-42.
+// Covers AUD-02.
 func TestOnlyACheckpointFromBeforeTellsThatALogWasCutWhileNobodyWroteIt(t *testing.T) {
 	for name, cut := range map[string]func(lines []string) string{
 		"from the end":  func(lines []string) string { return strings.Join(lines[:3], "") },
