@@ -32,10 +32,9 @@ func TestAFloodOfTokensCannotHaveAnIssuerGivenUp(t *testing.T) {
 		for i := range 1000 {
 			wg.Go(func() {
 				_, err := verifyAccess(t, r, fmt.Sprint("made up", i))
-				switch reason, _ := trat.ReasonOf(err); reason {
-				case trat.ReasonSubjectTokenInvalid:
+				if reason, _ := trat.ReasonOf(err); reason == trat.ReasonSubjectTokenInvalid {
 					answered.Add(1)
-				case trat.ReasonDependencyUnavailable:
+				} else if reason == trat.ReasonDependencyUnavailable {
 					unavailable.Add(1)
 				}
 			})
