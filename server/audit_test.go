@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/server/subject"
@@ -21,12 +22,12 @@ import (
 func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 	f := newFixture(t)
 	ctx := f.as(t, gateway)
-	response, err := f.server.Exchange(ctx, goodRequest())
+	response, err := f.Server.Exchange(ctx, goodRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
 	token := f.verify(t, response.GetAccessToken())
-	list := f.records.take()
+	list := f.Records.Take()
 	if len(list) != 1 {
 		t.Fatalf("%d records, want 1", len(list))
 	}
@@ -37,7 +38,7 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 	}
 	got.SubjectPseudonym, got.SubjectPseudonymKey, got.DecisionID = "", "", ""
 	want := server.Record{
-		Time:             f.clock.Now(),
+		Time:             f.Clock.Now(),
 		Requester:        "spiffe://shop.test/gateway",
 		SubjectTokenType: "urn:ietf:params:oauth:token-type:access_token",
 		SubjectIssuer:    "https://login.test",
@@ -45,10 +46,10 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 		Fingerprint:      token.Fingerprint(),
 		TokenSize:        token.Size(),
 		Scope:            "order.create",
-		IssuedAt:         f.clock.Now(),
-		Expiry:           f.clock.Now().Add(15 * time.Second),
+		IssuedAt:         f.Clock.Now(),
+		Expiry:           f.Clock.Now().Add(15 * time.Second),
 		Rule:             "gateway-orders",
-		PolicyVersion:    f.policy.Version(),
+		PolicyVersion:    f.Policy().Version(),
 		RequestID:        "req-1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -60,10 +61,10 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 
 	another := goodRequest()
 	another.RequestId = "req-2"
-	if _, err := f.server.Exchange(ctx, another); err != nil {
+	if _, err := f.Server.Exchange(ctx, another); err != nil {
 		t.Fatal(err)
 	}
-	again := f.records.take()[0]
+	again := f.Records.Take()[0]
 	if again.SubjectPseudonym != pseudonym {
 		t.Errorf("pseudonym %q, before %q", again.SubjectPseudonym, pseudonym)
 	}
@@ -71,10 +72,10 @@ func TestIssuedTokenLeavesOneRecord(t *testing.T) {
 		t.Errorf("decisions %q and %q, want two ids", id, again.DecisionID)
 	}
 	other := newFixture(t)
-	if _, err := other.server.Exchange(other.as(t, gateway), goodRequest()); err != nil {
+	if _, err := other.Server.Exchange(other.as(t, gateway), goodRequest()); err != nil {
 		t.Fatal(err)
 	}
-	if elsewhere := other.records.take()[0].SubjectPseudonym; elsewhere == pseudonym {
+	if elsewhere := other.Records.Take()[0].SubjectPseudonym; elsewhere == pseudonym {
 		t.Error("two processes use one pseudonym key")
 	}
 }
@@ -87,14 +88,14 @@ func TestFailingAuditorIsCountedAndTheRequestServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.records.fail = fail
-			if _, err := f.server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
+			f.Records.Fail = fail
+			if _, err := f.Server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
 				t.Fatal(err)
 			}
 			if got := f.counter(t, "txn_token.audit.failures"); got != 1 {
 				t.Errorf("%d failures counted, want 1", got)
 			}
-			if !contains(f.logs.String(), "audit record not written") {
+			if !contains(f.Logs.String(), "audit record not written") {
 				t.Error("the log does not say so")
 			}
 		})
@@ -103,14 +104,14 @@ func TestFailingAuditorIsCountedAndTheRequestServed(t *testing.T) {
 
 // Covers TTS-42.
 func TestCauseAndRecordOfARefusalHaveOneID(t *testing.T) {
-	var audit buffer
+	var audit servertest.Buffer
 	f := newFixture(t, func(c *server.Config) {
 		c.Auditor = auditlog.NewLog(slog.New(slog.NewJSONHandler(&audit, nil)))
 	})
 	request := goodRequest()
 	request.Scope, request.RequestId = "order.delete", ""
 	for range 2 { // equal requests, and yet two decisions
-		_, err := f.server.Exchange(f.as(t, gateway), request)
+		_, err := f.Server.Exchange(f.as(t, gateway), request)
 		wantReason(t, err, trat.ReasonScopeExceeded)
 	}
 	ids := func(text string) (found []string) {
@@ -125,7 +126,7 @@ func TestCauseAndRecordOfARefusalHaveOneID(t *testing.T) {
 		}
 		return found
 	}
-	causes, decisions := ids(f.logs.String()), ids(audit.String())
+	causes, decisions := ids(f.Logs.String()), ids(audit.String())
 	if diff := cmp.Diff(decisions, causes); diff != "" || len(causes) != 2 || causes[0] == "" || causes[0] == causes[1] {
 		t.Errorf("a refusal is one record and one cause with its id; records %q, causes %q", decisions, causes)
 	}
@@ -133,13 +134,13 @@ func TestCauseAndRecordOfARefusalHaveOneID(t *testing.T) {
 
 // contextual is an Auditor that gives up with its context, as one does that sends its
 // records elsewhere.
-type contextual struct{ records }
+type contextual struct{ servertest.Records }
 
 func (c *contextual) Record(ctx context.Context, r server.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return c.records.Record(ctx, r)
+	return c.Records.Record(ctx, r)
 }
 
 // Covers TTS-42.
@@ -147,13 +148,13 @@ func TestCallerCannotAvoidTheRecordByHangingUp(t *testing.T) {
 	auditor := &contextual{}
 	f := newFixture(t, func(c *server.Config) { c.Auditor = auditor })
 	ctx, cancel := context.WithCancel(f.as(t, gateway))
-	f.access.verify = func(subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(context.Context, subject.Input) (*subject.Principal, error) {
 		cancel()
 		return nil, trat.Errorf(trat.ReasonSubjectTokenInvalid, "aud", "")
 	}
-	_, err := f.server.Exchange(ctx, goodRequest())
+	_, err := f.Server.Exchange(ctx, goodRequest())
 	wantReason(t, err, trat.ReasonSubjectTokenInvalid)
-	if list := auditor.take(); len(list) != 1 || list[0].Reason != trat.ReasonSubjectTokenInvalid {
+	if list := auditor.Take(); len(list) != 1 || list[0].Reason != trat.ReasonSubjectTokenInvalid {
 		t.Errorf("audit records %+v, want one", list)
 	}
 }

@@ -20,8 +20,8 @@ func BenchmarkExchange(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		request.RequestId = strconv.Itoa(i) // a new request each time, and not a repeated one
-		f.clock.Advance(time.Millisecond)   // as fast as the limit allows
-		if _, err := f.server.Exchange(ctx, request); err != nil {
+		f.Clock.Advance(time.Millisecond)   // as fast as the limit allows
+		if _, err := f.Server.Exchange(ctx, request); err != nil {
 			b.Fatal(err)
 		}
 	}

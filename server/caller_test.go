@@ -31,12 +31,12 @@ func TestRefuseConcludesARequestAsExchangeDoes(t *testing.T) {
 			if tc.nobody {
 				ctx, requester = t.Context(), ""
 			}
-			err := f.server.Refuse(ctx, tc.cause)
+			err := f.Server.Refuse(ctx, tc.cause)
 			wantReason(t, err, tc.want)
 			if contains(status.Convert(err).Proto().String(), "secret") {
 				t.Errorf("the cause is in the status: %v", err)
 			}
-			list := f.records.take()
+			list := f.Records.Take()
 			if len(list) != 1 || list[0].Reason != tc.want || list[0].Requester != requester || list[0].DecisionID == "" || list[0].Time.IsZero() {
 				t.Errorf("audit records %+v", list)
 			}
@@ -51,17 +51,17 @@ func TestRefuseConcludesARequestAsExchangeDoes(t *testing.T) {
 func TestRefuseIsLimitedWithExchange(t *testing.T) {
 	f := newFixture(t, func(c *server.Config) { c.Burst, c.MaxConcurrent = 3, 2 })
 	ctx, bad := f.as(t, gateway), trat.Errorf(trat.ReasonParameterInvalid, "", "")
-	wantReason(t, f.server.Refuse(ctx, bad), trat.ReasonParameterInvalid)
-	wantReason(t, f.server.Refuse(ctx, bad), trat.ReasonParameterInvalid)
+	wantReason(t, f.Server.Refuse(ctx, bad), trat.ReasonParameterInvalid)
+	wantReason(t, f.Server.Refuse(ctx, bad), trat.ReasonParameterInvalid)
 	f.exchange(t, ctx, goodRequest())
-	wantReason(t, f.server.Refuse(ctx, bad), trat.ReasonRateLimited)
-	_, err := f.server.Exchange(ctx, goodRequest())
+	wantReason(t, f.Server.Refuse(ctx, bad), trat.ReasonRateLimited)
+	_, err := f.Server.Exchange(ctx, goodRequest())
 	wantReason(t, err, trat.ReasonRateLimited)
 }
 
 func TestRefuseOfACallThatHasEndedHasItsCode(t *testing.T) {
 	f := newFixture(t)
-	if err := f.server.Refuse(f.as(t, gateway), context.Canceled); status.Code(err) != codes.Canceled {
+	if err := f.Server.Refuse(f.as(t, gateway), context.Canceled); status.Code(err) != codes.Canceled {
 		t.Errorf("got %v", err)
 	}
 }

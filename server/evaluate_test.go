@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,25 +16,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// pdp is a policy decision point that says what it was told to, and remembers what it was
-// asked.
-type pdp struct {
-	mu     sync.Mutex
-	asked  []authzen.Request
-	answer func(ctx context.Context) (bool, error)
-}
-
-func (p *pdp) Evaluate(ctx context.Context, r authzen.Request) (bool, error) {
-	p.mu.Lock()
-	p.asked = append(p.asked, r)
-	answer := p.answer
-	p.mu.Unlock()
-	if answer == nil {
-		return true, nil
-	}
-	return answer(ctx)
-}
-
 // deskRequest is granted by policyText after a question to the PDP named central.
 func deskRequest(scope string) *tratv1.ExchangeRequest {
 	request := goodRequest()
@@ -45,13 +25,13 @@ func deskRequest(scope string) *tratv1.ExchangeRequest {
 
 func TestPolicyDecisionPointIsAskedBeforeATokenIsIssued(t *testing.T) {
 	f := newFixture(t)
-	p := f.pdp
+	p := f.PDP
 	response := f.exchange(t, f.as(t, desk), deskRequest("desk.read"))
 	claims := f.verify(t, response.GetAccessToken()).Claims()
-	if len(p.asked) != 1 {
-		t.Fatalf("%d questions", len(p.asked))
+	if len(p.Asked) != 1 {
+		t.Fatalf("%d questions", len(p.Asked))
 	}
-	got, err := json.Marshal(p.asked[0])
+	got, err := json.Marshal(p.Asked[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +42,11 @@ func TestPolicyDecisionPointIsAskedBeforeATokenIsIssued(t *testing.T) {
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("question (-want +got):\n%s", diff)
 	}
-	if r := f.records.take()[0]; r.EvaluationPDP != "central" || r.EvaluationFailedOpen {
+	if r := f.Records.Take()[0]; r.EvaluationPDP != "central" || r.EvaluationFailedOpen {
 		t.Errorf("record %+v", r)
 	}
 	f.exchange(t, f.as(t, gateway), goodRequest())
-	if len(p.asked) != 1 || f.records.take()[0].EvaluationPDP != "" {
+	if len(p.Asked) != 1 || f.Records.Take()[0].EvaluationPDP != "" {
 		t.Error("asked where the rule does not want it")
 	}
 }
@@ -121,9 +101,9 @@ func TestAnswerOfThePolicyDecisionPoint(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.pdp.answer = tc.answer
-			response, err := f.server.Exchange(f.as(t, desk), deskRequest(tc.scope))
-			record := f.records.take()[0]
+			f.PDP.Answer = tc.answer
+			response, err := f.Server.Exchange(f.as(t, desk), deskRequest(tc.scope))
+			record := f.Records.Take()[0]
 			if record.EvaluationPDP != "central" || record.EvaluationFailedOpen != tc.open || record.Reason != tc.reason {
 				t.Errorf("record %+v", record)
 			}
@@ -146,9 +126,9 @@ func TestPolicyDecisionPointGetsNoCredential(t *testing.T) {
 	f := newFixture(t)
 	request := deskRequest("desk.note")
 	request.RequestDetails = `{"note": "Bearer ` + subjectToken + `"}`
-	_, err := f.server.Exchange(f.as(t, desk), request)
+	_, err := f.Server.Exchange(f.as(t, desk), request)
 	wantReason(t, err, trat.ReasonParameterInvalid)
-	if len(f.pdp.asked) != 0 {
+	if len(f.PDP.Asked) != 0 {
 		t.Error("the subject token went to the policy decision point")
 	}
 }
@@ -156,11 +136,11 @@ func TestPolicyDecisionPointGetsNoCredential(t *testing.T) {
 func TestNoAnswerIsNoReasonToIssueForACallThatHasEnded(t *testing.T) {
 	f := newFixture(t)
 	ctx, cancel := context.WithCancel(f.as(t, desk))
-	f.pdp.answer = func(ctx context.Context) (bool, error) {
+	f.PDP.Answer = func(ctx context.Context) (bool, error) {
 		cancel()
 		return false, ctx.Err()
 	}
-	if response, err := f.server.Exchange(ctx, deskRequest("desk.look")); response != nil || status.Code(err) != codes.Canceled {
+	if response, err := f.Server.Exchange(ctx, deskRequest("desk.look")); response != nil || status.Code(err) != codes.Canceled {
 		t.Errorf("got %v, %v", response, err)
 	}
 }
@@ -168,7 +148,7 @@ func TestNoAnswerIsNoReasonToIssueForACallThatHasEnded(t *testing.T) {
 func TestPolicyDecisionPointThatIsNotConfiguredRefuses(t *testing.T) {
 	f := newFixture(t, func(c *server.Config) { c.Evaluators = nil })
 	for _, scope := range []string{"desk.read", "desk.look"} {
-		_, err := f.server.Exchange(f.as(t, desk), deskRequest(scope))
+		_, err := f.Server.Exchange(f.as(t, desk), deskRequest(scope))
 		wantReason(t, err, trat.ReasonDependencyUnavailable)
 	}
 }

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/subject"
@@ -18,7 +21,7 @@ import (
 // Covers TTS-11, TTS-23, TTS-25, TTS-26, TTS-27, TTS-28, TTS-29, TTS-33, TTS-35, PRIV-05.
 func TestExchangeIssuesWhatPolicyGrants(t *testing.T) {
 	f := newFixture(t)
-	f.clock.Advance(300 * time.Millisecond)
+	f.Clock.Advance(300 * time.Millisecond)
 	client := f.dial(t, f.serve(t), gateway)
 	response, err := client.Exchange(t.Context(), goodRequest())
 	if err != nil {
@@ -26,7 +29,7 @@ func TestExchangeIssuesWhatPolicyGrants(t *testing.T) {
 	}
 	token := f.verify(t, response.GetAccessToken())
 	got := token.Claims()
-	now := f.clock.Now().Truncate(time.Second)
+	now := f.Clock.Now().Truncate(time.Second)
 	tctx, _ := trat.ParseObject(`{"order_id":9007199254740993}`)
 	rctx, _ := trat.ParseObject(`{"channel":"web","ip":"192.0.2.1"}`)
 	scope, _ := trat.ParseScope("order.create")
@@ -74,12 +77,12 @@ func TestResponseCannotHoldARefreshToken(t *testing.T) {
 func TestVerifierGetsTheAuthenticatedRequester(t *testing.T) {
 	f := newFixture(t)
 	ctx := f.as(t, gateway)
-	if _, err := f.server.Exchange(ctx, goodRequest()); err != nil {
+	if _, err := f.Server.Exchange(ctx, goodRequest()); err != nil {
 		t.Fatal(err)
 	}
 	peer, _ := spiffecreds.PeerFromContext(ctx)
-	in := f.access.inputs[0]
-	if in.Requester != gateway || in.RequesterLeaf != peer.Leaf || in.Token != subjectToken || in.Type != trat.TokenTypeAccessToken || !in.Now.Equal(f.clock.Now()) {
+	in := f.Access.Inputs()[0]
+	if in.Requester != gateway || in.RequesterLeaf != peer.Leaf || in.Token != subjectToken || in.Type != trat.TokenTypeAccessToken || !in.Now.Equal(f.Clock.Now()) {
 		t.Errorf("input %v", in)
 	}
 }
@@ -87,7 +90,7 @@ func TestVerifierGetsTheAuthenticatedRequester(t *testing.T) {
 // Covers TTS-10.
 func TestCustomSubjectTokenIsForTheWorkloadsThatPolicyNames(t *testing.T) {
 	const custom = "urn:x:vm"
-	vm := &fakeVerifier{uri: custom, verify: func(subject.Input) (*subject.Principal, error) {
+	vm := &servertest.Verifier{URI: custom, Func: func(context.Context, subject.Input) (*subject.Principal, error) {
 		return &subject.Principal{Issuer: "https://vm.test", Subject: "vm:7"}, nil
 	}}
 	registry, err := subject.NewRegistry(vm)
@@ -110,16 +113,16 @@ rules:
 	})
 	request := goodRequest()
 	request.SubjectTokenType, request.Scope = custom, "stock.count"
-	response, err := f.server.Exchange(f.as(t, gateway), request)
+	response, err := f.Server.Exchange(f.as(t, gateway), request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if sub := f.verify(t, response.GetAccessToken()).Subject(); sub != "vm:7" {
 		t.Errorf("sub %q", sub)
 	}
-	_, err = f.server.Exchange(f.as(t, stranger), request)
+	_, err = f.Server.Exchange(f.as(t, stranger), request)
 	wantReason(t, err, trat.ReasonIssuanceDenied)
-	if vm.calls != 1 {
+	if vm.Calls() != 1 {
 		t.Errorf("the token of a workload that policy does not name was looked at")
 	}
 }
@@ -132,7 +135,7 @@ func TestTwoEqualRequestsAreTwoTransactions(t *testing.T) {
 	request := goodRequest()
 	request.RequestId = ""
 	for range 50 {
-		response, err := f.server.Exchange(ctx, request)
+		response, err := f.Server.Exchange(ctx, request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,8 +167,8 @@ func TestLifetimeEndsWithTheSubjectToken(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.access.verify = func(in subject.Input) (*subject.Principal, error) {
-				p := alice(in)
+			f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) {
+				p := servertest.Alice(in)
 				p.Expiry = in.Now.Add(tc.left)
 				if tc.left == 0 {
 					p.Expiry = time.Time{}
@@ -176,7 +179,7 @@ func TestLifetimeEndsWithTheSubjectToken(t *testing.T) {
 			if tc.outlive {
 				id, request.Scope = longRunner, "report.run"
 			}
-			response, err := f.server.Exchange(f.as(t, id), request)
+			response, err := f.Server.Exchange(f.as(t, id), request)
 			if tc.reason != "" {
 				wantReason(t, err, tc.reason)
 				return
@@ -191,7 +194,7 @@ func TestLifetimeEndsWithTheSubjectToken(t *testing.T) {
 			if response.GetExpiresIn() != int64(tc.want/time.Second) {
 				t.Errorf("expires_in %d", response.GetExpiresIn())
 			}
-			if got := f.records.take()[0].OutlivesSubject; got != tc.outlives {
+			if got := f.Records.Take()[0].OutlivesSubject; got != tc.outlives {
 				t.Errorf("the audit record says outlives = %t", got)
 			}
 		})
@@ -206,25 +209,25 @@ func TestLifetimeBeginsWhenTheTokenIsIssued(t *testing.T) {
 	const wait = 5 * time.Second
 	f := newFixture(t)
 	left := time.Hour
-	f.access.verify = func(in subject.Input) (*subject.Principal, error) {
-		f.clock.Advance(wait)
-		p := alice(in)
+	f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) {
+		f.Clock.Advance(wait)
+		p := servertest.Alice(in)
 		p.Expiry = in.Now.Add(left)
 		return p, nil
 	}
 	ctx := f.as(t, gateway)
-	response, err := f.server.Exchange(ctx, goodRequest())
+	response, err := f.Server.Exchange(ctx, goodRequest())
 	if err != nil {
 		t.Fatal(err)
 	}
 	claims := f.verify(t, response.GetAccessToken()).Claims()
-	if !claims.IssuedAt.Equal(f.clock.Now()) || claims.Expiry.Sub(claims.IssuedAt) != 15*time.Second || response.GetExpiresIn() != 15 {
-		t.Errorf("issued at %s (now %s) until %s, expires_in %d", claims.IssuedAt, f.clock.Now(), claims.Expiry, response.GetExpiresIn())
+	if !claims.IssuedAt.Equal(f.Clock.Now()) || claims.Expiry.Sub(claims.IssuedAt) != 15*time.Second || response.GetExpiresIn() != 15 {
+		t.Errorf("issued at %s (now %s) until %s, expires_in %d", claims.IssuedAt, f.Clock.Now(), claims.Expiry, response.GetExpiresIn())
 	}
 	left = wait
 	another := goodRequest()
 	another.RequestId = "req-2"
-	_, err = f.server.Exchange(ctx, another)
+	_, err = f.Server.Exchange(ctx, another)
 	wantReason(t, err, trat.ReasonSubjectTokenExpired)
 }
 
@@ -232,14 +235,14 @@ func TestLifetimeBeginsWhenTheTokenIsIssued(t *testing.T) {
 func TestLargeTokenIsReportedBeforeItIsTooLarge(t *testing.T) {
 	f := newFixture(t)
 	request := goodRequest()
-	request.RequestDetails = `{"order_id": 1, "note": "` + long(2200) + `"}`
-	if _, err := f.server.Exchange(f.as(t, gateway), request); err != nil {
+	request.RequestDetails = `{"order_id": 1, "note": "` + strings.Repeat("x", 2200) + `"}`
+	if _, err := f.Server.Exchange(f.as(t, gateway), request); err != nil {
 		t.Fatal(err)
 	}
-	if !contains(f.logs.String(), "issued token is near the size limit") {
+	if !contains(f.Logs.String(), "issued token is near the size limit") {
 		t.Error("no warning in the log")
 	}
-	if contains(f.logs.String(), "exchange refused") {
+	if contains(f.Logs.String(), "exchange refused") {
 		t.Error("an issued token was reported as refused")
 	}
 }

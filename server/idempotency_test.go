@@ -14,6 +14,7 @@ import (
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -22,7 +23,7 @@ import (
 // exchange must be granted.
 func (f *fixture) exchange(t testing.TB, ctx context.Context, request *tratv1.ExchangeRequest) *tratv1.ExchangeResponse {
 	t.Helper()
-	response, err := f.server.Exchange(ctx, request)
+	response, err := f.Server.Exchange(ctx, request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func (f *fixture) exchange(t testing.TB, ctx context.Context, request *tratv1.Ex
 func TestRepeatedRequestHasTheSameAnswer(t *testing.T) {
 	f := newFixture(t)
 	first := f.exchange(t, f.as(t, gateway), goodRequest())
-	f.clock.Advance(server.IdempotencyWindow - 1)
+	f.Clock.Advance(server.IdempotencyWindow - 1)
 	again := f.exchange(t, f.as(t, gateway), goodRequest()) // over another connection
 	if again.GetAccessToken() != first.GetAccessToken() || again.GetScope() != first.GetScope() {
 		t.Error("another token")
@@ -41,11 +42,11 @@ func TestRepeatedRequestHasTheSameAnswer(t *testing.T) {
 	if again.GetExpiresIn() != 10 {
 		t.Errorf("expires_in %d, want what is left", again.GetExpiresIn())
 	}
-	if f.access.calls != 1 {
-		t.Errorf("the subject token was verified %d times", f.access.calls)
+	if f.Access.Calls() != 1 {
+		t.Errorf("the subject token was verified %d times", f.Access.Calls())
 	}
-	list := f.records.take()
-	if len(list) != 2 || list[0].Repeated || list[1].DecisionID == list[0].DecisionID || !list[1].Time.Equal(f.clock.Now()) {
+	list := f.Records.Take()
+	if len(list) != 2 || list[0].Repeated || list[1].DecisionID == list[0].DecisionID || !list[1].Time.Equal(f.Clock.Now()) {
 		t.Fatalf("records %+v", list)
 	}
 	want := list[0]
@@ -53,7 +54,7 @@ func TestRepeatedRequestHasTheSameAnswer(t *testing.T) {
 	if diff := cmp.Diff(want, list[1]); diff != "" {
 		t.Errorf("record of the repetition (-want +got):\n%s", diff)
 	}
-	f.clock.Advance(1)
+	f.Clock.Advance(1)
 	if late := f.exchange(t, f.as(t, gateway), goodRequest()); late.GetAccessToken() == first.GetAccessToken() {
 		t.Error("the answer is given after its window")
 	}
@@ -86,7 +87,7 @@ func TestAnswerIsForWhoAskedAndForWhatWasAsked(t *testing.T) {
 		t.Run("another "+name, func(t *testing.T) {
 			request := goodRequest()
 			change(request)
-			_, err := f.server.Exchange(ctx, request)
+			_, err := f.Server.Exchange(ctx, request)
 			wantReason(t, err, trat.ReasonParameterInvalid)
 			if diff := cmp.Diff(map[string]string{"request_id": "PARAMETER_INVALID"}, violatedFields(err)); diff != "" {
 				t.Errorf("field violations (-want +got):\n%s", diff)
@@ -107,24 +108,24 @@ func TestAnswerIsNotForAnExpiredCertificate(t *testing.T) {
 	t.Run("before it asks", func(t *testing.T) {
 		f := newFixture(t)
 		ctx := f.as(t, gateway)
-		f.clock.Advance(devauthority.DefaultSVIDLifetime - time.Second)
+		f.Clock.Advance(devauthority.DefaultSVIDLifetime - time.Second)
 		f.exchange(t, ctx, goodRequest())
-		f.clock.Advance(2 * time.Second)
-		_, err := f.server.Exchange(ctx, goodRequest())
+		f.Clock.Advance(2 * time.Second)
+		_, err := f.Server.Exchange(ctx, goodRequest())
 		wantReason(t, err, trat.ReasonPeerSVIDExpired)
 	})
 	t.Run("while it waits", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t)
 			ctx := f.as(t, gateway)
-			f.clock.Advance(devauthority.DefaultSVIDLifetime - time.Second)
+			f.Clock.Advance(devauthority.DefaultSVIDLifetime - time.Second)
 			h := f.hold()
 			errs := make([]error, 5)
 			for i := range errs {
-				go func() { _, errs[i] = f.server.Exchange(ctx, goodRequest()) }()
+				go func() { _, errs[i] = f.Server.Exchange(ctx, goodRequest()) }()
 			}
 			synctest.Wait()
-			f.clock.Advance(2 * time.Second)
+			f.Clock.Advance(2 * time.Second)
 			close(h.release)
 			synctest.Wait()
 			expired := 0
@@ -134,7 +135,7 @@ func TestAnswerIsNotForAnExpiredCertificate(t *testing.T) {
 					expired++
 				}
 			}
-			if expired != len(errs)-1 || f.access.calls != 1 {
+			if expired != len(errs)-1 || f.Access.Calls() != 1 {
 				t.Errorf("%d calls were refused, want all but the first", expired)
 			}
 		})
@@ -144,14 +145,14 @@ func TestAnswerIsNotForAnExpiredCertificate(t *testing.T) {
 // Covers TTS-43.
 func TestTokenThatHasEndedIsNotGivenAgain(t *testing.T) {
 	f := newFixture(t)
-	f.access.verify = func(in subject.Input) (*subject.Principal, error) {
-		p := alice(in)
+	f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) {
+		p := servertest.Alice(in)
 		p.Expiry = in.Now.Add(2 * time.Second)
 		return p, nil
 	}
 	ctx := f.as(t, gateway)
 	first := f.exchange(t, ctx, goodRequest())
-	f.clock.Advance(time.Second + 1) // less than a second is left
+	f.Clock.Advance(time.Second + 1) // less than a second is left
 	if again := f.exchange(t, ctx, goodRequest()); again.GetAccessToken() == first.GetAccessToken() {
 		t.Error("a token that ends is given again")
 	}
@@ -161,16 +162,16 @@ func TestTokenThatHasEndedIsNotGivenAgain(t *testing.T) {
 func TestRefusalIsNotRemembered(t *testing.T) {
 	f := newFixture(t)
 	ctx := f.as(t, gateway)
-	f.access.verify = func(subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(context.Context, subject.Input) (*subject.Principal, error) {
 		return nil, trat.Errorf(trat.ReasonDependencyUnavailable, "", "")
 	}
-	_, err := f.server.Exchange(ctx, goodRequest())
+	_, err := f.Server.Exchange(ctx, goodRequest())
 	wantReason(t, err, trat.ReasonDependencyUnavailable)
-	f.access.verify = nil
+	f.Access.Func = nil
 	f.exchange(t, ctx, goodRequest())
 	other := goodRequest()
 	other.RequestId, other.Scope = "req-2", "order.delete"
-	_, err = f.server.Exchange(ctx, other)
+	_, err = f.Server.Exchange(ctx, other)
 	wantReason(t, err, trat.ReasonScopeExceeded)
 	other.Scope = "order.read"
 	f.exchange(t, ctx, other) // an id that was refused is free again
@@ -180,9 +181,9 @@ func TestRefusalIsNotRemembered(t *testing.T) {
 func TestSubjectTokenThatExpiresWhileItsRequestWaitsIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		end := f.clock.Now().Add(30 * time.Second)
+		end := f.Clock.Now().Add(30 * time.Second)
 		release, calls := make(chan struct{}), 0
-		f.access.verify = func(in subject.Input) (*subject.Principal, error) {
+		f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) {
 			if calls++; calls == 1 { // the first, which is refused, so that the other takes its place
 				<-release
 				return nil, trat.Errorf(trat.ReasonDependencyUnavailable, "", "")
@@ -190,7 +191,7 @@ func TestSubjectTokenThatExpiresWhileItsRequestWaitsIsRefused(t *testing.T) {
 			if !end.After(in.Now) {
 				return nil, trat.Errorf(trat.ReasonSubjectTokenExpired, "exp", "")
 			}
-			p := alice(in)
+			p := servertest.Alice(in)
 			p.Expiry = end
 			return p, nil
 		}
@@ -199,10 +200,10 @@ func TestSubjectTokenThatExpiresWhileItsRequestWaitsIsRefused(t *testing.T) {
 		request.Scope = "report.run"
 		var errs [2]error
 		for i := range errs {
-			go func() { _, errs[i] = f.server.Exchange(ctx, request) }()
+			go func() { _, errs[i] = f.Server.Exchange(ctx, request) }()
 			synctest.Wait()
 		}
-		f.clock.Advance(time.Minute)
+		f.Clock.Advance(time.Minute)
 		close(release)
 		synctest.Wait()
 		wantReason(t, errs[0], trat.ReasonDependencyUnavailable)
@@ -215,10 +216,10 @@ type held struct{ started, release chan struct{} }
 
 func (f *fixture) hold() *held {
 	h := &held{started: make(chan struct{}, 100), release: make(chan struct{})}
-	f.access.verify = func(in subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) {
 		h.started <- struct{}{}
 		<-h.release
-		return alice(in), nil
+		return servertest.Alice(in), nil
 	}
 	return h
 }
@@ -232,7 +233,7 @@ func TestConcurrentDuplicatesWaitForTheFirst(t *testing.T) {
 		tokens := make([]string, 20)
 		for i := range tokens {
 			go func() {
-				response, err := f.server.Exchange(ctx, goodRequest())
+				response, err := f.Server.Exchange(ctx, goodRequest())
 				if err != nil {
 					t.Error(err)
 				}
@@ -246,13 +247,13 @@ func TestConcurrentDuplicatesWaitForTheFirst(t *testing.T) {
 			t.Errorf("%d different tokens", len(all))
 		}
 		repeated := 0
-		for _, r := range f.records.take() {
+		for _, r := range f.Records.Take() {
 			if r.Repeated {
 				repeated++
 			}
 		}
-		if f.access.calls != 1 || repeated != len(tokens)-1 {
-			t.Errorf("%d verifications, %d repetitions", f.access.calls, repeated)
+		if f.Access.Calls() != 1 || repeated != len(tokens)-1 {
+			t.Errorf("%d verifications, %d repetitions", f.Access.Calls(), repeated)
 		}
 	})
 }
@@ -264,14 +265,14 @@ func TestWaitingEndsWithItsOwnCall(t *testing.T) {
 	h := f.hold()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if _, err := f.server.Exchange(base, goodRequest()); err != nil {
+		if _, err := f.Server.Exchange(base, goodRequest()); err != nil {
 			t.Error(err)
 		}
 	})
 	<-h.started
 	ctx, cancel := context.WithCancel(base)
 	cancel()
-	if _, err := f.server.Exchange(ctx, goodRequest()); status.Code(err) != codes.Canceled {
+	if _, err := f.Server.Exchange(ctx, goodRequest()); status.Code(err) != codes.Canceled {
 		t.Errorf("got %v", err)
 	}
 	close(h.release)
@@ -294,32 +295,32 @@ func TestDuplicatesOutliveTheFirst(t *testing.T) {
 			defer cancel()
 			started, release := make(chan struct{}), make(chan struct{})
 			var once sync.Once
-			f.access.verify = func(in subject.Input) (_ *subject.Principal, err error) {
+			f.Access.Func = func(_ context.Context, in subject.Input) (_ *subject.Principal, err error) {
 				once.Do(func() {
 					close(started)
 					<-release
 					err = end(cancel)
 				})
-				return alice(in), err
+				return servertest.Alice(in), err
 			}
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if _, err := f.server.Exchange(ctx, goodRequest()); err == nil {
+				if _, err := f.Server.Exchange(ctx, goodRequest()); err == nil {
 					t.Error("the first has an answer")
 				}
 			})
 			<-started
 			for range 3 {
 				wg.Go(func() {
-					if _, err := f.server.Exchange(base, goodRequest()); err != nil {
+					if _, err := f.Server.Exchange(base, goodRequest()); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			close(release)
 			wg.Wait()
-			if f.access.calls != 2 {
-				t.Errorf("%d verifications, want those of the first and of one more", f.access.calls)
+			if f.Access.Calls() != 2 {
+				t.Errorf("%d verifications, want those of the first and of one more", f.Access.Calls())
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -24,25 +25,25 @@ func TestRateIsLimitedPerWorkload(t *testing.T) {
 		f.exchange(t, ctx, request)
 	}
 	for _, bad := range []*tratv1.ExchangeRequest{request, {}} { // found before the request is looked at
-		_, err := f.server.Exchange(f.as(t, gateway), bad) // over whatever connection
+		_, err := f.Server.Exchange(f.as(t, gateway), bad) // over whatever connection
 		wantReason(t, err, trat.ReasonRateLimited)
 		if !hasRetry(err) || !hasQuota(err) {
 			t.Errorf("details %v", status.Convert(err).Details())
 		}
 	}
-	if f.access.calls != 3 {
-		t.Errorf("%d subject tokens verified, want 3", f.access.calls)
+	if f.Access.Calls() != 3 {
+		t.Errorf("%d subject tokens verified, want 3", f.Access.Calls())
 	}
 	other := goodRequest()
 	other.Scope = "report.run"
 	f.exchange(t, f.as(t, longRunner), other) // others have a rate of their own
-	list := f.records.take()
+	list := f.Records.Take()
 	if len(list) != 6 || list[4].Reason != trat.ReasonRateLimited || list[4].Requester != gateway.String() {
 		t.Errorf("records %+v", list)
 	}
-	f.clock.Advance(500 * time.Millisecond)
+	f.Clock.Advance(500 * time.Millisecond)
 	f.exchange(t, ctx, request)
-	_, err := f.server.Exchange(ctx, request)
+	_, err := f.Server.Exchange(ctx, request)
 	wantReason(t, err, trat.ReasonRateLimited)
 }
 
@@ -59,7 +60,7 @@ func hasQuota(err error) bool {
 func TestCallersThatAreNotAuthenticatedCostNobodyARate(t *testing.T) {
 	f := newFixture(t, func(c *server.Config) { c.Burst = 1 })
 	for range 3 {
-		_, err := f.server.Exchange(t.Context(), goodRequest())
+		_, err := f.Server.Exchange(t.Context(), goodRequest())
 		wantReason(t, err, trat.ReasonClientUnauthenticated)
 	}
 	f.exchange(t, f.as(t, gateway), goodRequest())
@@ -78,18 +79,18 @@ func TestExchangesUnderWayAreLimitedWithAShareForEachWorkload(t *testing.T) {
 		}
 		for id := range 2 {
 			go func() {
-				if _, err := f.server.Exchange(ctx, request(id)); err != nil {
+				if _, err := f.Server.Exchange(ctx, request(id)); err != nil {
 					t.Error(err)
 				}
 			}()
 		}
 		synctest.Wait()
-		_, err := f.server.Exchange(ctx, request(2)) // half of them is its share
+		_, err := f.Server.Exchange(ctx, request(2)) // half of them is its share
 		wantReason(t, err, trat.ReasonRateLimited)
 		go func() {
 			other := request(3)
 			other.Scope = "report.run"
-			if _, err := f.server.Exchange(f.as(t, longRunner), other); err != nil {
+			if _, err := f.Server.Exchange(f.as(t, longRunner), other); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -98,7 +99,7 @@ func TestExchangesUnderWayAreLimitedWithAShareForEachWorkload(t *testing.T) {
 		synctest.Wait()
 		for id := range 10 { // every seat is given back, after a refusal too
 			f.exchange(t, ctx, request(10+id))
-			if _, err := f.server.Exchange(ctx, &tratv1.ExchangeRequest{}); err == nil {
+			if _, err := f.Server.Exchange(ctx, &tratv1.ExchangeRequest{}); err == nil {
 				t.Fatal("no error")
 			}
 		}
@@ -119,10 +120,10 @@ func TestNewRefusesLimitsThatAreNone(t *testing.T) {
 		"PseudonymPeriod -1s":       func(c *server.Config) { c.PseudonymPeriod = -time.Second },
 		"PseudonymPeriod 1.5s":      func(c *server.Config) { c.PseudonymPeriod = 1500 * time.Millisecond },
 		`the evaluator "pdp"`:       func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"pdp": nil} },
-		`the evaluator ""`:          func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"": &pdp{}} },
+		`the evaluator ""`:          func(c *server.Config) { c.Evaluators = map[string]server.Evaluator{"": &servertest.PDP{}} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := f.config
+			cfg := f.Config
 			change(&cfg)
 			if _, err := server.New(cfg); err == nil || !contains(err.Error(), name) {
 				t.Errorf("got %v", err)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/server/subject"
@@ -24,7 +26,7 @@ func TestSubjectHasAPseudonymThatReplicasShareForAPeriod(t *testing.T) {
 		request := goodRequest()
 		request.RequestId = ""
 		f.exchange(t, f.as(t, gateway), request)
-		r := f.records.take()[0]
+		r := f.Records.Take()[0]
 		return [2]string{r.SubjectPseudonym, r.SubjectPseudonymKey}
 	}
 	shared := func(c *server.Config) { c.PseudonymKey, c.PseudonymPeriod = key, time.Hour }
@@ -37,7 +39,7 @@ func TestSubjectHasAPseudonymThatReplicasShareForAPeriod(t *testing.T) {
 	if of(a) != first {
 		t.Error("the key is the caller's")
 	}
-	a.clock.Advance(time.Hour)
+	a.Clock.Advance(time.Hour)
 	if next := of(a); next[0] == first[0] || next[1] == first[1] {
 		t.Errorf("%q after %q", next, first)
 	}
@@ -53,7 +55,7 @@ func TestPseudonymsInTokensSayNothingAboutThoseInTheAuditLog(t *testing.T) {
 	request.RequestDetails = `{"note": "login:alice@example.test"}`
 	token := f.verify(t, f.exchange(t, f.as(t, desk), request).GetAccessToken())
 	about, _ := token.RequestContext().Text("about")
-	if audited := f.records.take()[0].SubjectPseudonym; about == "" || about == audited {
+	if audited := f.Records.Take()[0].SubjectPseudonym; about == "" || about == audited {
 		t.Errorf("the pseudonym in the token is %q, that in the audit log %q", about, audited)
 	}
 }
@@ -70,7 +72,7 @@ func TestPersonalMembersAreReplacedAndThoseThatCannotBeBuiltLeftOut(t *testing.T
 		return user + " " + token.TransactionContext().JSON()
 	}
 	built, left := exchange(`{"total": 300, "heads": 4}`), exchange(`{"total": 300, "heads": 0}`)
-	list := f.records.take()
+	list := f.Records.Take()
 	if got := list[0].DroppedMembers; len(got) != 0 {
 		t.Errorf("dropped %q", got)
 	}
@@ -90,7 +92,7 @@ func TestPersonalMembersAreReplacedAndThoseThatCannotBeBuiltLeftOut(t *testing.T
 //
 // Covers PRIV-01, PRIV-03.
 func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
-	var audit buffer
+	var audit servertest.Buffer
 	f := newFixture(t, func(c *server.Config) {
 		c.Auditor = auditlog.NewLog(slog.New(slog.NewJSONHandler(&audit, nil)))
 	})
@@ -117,7 +119,7 @@ func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
 	} else {
 		sinks["status"] = err.Error()
 	}
-	f.access.verify = func(in subject.Input) (*subject.Principal, error) { panic(alice(in)) }
+	f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) { panic(servertest.Alice(in)) }
 	denied.Scope = "order.create"
 	if _, err := front.Exchange(t.Context(), denied); err == nil {
 		t.Fatal("no error")
@@ -131,7 +133,7 @@ func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sinks["spans"], sinks["metrics"], sinks["log"], sinks["audit log"] = string(spans), string(metrics), f.logs.String(), audit.String()
+	sinks["spans"], sinks["metrics"], sinks["log"], sinks["audit log"] = string(spans), string(metrics), f.Logs.String(), audit.String()
 	for sink, text := range sinks {
 		if text == "" {
 			t.Errorf("nothing in the %s", sink)
@@ -158,13 +160,13 @@ func TestRequestIDIsNoPartOfTheSubjectToken(t *testing.T) {
 			f := newFixture(t)
 			request := goodRequest()
 			request.SubjectToken, request.RequestId = tc.token, tc.id
-			_, err := f.server.Exchange(f.as(t, gateway), request)
+			_, err := f.Server.Exchange(f.as(t, gateway), request)
 			wantReason(t, err, trat.ReasonParameterInvalid)
 			if diff := cmp.Diff(map[string]string{"request_id": "PARAMETER_INVALID"}, violatedFields(err)); diff != "" {
 				t.Errorf("field violations (-want +got):\n%s", diff)
 			}
-			if r := f.records.take()[0]; r.RequestID != "" || contains(f.logs.String(), tc.id) {
-				t.Errorf("record %+v, log\n%s", r, f.logs.String())
+			if r := f.Records.Take()[0]; r.RequestID != "" || contains(f.Logs.String(), tc.id) {
+				t.Errorf("record %+v, log\n%s", r, f.Logs.String())
 			}
 		})
 	}
@@ -175,13 +177,13 @@ func TestSizeAlarmIsCounted(t *testing.T) {
 	f := newFixture(t)
 	f.exchange(t, f.as(t, gateway), goodRequest())
 	request := goodRequest()
-	request.RequestId, request.RequestDetails = "req-2", `{"order_id": 1, "note": "`+long(2200)+`"}`
+	request.RequestId, request.RequestDetails = "req-2", `{"order_id": 1, "note": "`+strings.Repeat("x", 2200)+`"}`
 	f.exchange(t, f.as(t, gateway), request)
 	f.exchange(t, f.as(t, gateway), request) // repeated: it was counted
 	if got := f.counter(t, "txn_token.token.size.alarms"); got != 1 {
 		t.Errorf("%d alarms, want 1", got)
 	}
-	if !contains(f.logs.String(), `"event.name":"txn_token.size.alarm"`) {
+	if !contains(f.Logs.String(), `"event.name":"txn_token.size.alarm"`) {
 		t.Error("no event")
 	}
 }

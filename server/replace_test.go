@@ -10,20 +10,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // replace returns a request that asks for a replacement of raw.
-func replace(raw string) *tratv1.ExchangeRequest {
-	return &tratv1.ExchangeRequest{
-		GrantType:          trat.GrantType,
-		Audience:           trustDomain.Name(),
-		Scope:              "order.create",
-		RequestedTokenType: trat.TokenType,
-		SubjectToken:       raw,
-		SubjectTokenType:   trat.TokenType,
-	}
-}
+func replace(raw string) *tratv1.ExchangeRequest { return servertest.Replace(raw) }
 
 // replaced lets each of ids replace the token that the one before it has.
 func (f *fixture) replaced(t *testing.T, raw string, ids ...spiffeid.ID) *trat.Token {
@@ -38,8 +30,8 @@ func (f *fixture) replaced(t *testing.T, raw string, ids ...spiffeid.ID) *trat.T
 func TestReplacementKeepsTheTransaction(t *testing.T) {
 	f := newFixture(t)
 	first := f.verify(t, f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken())
-	f.clock.Advance(4 * time.Second)
-	f.records.take()
+	f.Clock.Advance(4 * time.Second)
+	f.Records.Take()
 	request := replace(first.UnsafeRaw())
 	request.RequestDetails = `{"tax": 19, "req_wl_chain": ["spiffe://shop.test/forged"], "rpl_cnt": 0}`
 	request.RequestContext = `{"ip": "203.0.113.7", "req_wl": "spiffe://shop.test/forged"}`
@@ -51,7 +43,7 @@ func TestReplacementKeepsTheTransaction(t *testing.T) {
 	want.RequestingWorkloadChain = chain(t, gateway, tax)
 	want.ReplacementCount = 1
 	want.TransactionStart = first.IssuedAt()
-	want.IssuedAt = f.clock.Now()
+	want.IssuedAt = f.Clock.Now()
 	want.TransactionContext, _ = trat.ParseObject(`{"order_id":9007199254740993,"tax":19}`)
 	if diff := cmp.Diff(want, second.Claims()); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
@@ -59,7 +51,7 @@ func TestReplacementKeepsTheTransaction(t *testing.T) {
 	if response.GetExpiresIn() != 11 {
 		t.Errorf("expires_in %d, want what was left of the replaced token", response.GetExpiresIn())
 	}
-	record := f.records.take()[0]
+	record := f.Records.Take()[0]
 	if record.ReplacedFingerprint != first.Fingerprint() || record.ReplacementCount != 1 || record.TransactionID != first.TransactionID() ||
 		record.Fingerprint != second.Fingerprint() || record.Rule != "tax" || record.SubjectIssuer != issuer || record.OutlivesSubject {
 		t.Errorf("record %+v", record)
@@ -106,25 +98,25 @@ func TestChainGrowsByEveryRequester(t *testing.T) {
 func TestReplacementOutlivesOnlyByPolicyAndUpToTheAgeOfTheTransaction(t *testing.T) {
 	f := newFixture(t)
 	first := f.verify(t, f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken()) // 15 s
-	f.clock.Advance(10 * time.Second)
+	f.Clock.Advance(10 * time.Second)
 	if same := f.replaced(t, first.UnsafeRaw(), tax); !same.Expiry().Equal(first.Expiry()) {
 		t.Errorf("expiry %s, that of the replaced token is %s", same.Expiry(), first.Expiry())
 	}
-	f.records.take()
+	f.Records.Take()
 	second := f.replaced(t, first.UnsafeRaw(), batch)
-	if got := second.Expiry().Sub(f.clock.Now()); got != 30*time.Second {
+	if got := second.Expiry().Sub(f.Clock.Now()); got != 30*time.Second {
 		t.Errorf("extended to %s, want 30s", got)
 	}
-	if !f.records.take()[0].OutlivesSubject {
+	if !f.Records.Take()[0].OutlivesSubject {
 		t.Error("the audit record does not say that it outlives the replaced token")
 	}
-	f.clock.Advance(25 * time.Second)
+	f.Clock.Advance(25 * time.Second)
 	third := f.replaced(t, second.UnsafeRaw(), batch)
 	if got := third.Expiry().Sub(first.IssuedAt()); got != 50*time.Second {
 		t.Errorf("the transaction ends after %s, want 50s", got)
 	}
-	f.clock.Advance(14*time.Second + 500*time.Millisecond) // half a second is left
-	_, err := f.server.Exchange(f.as(t, batch), replace(third.UnsafeRaw()))
+	f.Clock.Advance(14*time.Second + 500*time.Millisecond) // half a second is left
+	_, err := f.Server.Exchange(f.as(t, batch), replace(third.UnsafeRaw()))
 	wantReason(t, err, trat.ReasonReplacementLimit)
 }
 
@@ -148,10 +140,10 @@ func TestReplacementIsRefused(t *testing.T) {
 		"more scope than the token's":   {as: tax, reason: trat.ReasonScopeExceeded, prepare: change(func(r *tratv1.ExchangeRequest) { r.Scope = "order.create order.read" })},
 		"more scope than the rule's":    {as: tax, reason: trat.ReasonScopeExceeded, prepare: change(func(r *tratv1.ExchangeRequest) { r.Scope = "order.delete" })},
 		"it has expired": {as: batch, reason: trat.ReasonSubjectTokenExpired, prepare: func(_ *testing.T, in *input, _ *tratv1.ExchangeRequest) {
-			in.f.clock.Advance(15 * time.Second)
+			in.f.Clock.Advance(15 * time.Second)
 		}},
 		"it has less than a second left": {as: tax, reason: trat.ReasonSubjectTokenExpired, prepare: func(_ *testing.T, in *input, _ *tratv1.ExchangeRequest) {
-			in.f.clock.Advance(14*time.Second + 1)
+			in.f.Clock.Advance(14*time.Second + 1)
 		}},
 		"it was changed": {as: tax, reason: trat.ReasonSubjectTokenInvalid, prepare: change(func(r *tratv1.ExchangeRequest) {
 			b := []byte(r.GetSubjectToken())
@@ -184,14 +176,14 @@ func TestReplacementIsRefused(t *testing.T) {
 				tc.prepare(t, in, request)
 			}
 			ctx := in.f.as(t, tc.as)
-			in.f.records.take()
-			response, err := in.f.server.Exchange(ctx, request)
+			in.f.Records.Take()
+			response, err := in.f.Server.Exchange(ctx, request)
 			wantReason(t, err, tc.reason)
 			if response != nil {
 				t.Error("an answer beside the refusal")
 			}
 			checkRefusalRecord(t, in.f, tc.as, tc.reason)
-			for sink, text := range map[string]string{"status": status.Convert(err).Proto().String(), "log": in.f.logs.String()} {
+			for sink, text := range map[string]string{"status": status.Convert(err).Proto().String(), "log": in.f.Logs.String()} {
 				if contains(text, "eyJ") || contains(text, "alice") {
 					t.Errorf("a token or subject is in the %s:\n%s", sink, text)
 				}

@@ -17,7 +17,7 @@ import (
 func (f *fixture) collect(t *testing.T) map[string]metricdata.Aggregation {
 	t.Helper()
 	var all metricdata.ResourceMetrics
-	if err := f.metrics.Collect(t.Context(), &all); err != nil {
+	if err := f.Metrics.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
 	found := make(map[string]metricdata.Aggregation)
@@ -81,13 +81,13 @@ func flat(set []attribute.KeyValue) map[string]string {
 
 func TestMetricsOfADecision(t *testing.T) {
 	f := newFixture(t)
-	if _, err := f.server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
+	if _, err := f.Server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
 		t.Fatal(err)
 	}
 	foreign := goodRequest()
 	foreign.RequestId, foreign.SubjectTokenType = "", "urn:x:chosen-by-the-caller"
 	for range 2 {
-		if _, err := f.server.Exchange(f.as(t, gateway), foreign); err == nil {
+		if _, err := f.Server.Exchange(f.as(t, gateway), foreign); err == nil {
 			t.Fatal("no error")
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -92,7 +93,7 @@ type watching struct {
 func watch(ctx context.Context, f *fixture) *watching {
 	w := &watching{done: make(chan error, 1)}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	go func() { w.done <- f.server.WatchKeys(&tratv1.WatchKeysRequest{}, w) }() //nolint:contextcheck // it is in w
+	go func() { w.done <- f.Server.WatchKeys(&tratv1.WatchKeysRequest{}, w) }() //nolint:contextcheck // it is in w
 	synctest.Wait()
 	return w
 }
@@ -141,12 +142,12 @@ func TestWatchersEndWithTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		w := watch(f.as(t, gateway), f)
-		f.server.Close()
-		f.server.Close()
+		f.Server.Close()
+		f.Server.Close()
 		if err := <-w.done; err != nil {
 			t.Errorf("ended with %v", err)
 		}
-		if _, err := f.server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
+		if _, err := f.Server.Exchange(f.as(t, gateway), goodRequest()); err != nil {
 			t.Errorf("Exchange after Close: %v", err)
 		}
 	})
@@ -156,7 +157,7 @@ func TestWatcherEndsWithItsSVID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		w := watch(f.as(t, gateway), f)
-		f.clock.Advance(devauthority.DefaultSVIDLifetime + time.Second)
+		f.Clock.Advance(devauthority.DefaultSVIDLifetime + time.Second)
 		err := <-w.done
 		wantReason(t, err, trat.ReasonPeerSVIDExpired)
 		if n := len(w.versions()); n != 1 {
@@ -169,7 +170,7 @@ func TestWatcherThatCannotBeReachedEnds(t *testing.T) {
 	f := newFixture(t)
 	gone := errors.New("transport is closing")
 	stream := &keyStream{ctx: f.as(t, gateway), fail: gone}
-	if err := f.server.WatchKeys(&tratv1.WatchKeysRequest{}, stream); !errors.Is(err, gone) {
+	if err := f.Server.WatchKeys(&tratv1.WatchKeysRequest{}, stream); !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -232,31 +233,31 @@ func TestOneWorkloadCannotTakeAllTheWatches(t *testing.T) {
 // Covers ERR-03, ERR-12.
 func TestOnlyWorkloadsOfTheTrustDomainMayWatch(t *testing.T) {
 	f := newFixture(t)
-	err := f.server.WatchKeys(&tratv1.WatchKeysRequest{}, &keyStream{ctx: t.Context()})
+	err := f.Server.WatchKeys(&tratv1.WatchKeysRequest{}, &keyStream{ctx: t.Context()})
 	wantReason(t, err, trat.ReasonClientUnauthenticated)
 
-	foreign, err := devauthority.New(spiffeid.RequireTrustDomainFromString("other.test"), devauthority.WithClock(f.clock.Now))
+	foreign, err := devauthority.New(spiffeid.RequireTrustDomainFromString("other.test"), devauthority.WithClock(f.Clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = foreign.Close() })
-	if err := errors.Join(f.authority.Federate(foreign.Bundle()), foreign.Federate(f.authority.Bundle())); err != nil {
+	if err := errors.Join(f.Authority.Federate(foreign.Bundle()), foreign.Federate(f.Authority.Bundle())); err != nil {
 		t.Fatal(err)
 	}
-	ctx := peerContext(t, f.authority, foreign, spiffeid.RequireFromString("spiffe://other.test/gateway"), f.clock)
-	wantReason(t, f.server.WatchKeys(&tratv1.WatchKeysRequest{}, &keyStream{ctx: ctx}), trat.ReasonPeerDenied)
+	ctx := servertest.PeerContext(t, f.Authority, foreign, spiffeid.RequireFromString("spiffe://other.test/gateway"), f.Clock)
+	wantReason(t, f.Server.WatchKeys(&tratv1.WatchKeysRequest{}, &keyStream{ctx: ctx}), trat.ReasonPeerDenied)
 }
 
 // Graceful stop waits for open calls, so that a watcher would hold it up for ever.
 func TestGracefulStopIsNotHeldUpByWatchers(t *testing.T) {
 	f := newFixture(t)
-	source := f.authority.Source(tts)
-	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(trustDomain), spiffecreds.WithClock(f.clock.Now))
+	source := f.Authority.Source(tts)
+	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(trustDomain), spiffecreds.WithClock(f.Clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := grpc.NewServer(grpc.Creds(creds))
-	f.server.Register(g)
+	f.Server.Register(g)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +271,7 @@ func TestGracefulStopIsNotHeldUpByWatchers(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	f.server.Close()
+	f.Server.Close()
 	g.GracefulStop()
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("the client sees %v, want the end of the stream", err)

@@ -22,7 +22,7 @@ import (
 // client is an OAuth client: plain HTTP over connections that workload id makes.
 func (f *fixture) client(t testing.TB, address string, id spiffeid.ID) *http.Client {
 	t.Helper()
-	creds := f.clientCredentials(t, id, spiffecreds.WithHTTP1())
+	creds := f.ClientCredentials(t, id, spiffecreds.WithHTTP1())
 	transport := &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
@@ -44,7 +44,7 @@ func (f *fixture) dialRaw(t testing.TB, address string, id spiffeid.ID) net.Conn
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, _, err := f.clientCredentials(t, id, spiffecreds.WithHTTP1()).ClientHandshake(t.Context(), address, raw)
+	conn, _, err := f.ClientCredentials(t, id, spiffecreds.WithHTTP1()).ClientHandshake(t.Context(), address, raw)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func TestOnlyMembersWithTLS13Connect(t *testing.T) {
 	}
 	authority := func(td string) *devauthority.Authority {
 		t.Helper()
-		a, err := devauthority.New(spiffeid.RequireTrustDomainFromString(td), devauthority.WithClock(f.clock.Now))
+		a, err := devauthority.New(spiffeid.RequireTrustDomainFromString(td), devauthority.WithClock(f.Clock.Now))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,11 +75,11 @@ func TestOnlyMembersWithTLS13Connect(t *testing.T) {
 		return a
 	}
 	federated, impostor := authority("other.test"), authority("shop.test")
-	if err := f.authority.Federate(federated.Bundle()); err != nil {
+	if err := f.Authority.Federate(federated.Bundle()); err != nil {
 		t.Fatal(err)
 	}
-	own := svid(f.authority, gateway)
-	past := f.clock.Now().Add(-time.Hour)
+	own := svid(f.Authority, gateway)
+	past := f.Clock.Now().Add(-time.Hour)
 	change := func(weaken func(*tls.Config)) *tls.Config {
 		cfg := rawTLS(own)
 		weaken(cfg)
@@ -98,7 +98,7 @@ func TestOnlyMembersWithTLS13Connect(t *testing.T) {
 		"HTTP/2":                 {change(func(c *tls.Config) { c.NextProtos = []string{"h2"} }), false},
 		"another trust domain":   {rawTLS(svid(federated, spiffeid.RequireFromString("spiffe://other.test/gateway"))), false},
 		"an impostor's CA":       {rawTLS(svid(impostor, gateway)), false},
-		"an expired certificate": {rawTLS(svid(f.authority, gateway, devauthority.Valid(past.Add(-time.Hour), past))), false},
+		"an expired certificate": {rawTLS(svid(f.Authority, gateway, devauthority.Valid(past.Add(-time.Hour), past))), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			line, err := answerOver(tls.Client(dial(t, address), tc.cfg), metadataRequest)
@@ -221,7 +221,7 @@ func TestRequestsWithTwoLengthsEndTheConnection(t *testing.T) {
 			}
 		})
 	}
-	for _, record := range f.records.take() {
+	for _, record := range f.Records.Take() {
 		if record.Issued() {
 			t.Errorf("record %+v", record)
 		}
@@ -281,9 +281,9 @@ func TestOldConnectionsEnd(t *testing.T) {
 // Covers SEC-02.
 func TestClientThatPinsTheServiceSendsNothingToAnother(t *testing.T) {
 	f := newFixture(t)
-	source := f.authority.Source(stranger)
+	source := f.Authority.Source(stranger)
 	creds, err := spiffecreds.NewServer(source, source, spiffeid.MatchMemberOf(trustDomain), spiffecreds.WithHTTP1(),
-		spiffecreds.WithClock(f.clock.Now), spiffecreds.WithLogger(f.logger))
+		spiffecreds.WithClock(f.Clock.Now), spiffecreds.WithLogger(f.Logger))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestPublishedKeysAreTheRingsAndNoOlderThanASecond(t *testing.T) {
 	f := newFixture(t)
 	client := f.client(t, f.serveHTTP(t), stranger) // any member
 	answer := get(t, client, "/jwks")
-	want, _ := f.ring.Snapshot()
+	want, _ := f.Ring.Snapshot()
 	if answer.status != http.StatusOK || answer.text != string(want) {
 		t.Fatalf("status %d, %s", answer.status, answer.text)
 	}
@@ -142,7 +142,7 @@ func TestMethodsAndPathsThatAreNotThereAreJSONToo(t *testing.T) {
 			}
 		})
 	}
-	if r := f.records.take(); len(r) != 0 {
+	if r := f.Records.Take(); len(r) != 0 {
 		t.Errorf("audit records of what is no exchange: %+v", r)
 	}
 }
@@ -158,7 +158,7 @@ func TestDocumentsAreForMembersWithAValidSVID(t *testing.T) {
 		oauth   string
 	}{
 		"an expired SVID": {
-			prepare: func(f *fixture) { f.clock.Advance(devauthority.DefaultSVIDLifetime + time.Second) },
+			prepare: func(f *fixture) { f.Clock.Advance(devauthority.DefaultSVIDLifetime + time.Second) },
 			reason:  trat.ReasonPeerSVIDExpired, oauth: "invalid_client",
 		},
 		"another trust domain": {

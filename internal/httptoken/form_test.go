@@ -145,14 +145,14 @@ func TestWhatIsNoFormOfOursIsRefused(t *testing.T) {
 			if strings.Contains(answer.text, "eyJ") || strings.Contains(answer.text, "secret") {
 				t.Errorf("the answer says too much: %s", answer.text)
 			}
-			records := f.records.take()
+			records := f.Records.Take()
 			if len(records) != 1 || records[0].Reason != tc.reason || records[0].Requester != gateway.String() ||
 				records[0].DecisionID == "" || records[0].Time.IsZero() {
 				t.Errorf("audit records %+v", records)
 			}
 		})
 	}
-	if text := f.logs.String(); strings.Contains(text, "eyJ") {
+	if text := f.Logs.String(); strings.Contains(text, "eyJ") {
 		t.Errorf("a token is in the log:\n%s", text)
 	}
 	if answer := post(t, client, encode(goodRequest())); answer.status != http.StatusOK {
@@ -182,7 +182,7 @@ func TestWhatAFormMayHaveBesides(t *testing.T) {
 			if answer.status != http.StatusOK || answer.body.AccessToken == "" {
 				t.Fatalf("status %d, %s", answer.status, answer.text)
 			}
-			token := f.verify(t, get(t, client, "/jwks").text, answer.body.AccessToken)
+			token := f.VerifyWith(t, get(t, client, "/jwks").text, answer.body.AccessToken)
 			if c := token.Claims(); c.RequestingWorkload != gateway.String() || c.Scope.String() != "order.create" {
 				t.Errorf("claims %+v", c)
 			}
@@ -206,7 +206,7 @@ func TestWhoIsNotAuthenticatedLearnsNothingAboutTheForm(t *testing.T) {
 				answer.body.Reason != trat.ReasonClientUnauthenticated || len(answer.body.Parameters) != 0 {
 				t.Errorf("%s: status %d, %s", name, answer.status, answer.text)
 			}
-			if r := f.records.take(); len(r) != 1 || r[0].Requester != "" || r[0].Reason != trat.ReasonClientUnauthenticated {
+			if r := f.Records.Take(); len(r) != 1 || r[0].Requester != "" || r[0].Reason != trat.ReasonClientUnauthenticated {
 				t.Errorf("%s: audit records %+v", name, r)
 			}
 		}
@@ -217,12 +217,12 @@ func TestWhoIsNotAuthenticatedLearnsNothingAboutTheForm(t *testing.T) {
 		if answer := get(t, client, "/jwks"); answer.status != http.StatusOK {
 			t.Fatal(answer.text)
 		}
-		f.clock.Advance(devauthority.DefaultSVIDLifetime + time.Second)
+		f.Clock.Advance(devauthority.DefaultSVIDLifetime + time.Second)
 		answer := post(t, client, "scope=a&scope=b")
 		if answer.status != http.StatusUnauthorized || answer.body.Reason != trat.ReasonPeerSVIDExpired || len(answer.body.Parameters) != 0 {
 			t.Errorf("status %d, %s", answer.status, answer.text)
 		}
-		if r := f.records.take(); len(r) != 1 || r[0].Requester != gateway.String() || r[0].Reason != trat.ReasonPeerSVIDExpired {
+		if r := f.Records.Take(); len(r) != 1 || r[0].Requester != gateway.String() || r[0].Reason != trat.ReasonPeerSVIDExpired {
 			t.Errorf("audit records %+v", r)
 		}
 	})
@@ -245,7 +245,7 @@ func TestFloodOfBadFormsIsLimited(t *testing.T) {
 			answer.header.Get("Retry-After") == "" || len(answer.fields()) != 0) {
 			t.Errorf("status %d, header %v, %s", answer.status, answer.header, answer.text)
 		}
-		if r := f.records.take(); len(r) != 1 || r[0].Reason != want || r[0].Requester != gateway.String() {
+		if r := f.Records.Take(); len(r) != 1 || r[0].Reason != want || r[0].Requester != gateway.String() {
 			t.Errorf("audit records %+v", r)
 		}
 	}
@@ -259,7 +259,7 @@ func TestFloodOfBadFormsIsLimited(t *testing.T) {
 	if sum := f.sum(t, "txn_token.issuances"); sum != 7 {
 		t.Errorf("txn_token.issuances is %d, want 7", sum)
 	}
-	f.clock.Advance(time.Second)
+	f.Clock.Advance(time.Second)
 	if answer := post(t, client, encode(goodRequest())); answer.status != http.StatusOK {
 		t.Errorf("a second later: %s", answer.text)
 	}
@@ -273,13 +273,13 @@ func TestFailingAuditOfARefusedFormIsSaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.records.fail = fail
+			f.Records.Fail = fail
 			answer := post(t, f.client(t, f.serveHTTP(t), gateway), "scope=a&scope=b")
 			if answer.body.Reason != trat.ReasonParameterInvalid {
 				t.Errorf("status %d, %s", answer.status, answer.text)
 			}
-			if !strings.Contains(f.logs.String(), "audit record not written") {
-				t.Errorf("log:\n%s", f.logs)
+			if !strings.Contains(f.Logs.String(), "audit record not written") {
+				t.Errorf("log:\n%s", f.Logs)
 			}
 			if sum := f.sum(t, "txn_token.audit.failures"); sum != 1 {
 				t.Errorf("txn_token.audit.failures is %d", sum)

@@ -78,7 +78,7 @@ func TestClientThatKnowsOnlyFilesAndAHostNameExchanges(t *testing.T) {
 	f := newFixtureAt(t, time.Now()) // for the client's clock
 	// The subject is for those to whom a certificate with the subject of its issuer is
 	// self-signed, as it is to OpenSSL.
-	named, err := f.authority.X509SVID(tts, func(d *devauthority.Draft) error {
+	named, err := f.Authority.X509SVID(tts, func(d *devauthority.Draft) error {
 		d.Template.DNSNames = []string{"tts.shop.test"}
 		d.Template.Subject = pkix.Name{Organization: []string{"tts"}}
 		return nil
@@ -86,22 +86,22 @@ func TestClientThatKnowsOnlyFilesAndAHostNameExchanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	creds, err := spiffecreds.NewServer(named, f.authority.Source(tts), spiffeid.MatchMemberOf(trustDomain),
-		spiffecreds.WithHTTP1(), spiffecreds.WithClock(f.clock.Now), spiffecreds.WithLogger(f.logger))
+	creds, err := spiffecreds.NewServer(named, f.Authority.Source(tts), spiffeid.MatchMemberOf(trustDomain),
+		spiffecreds.WithHTTP1(), spiffecreds.WithClock(f.Clock.Now), spiffecreds.WithLogger(f.Logger))
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := f.authority.X509SVID(gateway)
+	own, err := f.Authority.X509SVID(gateway)
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := f.serveHTTP(t, func(c *httptoken.ServerConfig) { c.Credentials = creds })
-	client := fileClient(t, writeSVID(t, own, f.authority.Bundle().X509Authorities()), address)
+	client := fileClient(t, writeSVID(t, own, f.Authority.Bundle().X509Authorities()), address)
 	answer := post(t, client, encode(goodRequest()))
 	if answer.status != http.StatusOK {
 		t.Fatalf("status %d, %s", answer.status, answer.text)
 	}
-	token := f.verify(t, get(t, client, "/jwks").text, answer.body.AccessToken)
+	token := f.VerifyWith(t, get(t, client, "/jwks").text, answer.body.AccessToken)
 	if got := token.Claims().RequestingWorkload; got != gateway.String() {
 		t.Errorf("req_wl is %s", got)
 	}

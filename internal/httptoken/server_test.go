@@ -13,6 +13,7 @@ import (
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/httptoken"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -47,14 +48,14 @@ func TestFaultsOfTheServiceStayUnsaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			h := f.handler(t, func(c *httptoken.Config) { c.Service = faulty{f.service, exchange} })
+			h := f.handler(t, func(c *httptoken.Config) { c.Service = faulty{f.Server, exchange} })
 			client := f.client(t, f.serveHTTP(t, func(c *httptoken.ServerConfig) { c.Handler = h }), gateway)
 			answer := post(t, client, encode(goodRequest()))
 			checkAnswer(t, answer, trat.ReasonInternal)
 			if answer.body.Reason != trat.ReasonInternal {
 				t.Errorf("got %s", answer.text)
 			}
-			text := f.logs.String()
+			text := f.Logs.String()
 			if strings.Contains(text, "eyJ") || strings.Contains(text, "cannot handle") {
 				t.Errorf("the cause is in the log:\n%s", text)
 			}
@@ -67,17 +68,17 @@ func TestFaultsOfTheServiceStayUnsaid(t *testing.T) {
 
 func TestExchangeThatTakesTooLongIsUnavailable(t *testing.T) {
 	f := newFixture(t)
-	f.subjects.set(func(ctx context.Context, _ subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(ctx context.Context, _ subject.Input) (*subject.Principal, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
-	})
+	}
 	h := f.handler(t, func(c *httptoken.Config) { c.RequestTimeout = 20 * time.Millisecond })
 	client := f.client(t, f.serveHTTP(t, func(c *httptoken.ServerConfig) { c.Handler = h }), gateway)
 	answer := post(t, client, encode(goodRequest()))
 	if answer.status != http.StatusServiceUnavailable || answer.body.Error != "temporarily_unavailable" || answer.body.Reason != "" {
 		t.Errorf("status %d, %s", answer.status, answer.text)
 	}
-	if r := f.records.take(); len(r) != 1 || r[0].Reason != "DEADLINE_EXCEEDED" {
+	if r := f.Records.Take(); len(r) != 1 || r[0].Reason != "DEADLINE_EXCEEDED" {
 		t.Errorf("audit records %+v", r)
 	}
 }
@@ -85,12 +86,12 @@ func TestExchangeThatTakesTooLongIsUnavailable(t *testing.T) {
 func TestExchangeOfACallerThatHasGoneEnds(t *testing.T) {
 	f := newFixture(t)
 	asked, ended := make(chan struct{}), make(chan error, 1)
-	f.subjects.set(func(ctx context.Context, _ subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(ctx context.Context, _ subject.Input) (*subject.Principal, error) {
 		close(asked)
 		<-ctx.Done()
 		ended <- ctx.Err()
 		return nil, ctx.Err()
-	})
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	client := f.client(t, f.serveHTTP(t), gateway)
 	request := badForm{}.request(t).WithContext(ctx)
@@ -112,7 +113,7 @@ func TestExchangeOfACallerThatHasGoneEnds(t *testing.T) {
 func startServer(t *testing.T, f *fixture, l net.Listener) (s *httptoken.Server, done chan error) {
 	t.Helper()
 	s, err := httptoken.NewServer(httptoken.ServerConfig{
-		Credentials: f.serverCredentials(t, spiffecreds.WithHTTP1()), Handler: f.handler(t), Logger: f.logger,
+		Credentials: f.ServerCredentials(t, spiffecreds.WithHTTP1()), Handler: f.handler(t), Logger: f.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -127,11 +128,11 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	l := listenLoopback(t)
 	s, done := startServer(t, f, l)
 	asked, finish := make(chan struct{}), make(chan struct{})
-	f.subjects.set(func(_ context.Context, in subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(_ context.Context, in subject.Input) (*subject.Principal, error) {
 		close(asked)
 		<-finish
-		return alice(in), nil
-	})
+		return servertest.Alice(in), nil
+	}
 	var under sync.WaitGroup
 	under.Go(func() {
 		if answer := post(t, f.client(t, l.Addr().String(), gateway), encode(goodRequest())); answer.status != http.StatusOK {
@@ -160,12 +161,12 @@ func TestShutdownWaitsNoLongerThanItsContext(t *testing.T) {
 	l := listenLoopback(t)
 	s, done := startServer(t, f, l)
 	asked, ended := make(chan struct{}), make(chan struct{})
-	f.subjects.set(func(ctx context.Context, _ subject.Input) (*subject.Principal, error) {
+	f.Access.Func = func(ctx context.Context, _ subject.Input) (*subject.Principal, error) {
 		close(asked)
 		<-ctx.Done()
 		close(ended)
 		return nil, ctx.Err()
-	})
+	}
 	silent, client := dial(t, l.Addr().String()), f.client(t, l.Addr().String(), gateway)
 	var under sync.WaitGroup
 	under.Go(func() {
@@ -193,7 +194,7 @@ func TestShutdownWaitsNoLongerThanItsContext(t *testing.T) {
 func TestServeAfterShutdownEndsAtOnce(t *testing.T) {
 	f := newFixture(t)
 	s, err := httptoken.NewServer(httptoken.ServerConfig{
-		Credentials: f.serverCredentials(t, spiffecreds.WithHTTP1()), Handler: f.handler(t), Logger: f.logger,
+		Credentials: f.ServerCredentials(t, spiffecreds.WithHTTP1()), Handler: f.handler(t), Logger: f.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -238,8 +239,8 @@ func TestListenerThatFailsForAWhileIsTriedAgain(t *testing.T) {
 	if answer := get(t, f.client(t, l.Addr().String(), gateway), "/jwks"); answer.status != http.StatusOK {
 		t.Errorf("status %d", answer.status)
 	}
-	if !strings.Contains(f.logs.String(), "too many open files") {
-		t.Errorf("log:\n%s", f.logs)
+	if !strings.Contains(f.Logs.String(), "too many open files") {
+		t.Errorf("log:\n%s", f.Logs)
 	}
 	l.mu.Lock()
 	l.errors = []error{broken}
@@ -289,7 +290,7 @@ func TestRequestIDIsOneOverBothFrontEnds(t *testing.T) {
 	f := newFixture(t)
 	request := goodRequest()
 	request.RequestId = "req-1"
-	response, err := f.dialGRPC(t, f.serveGRPC(t), gateway).Exchange(t.Context(), request)
+	response, err := f.DialGRPC(t, f.ServeGRPC(t), gateway).Exchange(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}

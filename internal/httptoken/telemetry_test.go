@@ -17,7 +17,7 @@ import (
 func metric[A metricdata.Aggregation](t *testing.T, f *fixture, name string) A {
 	t.Helper()
 	var all metricdata.ResourceMetrics
-	if err := f.metrics.Collect(t.Context(), &all); err != nil {
+	if err := f.Metrics.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
 	var found A
@@ -94,7 +94,7 @@ func TestMetricsOfRequestsHaveClosedSetsOfValues(t *testing.T) {
 	} {
 		do(t, client, r)
 	}
-	f.setPolicy((*policy.Policy)(nil))
+	f.SetPolicy((*policy.Policy)(nil))
 	do(t, client, badForm{}.request(t))
 	got := make(map[string]uint64)
 	for _, point := range metric[metricdata.Histogram[float64]](t, f, "http.server.request.duration").DataPoints {

@@ -57,6 +57,11 @@ var layers = map[string][]string{
 	"server/subject":           {"trat", "trat/replay", "spiffecreds", "internal/outbound", "internal/rules", "internal/token68"},
 
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
+	// What the tests of server and of what is in front of it share.
+	"internal/servertest": {
+		"trat", "trat/replay", "spiffecreds", "gen/...", "authzen", "server", "server/policy", "server/subject",
+		"internal/keys", "internal/devauthority",
+	},
 	"internal/telemetry": {"internal/semconv"},
 	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject"},
 
