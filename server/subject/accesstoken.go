@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/grpc-trat/grpc-trat/internal/token68"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -69,7 +70,7 @@ func (v *AccessToken) Verify(ctx context.Context, in Input) (*Principal, error) 
 }
 
 func (v *AccessToken) opaque(ctx context.Context, in Input) (*Principal, error) {
-	if !isBearerToken(in.Token) {
+	if !token68.Is(in.Token) { // nothing else is sent to an issuer
 		return nil, invalid("subject_token", "is not an access token")
 	}
 	to := v.issuers.route(in.Requester)
@@ -102,15 +103,6 @@ func (v *AccessToken) jwt(ctx context.Context, in Input) (*Principal, error) {
 }
 
 func accessTokenTypes(IssuerConfig) []string { return []string{"at+jwt", "application/at+jwt"} }
-
-// isBearerToken says whether token has the syntax of RFC 6750 section 2.1. Nothing else
-// is sent to an issuer.
-func isBearerToken(token string) bool {
-	body := strings.TrimRight(token, "=")
-	return body != "" && !strings.ContainsFunc(body, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~+/", r)
-	})
-}
 
 // scope reads the claim "scope" (RFC 8693 section 4.2) and says whether it is
 // there.

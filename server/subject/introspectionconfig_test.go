@@ -23,7 +23,7 @@ func TestBadIntrospectionIsRefused(t *testing.T) {
 		field, says string
 	}{
 		{"http", func(c *config) { c.Endpoint = "http://login.shop.test/i" }, "Endpoint", "is not https"},
-		{"a password", func(c *config) { c.Endpoint = "https://u:p@login.shop.test/i" }, "Endpoint", "holds a password"},
+		{"a password", func(c *config) { c.Endpoint = "https://u:p@login.shop.test/i" }, "Endpoint", "has a user or a password"},
 		{"no URL", func(c *config) { c.Endpoint = "introspect" }, "Endpoint", "has no host"},
 		{"no client", func(c *config) { c.ClientID = "" }, "ClientID", "is required"},
 		{"a client without bounds", func(c *config) { c.ClientID = strings.Repeat("c", 1025) }, "ClientID", "longer than"},

@@ -3,12 +3,10 @@ package subject
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -161,16 +159,13 @@ func (c IssuerConfig) check(bad func(field string, err error)) {
 			bad(field, err)
 		}
 	}
-	switch err := c.checkURL(c.Issuer); {
+	switch err := outbound.CheckURL(c.Issuer, outbound.URLRules{LoopbackHTTP: c.InsecureLoopbackHTTP}); {
 	case c.Issuer == "":
 		add("Issuer", errors.New("is required"))
-	case errors.Is(err, errLoopbackHTTP):
+	case errors.Is(err, outbound.ErrLoopbackHTTP):
 		add("InsecureLoopbackHTTP", errors.New("must be true for an issuer that is plain http on this host"))
 	default:
 		add("Issuer", err)
-	}
-	if strings.Contains(c.Issuer, "?") {
-		add("Issuer", errors.New("has a query"))
 	}
 	add("Prefix", checkPrefix(c.Prefix))
 	if c.Audience == "" && c.ClientID == "" && c.JWTAudience == "" {
@@ -191,39 +186,7 @@ func (c IssuerConfig) check(bad func(field string, err error)) {
 // allAlgorithms are the algorithms that any issuer may be allowed.
 var allAlgorithms = []trat.Algorithm{trat.ES256, trat.EdDSA, trat.PS256, trat.RS256}
 
-var errLoopbackHTTP = errors.New("is not https, and plain http on this host is not allowed")
-
 // checkURL says whether something may be fetched from a URL of this issuer.
 func (c IssuerConfig) checkURL(text string) error {
-	const maxURL = 2048
-	if len(text) > maxURL {
-		return fmt.Errorf("longer than %d bytes", maxURL)
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		return errors.New("not a URL")
-	case u.Hostname() == "":
-		return errors.New("has no host")
-	case u.User != nil:
-		return errors.New("holds a password")
-	case u.Fragment != "":
-		return errors.New("has a fragment")
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
-		if c.InsecureLoopbackHTTP {
-			return nil
-		}
-		return errLoopbackHTTP
-	}
-	return errors.New("is not https")
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return outbound.CheckURL(text, outbound.URLRules{Query: true, LoopbackHTTP: c.InsecureLoopbackHTTP})
 }

@@ -29,8 +29,8 @@ import (
 type Issuers struct {
 	byName    map[string]*provider
 	ordered   []*provider
-	routes    []route         // of opaque tokens
-	transport *http.Transport // ours to close; nil if it was given
+	routes    []route // of opaque tokens
+	fetch     fetcher
 	questions tasks
 
 	lifecycle sync.Mutex
@@ -46,14 +46,9 @@ func NewIssuers(cfg IssuersConfig) (*Issuers, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuers{byName: make(map[string]*provider, len(cfg.Issuers))}
-	transport := cfg.Transport
-	if transport == nil {
-		i.transport = newTransport()
-		transport = i.transport
-	}
+	i := &Issuers{byName: make(map[string]*provider, len(cfg.Issuers)), fetch: newFetcher(cfg.Transport)}
 	shared := providerConfig{
-		fetch:    newFetcher(transport),
+		fetch:    i.fetch,
 		clock:    cfg.Clock,
 		logger:   cfg.Logger,
 		interval: cfg.RefreshInterval,
@@ -106,9 +101,7 @@ func (i *Issuers) Close() error {
 
 	i.running.Wait()
 	i.questions.close()
-	if i.transport != nil {
-		i.transport.CloseIdleConnections()
-	}
+	i.fetch.client.Close()
 	return nil
 }
 

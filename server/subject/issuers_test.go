@@ -26,7 +26,7 @@ func TestBadIssuersAreRefused(t *testing.T) {
 			c.Issuers[0].Issuer, c.Issuers[0].InsecureLoopbackHTTP = "http://127.0.0.1.evil.test", true
 		}, "Issuer: is not https"},
 		{"a file", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "file://localhost/etc" }, "Issuer: is not https"},
-		{"a password", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "https://u:p@login.shop.test" }, "Issuer: holds a password"},
+		{"a password", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer = "https://u:p@login.shop.test" }, "Issuer: has a user or a password"},
 		{"a query", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer += "?" }, "Issuer: has a query"},
 		{"a fragment", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer += "#x" }, "Issuer: has a fragment"},
 		{"too long", func(c *subject.IssuersConfig) { c.Issuers[0].Issuer += strings.Repeat("/x", 1024) }, "Issuer: longer than"},
