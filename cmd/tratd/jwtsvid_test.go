@@ -83,7 +83,7 @@ func gatewaySVID(t *testing.T) *x509svid.SVID {
 func TestJWTSVIDsAreVerifiedWithTheBundlesOfTheWorkloadAPI(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	cfg, err := config.Load(writeFiles(t, withoutSubjectTokens()+"subject_tokens: {self_signed: {replay_store: memory, jwt_svid: true}}\n", noRules))
+	cfg, err := config.Load(writeFiles(t, withoutSubjectTokens()+"subject_tokens: {self_signed: {replay_store: memory, jwt_svid: once}}\n", noRules))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestJWTSVIDsAreVerifiedWithTheBundlesOfTheWorkloadAPI(t *testing.T) {
 }
 
 func TestJWTSVIDsAreNotTakenWithoutBundles(t *testing.T) {
-	cfg, err := config.Load(writeFiles(t, withoutSubjectTokens()+"subject_tokens: {self_signed: {replay_store: memory, jwt_svid: true}}\n", noRules))
+	cfg, err := config.Load(writeFiles(t, withoutSubjectTokens()+"subject_tokens: {self_signed: {replay_store: memory, jwt_svid: once}}\n", noRules))
 	if err != nil {
 		t.Fatal(err)
 	}

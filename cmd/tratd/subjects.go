@@ -22,7 +22,7 @@ const jwtBundleTimeout = 30 * time.Second
 // jwtBundles follows the Workload API's JWT bundles, if the configuration wants them, and
 // waits for the first. Close what it returns.
 func jwtBundles(ctx context.Context, cfg *config.Config) (_ jwtbundle.Source, done func() error, err error) {
-	if cfg.SelfSigned == nil || !cfg.SelfSigned.JWTSVID {
+	if cfg.SelfSigned == nil || cfg.SelfSigned.JWTSVID == 0 {
 		return nil, func() error { return nil }, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, jwtBundleTimeout)
@@ -110,8 +110,8 @@ func newSelfSigned(cfg *config.Config, jwts jwtbundle.Source) (subject.Verifier,
 	if err != nil {
 		return nil, err
 	}
-	if cfg.SelfSigned.JWTSVID {
-		return subject.NewSelfSigned(cfg.Issuer, store, subject.WithJWTSVIDs(jwts))
+	if use := cfg.SelfSigned.JWTSVID; use != 0 {
+		return subject.NewSelfSigned(cfg.Issuer, store, subject.WithJWTSVIDs(jwts, use))
 	}
 	return subject.NewSelfSigned(cfg.Issuer, store)
 }

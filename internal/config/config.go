@@ -41,7 +41,7 @@
 //	  self_signed:                   # default: off
 //	    replay_store: memory         # one replica only; no default
 //	    replay_limit: 100000         # tokens remembered; one workload has half at most
-//	    jwt_svid: false              # a workload's own JWT-SVID too
+//	    jwt_svid: off                # a workload's own JWT-SVID too: off, once, reusable
 //	  unsigned_json: false           # policy must grant impersonation besides
 //	  txn_token: false               # replacement; policy must allow it besides
 //
@@ -154,8 +154,8 @@ type Config struct {
 type SelfSigned struct {
 	// ReplayLimit is the number of jti that are remembered.
 	ReplayLimit int
-	// JWTSVID accepts a workload's own JWT-SVID besides.
-	JWTSVID bool
+	// JWTSVID is how often one JWT-SVID of a workload's own is accepted besides; 0: never.
+	JWTSVID subject.JWTSVIDUse
 }
 
 // Limits bound what callers can take.

@@ -210,7 +210,13 @@ policy: ""
 		"ID of another":   {strings.Replace(minimal, "//shop.test/tts\n", "//other.test/tts\n", 1), []string{"line 6: spiffe_id: is not in trust_domain"}},
 		"anchors":         {minimal + "log: &l {level: info}\n", []string{"line 8: log: anchors and aliases are not allowed"}},
 		"no replay store": {minimal + "subject_tokens: {self_signed: {}}", []string{"line 8: subject_tokens.self_signed.replay_store: is required"}},
-		"no such store":   {minimal + "subject_tokens: {self_signed: {replay_store: redis, replay_limit: 0}}", []string{"line 8: subject_tokens.self_signed.replay_store: want memory, the only one there is", "line 8: subject_tokens.self_signed.replay_limit: want 1 to 10000000"}},
+		"no such use of JWT-SVIDs": {minimal + "subject_tokens: {self_signed: {replay_store: memory, jwt_svid: twice}}", []string{
+			"line 8: subject_tokens.self_signed.jwt_svid: want off, once or reusable",
+		}},
+		"a use of JWT-SVIDs that is no word": {minimal + "subject_tokens: {self_signed: {replay_store: memory, jwt_svid: true}}", []string{
+			"line 8: subject_tokens.self_signed.jwt_svid: want text, not true or false",
+		}},
+		"no such store": {minimal + "subject_tokens: {self_signed: {replay_store: redis, replay_limit: 0}}", []string{"line 8: subject_tokens.self_signed.replay_store: want memory, the only one there is", "line 8: subject_tokens.self_signed.replay_limit: want 1 to 10000000"}},
 		"written, but none": {minimal + `
 subject_tokens:
   issuers:
@@ -402,4 +408,18 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("incomplete: %+v", c)
 		}
 	})
+}
+
+func TestHowOftenAJWTSVIDIsAcceptedIsAChoice(t *testing.T) {
+	for text, want := range map[string]subject.JWTSVIDUse{
+		"":                     0,
+		", jwt_svid: off":      0,
+		", jwt_svid: once":     subject.OneUse,
+		", jwt_svid: reusable": subject.Reusable,
+	} {
+		c, err := config.Parse([]byte(minimal+"subject_tokens: {self_signed: {replay_store: memory"+text+"}}"), nil)
+		if err != nil || c.SelfSigned.JWTSVID != want {
+			t.Errorf("%q: %v, %v, want %d", text, c, err, want)
+		}
+	}
 }

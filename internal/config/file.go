@@ -61,7 +61,7 @@ type introspection struct {
 type selfSigned struct {
 	ReplayStore string `yaml:"replay_store"`
 	ReplayLimit int    `yaml:"replay_limit"`
-	JWTSVID     bool   `yaml:"jwt_svid"`
+	JWTSVID     string `yaml:"jwt_svid"`
 }
 
 type accessEvaluation struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -175,6 +176,9 @@ func (c *checker) issuerURL(field, url string) {
 	}
 }
 
+// jwtSVIDUses are the values of jwt_svid.
+var jwtSVIDUses = map[string]subject.JWTSVIDUse{"": 0, "off": 0, "once": subject.OneUse, "reusable": subject.Reusable}
+
 func (c *checker) selfSigned(s *selfSigned, out *Config) {
 	const field = "subject_tokens.self_signed"
 	if s == nil {
@@ -190,7 +194,11 @@ func (c *checker) selfSigned(s *selfSigned, out *Config) {
 	if limit < 1 || limit > 10_000_000 {
 		c.bad(field+".replay_limit", "want 1 to 10000000")
 	}
-	out.SelfSigned = &SelfSigned{ReplayLimit: limit, JWTSVID: s.JWTSVID}
+	use, ok := jwtSVIDUses[s.JWTSVID]
+	if !ok {
+		c.bad(field+".jwt_svid", "want off, once or reusable")
+	}
+	out.SelfSigned = &SelfSigned{ReplayLimit: limit, JWTSVID: use}
 }
 
 func (c *checker) logging(l logging, out *Config) {

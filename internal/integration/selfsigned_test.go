@@ -34,7 +34,7 @@ func TestWorkloadOfSPIREStartsATransaction(t *testing.T) {
 	scheduler := startTokenService(t, serviceOptions{
 		config: `
 subject_tokens:
-  self_signed: {replay_store: memory, jwt_svid: true}
+  self_signed: {replay_store: memory, jwt_svid: once}
 `,
 		policy: `version: 1
 rules:

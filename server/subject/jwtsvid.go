@@ -19,6 +19,22 @@ type selfSignedOption func(*SelfSigned) error
 
 func (o selfSignedOption) apply(v *SelfSigned) error { return o(v) }
 
+// JWTSVIDUse is how often one JWT-SVID is accepted. The zero value is no choice, and
+// refused.
+type JWTSVIDUse int
+
+const (
+	// OneUse accepts a JWT-SVID once. A Workload API may hand one out again and again for
+	// half of its life, as SPIRE's does: so often can a workload start a transaction then.
+	// What is gained is that a workload which lends its connection to others, as a proxy
+	// does, cannot be made to use one twice.
+	OneUse JWTSVIDUse = iota + 1
+	// Reusable accepts a JWT-SVID until it expires. Whoever steals one gains nothing: its
+	// sub must be the peer of the mutual TLS connection, so that the thief needs the key of
+	// that workload's X.509-SVID too, with which it could sign any number of subject tokens.
+	Reusable
+)
+
 // WithJWTSVIDs also accepts the requester's own JWT-SVID (JWT-SVID specification), for
 // a transaction that the workload starts on nobody's behalf but its own. bundles, which
 // is required, answers at once and is safe for concurrent use; it must have the bundle
@@ -30,19 +46,23 @@ func (o selfSignedOption) apply(v *SelfSigned) error { return o(v) }
 //   - aud is the token service alone.
 //   - exp has not passed by more than DefaultSkew, and is at most 5 minutes, and that
 //     skew, from now. iat and nbf, if there, are not ahead by more than it.
-//   - Its signed part was never seen before.
+//   - With OneUse, its signed part was never seen before.
 //
 // The subject is the workload itself, self:trust-domain/path without a third part.
 //
-// A Workload API may hand out one JWT-SVID for half of its life. A workload that needs
-// a token for each of many transactions signs its own subject tokens.
-func WithJWTSVIDs(bundles jwtbundle.Source) SelfSignedOption {
+// use is required. It does not bound what a workload signs itself, which is always good
+// once.
+func WithJWTSVIDs(bundles jwtbundle.Source, use JWTSVIDUse) SelfSignedOption {
 	return selfSignedOption(func(v *SelfSigned) error {
+		var problems []error
 		if bundles == nil {
-			return errors.New("subject: JWT-SVIDs need a source of bundles")
+			problems = append(problems, errors.New("subject: JWT-SVIDs need a source of bundles"))
 		}
-		v.bundles = bundles
-		return nil
+		if use != OneUse && use != Reusable {
+			problems = append(problems, errors.New("subject: JWT-SVIDs are for OneUse or Reusable"))
+		}
+		v.bundles, v.reusable = bundles, use == Reusable
+		return errors.Join(problems...)
 	})
 }
 
@@ -85,8 +105,10 @@ func (v *SelfSigned) verifySVID(ctx context.Context, in Input, j *jws) (*Princip
 	if err := j.verify(key); err != nil {
 		return nil, err
 	}
-	if err := v.markSeen(ctx, in, "subject_token", j.signedPart(), exp.Add(DefaultSkew)); err != nil {
-		return nil, err
+	if !v.reusable {
+		if err := v.markSeen(ctx, in, "subject_token", j.signedPart(), exp.Add(DefaultSkew)); err != nil {
+			return nil, err
+		}
 	}
 	return &Principal{Issuer: in.Requester.String(), Subject: subject, Expiry: exp, Claims: j.claims}, nil
 }

@@ -39,8 +39,13 @@ func authorities(t testing.TB, keys ...signingKey) *jwtbundle.Bundle {
 
 func withJWTSVIDs(t testing.TB, bundles jwtbundle.Source) *subject.SelfSigned {
 	t.Helper()
+	return withJWTSVIDsFor(t, bundles, subject.OneUse)
+}
+
+func withJWTSVIDsFor(t testing.TB, bundles jwtbundle.Source, use subject.JWTSVIDUse) *subject.SelfSigned {
+	t.Helper()
 	store := must(replay.NewMemory(1000, func() time.Time { return now }))
-	return must(subject.NewSelfSigned(tts, store, subject.WithJWTSVIDs(bundles)))
+	return must(subject.NewSelfSigned(tts, store, subject.WithJWTSVIDs(bundles, use)))
 }
 
 // Covers TTS-13, TTS-14, TTS-15.
@@ -87,7 +92,7 @@ func TestAJWTSVIDIsOneForOthersToo(t *testing.T) {
 	w := newWorkload(t, gateway, "ES256", newECKey())
 	in := w.input(token)
 	in.Now = at
-	v := must(subject.NewSelfSigned(tts, must(replay.NewMemory(10, nil)), subject.WithJWTSVIDs(bundle)))
+	v := must(subject.NewSelfSigned(tts, must(replay.NewMemory(10, nil)), subject.WithJWTSVIDs(bundle, subject.OneUse)))
 	if _, err := registry(t, v).Verify(t.Context(), in); err != nil {
 		t.Error(err)
 	}
@@ -181,6 +186,34 @@ func TestAJWTSVIDIsGoodOnceInWhateverSpelling(t *testing.T) {
 	}
 }
 
+// Covers TTS-13, TTS-15.
+func TestAReusableJWTSVIDIsGoodUntilItExpires(t *testing.T) {
+	key := signingKey{kid: "a", alg: "ES256", private: newECKey()}
+	w := newWorkload(t, gateway, "ES256", newECKey())
+	r := registry(t, withJWTSVIDsFor(t, authorities(t, key), subject.Reusable))
+	token := key.jwt("JWT", svidClaims(), nil)
+	for range 3 {
+		if _, err := r.Verify(t.Context(), w.input(token)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := w.input(token)
+	late.Now = now.Add(5*time.Minute + subject.DefaultSkew)
+	p, err := r.Verify(t.Context(), late)
+	wantError(t, p, err, trat.ReasonSubjectTokenExpired, "exp")
+
+	thief := newWorkload(t, spiffeid.RequireFromString("spiffe://shop.test/a"), "ES256", newECKey())
+	p, err = r.Verify(t.Context(), thief.input(token))
+	wantError(t, p, err, trat.ReasonSubjectTokenInvalid, "sub")
+
+	own := w.token(w.claims("1"))
+	if _, err := r.Verify(t.Context(), w.input(own)); err != nil {
+		t.Fatal(err)
+	}
+	p, err = r.Verify(t.Context(), w.input(own))
+	wantError(t, p, err, trat.ReasonSubjectTokenReplayed, "jti")
+}
+
 // mirrored returns token with the other ES256 signature that follows from its own.
 func mirrored(token string) string {
 	cut := strings.LastIndexByte(token, '.')
@@ -191,8 +224,8 @@ func mirrored(token string) string {
 }
 
 func TestOptionsOfSelfSignedTokensAreChecked(t *testing.T) {
-	_, err := subject.NewSelfSigned("", &recorder{}, nil, subject.WithJWTSVIDs(nil))
-	for _, says := range []string{"audience", "option", "source of bundles"} {
+	_, err := subject.NewSelfSigned("", &recorder{}, nil, subject.WithJWTSVIDs(nil, 0))
+	for _, says := range []string{"audience", "option", "source of bundles", "OneUse or Reusable"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("NewSelfSigned = %v, want %q", err, says)
 		}

@@ -48,11 +48,12 @@ type SelfSigned struct {
 	audience string
 	seen     replay.Store
 	bundles  jwtbundle.Source // nil: no JWT-SVIDs
+	reusable bool             // of JWT-SVIDs
 }
 
 // NewSelfSigned returns a verifier for tokens whose aud is audience, the token
-// service's own identifier. Both arguments are required. Each accepted token is
-// marked in seen: with a store that replicas do not share, a token can be used
+// service's own identifier. Both arguments are required. Each accepted token, but for a
+// Reusable JWT-SVID, is marked in seen: with a store that replicas do not share, a token can be used
 // once at each of them.
 func NewSelfSigned(audience string, seen replay.Store, opts ...SelfSignedOption) (*SelfSigned, error) {
 	v := &SelfSigned{audience: audience, seen: seen}
