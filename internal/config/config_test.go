@@ -274,18 +274,17 @@ subject_tokens:
 `, []string{
 			"line 14: subject_tokens.issuers[0].introspection.client_id: is empty",
 			"line 14: subject_tokens.issuers[0].introspection.timeout: want more than 0s; leave it away for 1s",
-			"line 14: subject_tokens.issuers[0].introspection.requesters: is empty; leave it away for all workloads",
 			"line 14: subject_tokens.issuers[0].introspection.client_secret_file: no such file",
 			"line 18: subject_tokens.issuers[1].introspection.cache: is negative",
 			"line 18: subject_tokens.issuers[1].introspection.client_secret_file: is there beside private_key_file: one of them authenticates",
 			"line 18: subject_tokens.issuers[1].introspection.private_key_file: want one private key in PEM: P-256, Ed25519, or RSA of 2048 to 4096 bits",
 			"line 22: subject_tokens.issuers[2].introspection.private_key_file: is required, or else client_secret_file",
 			"line 14: subject_tokens.issuers[0].introspection.cache: want 0 to 1m0s",
+			"line 14: subject_tokens.issuers[0].introspection.requesters: are required, unless all workloads are meant",
 			"line 15: subject_tokens.issuers[1].audience: is required for access tokens, which introspection is about",
 			"line 18: subject_tokens.issuers[1].introspection.jwts: must be true where opaque tokens are refused: otherwise the issuer is asked about nothing",
 			"line 22: subject_tokens.issuers[2].introspection.endpoint: is not https",
 			"line 22: subject_tokens.issuers[2].introspection.timeout: want 0 to 5s",
-			"line 14: subject_tokens.issuers[0].introspection.requesters: are required where several issuers have opaque tokens",
 			"line 22: subject_tokens.issuers[2].introspection.requesters: are required where several issuers have opaque tokens",
 		}},
 		"HTTP endpoint": {minimal + "http: {base_url: 'https://tts.shop.test/?x'}", []string{
@@ -311,7 +310,7 @@ access_evaluation:
 			"line 14: access_evaluation[1].insecure_loopback_http: must be true for a PDP that is plain http on this host",
 			"line 16: access_evaluation[1].bearer_token_file: words holds more than one word of visible ASCII",
 			`line 17: access_evaluation[2].name: "pdp" is that of another`,
-			"line 18: access_evaluation[2].url: want an https URL without user, query and fragment",
+			"line 18: access_evaluation[2].url: has a user or a password",
 		}},
 		"certificates of PDPs": {minimal + `
 access_evaluation:

@@ -128,7 +128,8 @@ func (c *checker) introspection(field string, i *introspection) *subject.Introsp
 		NoOpaque:   i.Opaque != nil && !*i.Opaque,
 		Requesters: i.Requesters,
 	}
-	out.AllRequesters = len(i.Requesters) == 0 && !out.NoOpaque // an empty list is refused below
+	// An empty list does not mean all: it is refused.
+	out.AllRequesters = c.lines[field+".requesters"] == 0 && !out.NoOpaque
 	if c.lines[field+".cache"] != 0 && i.Cache == 0 {
 		out.CacheTTL = subject.NoCache
 	}
@@ -138,9 +139,6 @@ func (c *checker) introspection(field string, i *introspection) *subject.Introsp
 	}
 	if c.lines[field+".timeout"] != 0 && i.Timeout == 0 {
 		c.bad(field+".timeout", "want more than 0s; leave it away for %s", subject.DefaultIntrospectionTimeout)
-	}
-	if c.lines[field+".requesters"] != 0 && len(i.Requesters) == 0 {
-		c.bad(field+".requesters", "is empty; leave it away for all workloads")
 	}
 	switch hasKey, hasSecret := c.lines[field+".private_key_file"] != 0, c.lines[field+".client_secret_file"] != 0; {
 	case hasKey && hasSecret:

@@ -6,10 +6,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 )
 
 // PDP is a policy decision point that speaks AuthZEN.
@@ -84,27 +84,19 @@ func (c *checker) pdps(list []accessEvaluation, out *Config) {
 
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-// endpoint checks the URL of a PDP.
+// endpoint checks the URL of a PDP, and what is said of the connection to it.
 func (c *checker) endpoint(at string, p accessEvaluation) {
-	u, err := url.Parse(p.URL)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(p.URL, "#"):
-		c.bad(at+".url", "want an https URL without user, query and fragment")
-	case u.Scheme == "https":
-	case u.Scheme != "http" || !isLoopback(u.Hostname()):
-		c.bad(at+".url", "is not https")
-	case !p.InsecureLoopbackHTTP:
+	err := outbound.CheckURL(p.URL, outbound.URLRules{LoopbackHTTP: p.InsecureLoopbackHTTP})
+	switch plain := !strings.HasPrefix(strings.ToLower(p.URL), "https:"); {
+	case errors.Is(err, outbound.ErrLoopbackHTTP):
 		c.bad(at+".insecure_loopback_http", "must be true for a PDP that is plain http on this host")
-	case p.CAFile != "":
+	case err != nil:
+		c.bad(at+".url", "%v", err)
+	case plain && p.CAFile != "":
 		c.bad(at+".ca_file", "is for https: plain http has no certificate")
-	case p.SVID:
+	case plain && p.SVID:
 		c.bad(at+".svid", "is for https: plain http takes no certificate")
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // cas reads the certificates of certificate authorities; nil if path is empty.

@@ -63,7 +63,7 @@ var layers = map[string][]string{
 		"internal/keys", "internal/devauthority",
 	},
 	"internal/telemetry": {"internal/semconv"},
-	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject"},
+	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject", "internal/outbound"},
 
 	// Programs and tools of the repository.
 	"cmd/...":              {"..."},
