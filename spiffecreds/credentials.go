@@ -27,7 +27,8 @@ const (
 // at all, for example spiffeid.MatchMemberOf(trustDomain).
 //
 // All three are required; the error names every one that is nil. authorize must be
-// safe for concurrent use.
+// safe for concurrent use. Handshakes are bounded in time and in number, see
+// WithHandshakeTimeout and WithMaxHandshakes.
 func NewServer(svids x509svid.Source, bundles x509bundle.Source, authorize spiffeid.Matcher, opts ...CredentialsOption) (credentials.TransportCredentials, error) {
 	return newCreds(roleServer, svids, bundles, authorize, opts)
 }
@@ -58,6 +59,7 @@ type creds struct {
 	svids      x509svid.Source
 	verifier   verifier
 	config     credentialsConfig
+	handshakes *handshakes // of all clones together
 	refusals   *refusalLog
 	serverName string // set by OverrideServerName only
 }
@@ -86,11 +88,12 @@ func newCreds(r role, svids x509svid.Source, bundles x509bundle.Source, matcher 
 		return nil, fmt.Errorf("spiffecreds: %s: %w", r, err)
 	}
 	return &creds{
-		role:     r,
-		svids:    svids,
-		verifier: verifier{protocol: cfg.protocol, bundles: bundles, authorize: matcher, now: cfg.now},
-		config:   cfg,
-		refusals: &refusalLog{logger: cfg.logger, now: cfg.now},
+		role:       r,
+		svids:      svids,
+		verifier:   verifier{protocol: cfg.protocol, bundles: bundles, authorize: matcher, now: cfg.now},
+		config:     cfg,
+		handshakes: newHandshakes(cfg.maxHandshakes),
+		refusals:   &refusalLog{logger: cfg.logger, now: cfg.now},
 	}, nil
 }
 
@@ -115,7 +118,7 @@ func (c *creds) ClientHandshake(ctx context.Context, authority string, raw net.C
 }
 
 // ServerHandshake implements credentials.TransportCredentials. It ends after the
-// handshake timeout.
+// handshake timeout, or when it has to make room for others.
 func (c *creds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	if c.role != roleServer {
 		return nil, nil, c.wrongRole()
@@ -129,11 +132,16 @@ func (c *creds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, e
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.handshakeTimeout)
 	defer cancel()
+	end := c.handshakes.begin(raw)
 	conn, info, err := finish(ctx, raw, tls.Server(raw, cfg), &peer)
+	if !end() { // whatever came of it: the connection is closed
+		err = errDisplaced
+	}
 	if err != nil {
 		c.refusals.add(raw, err)
+		return nil, nil, err
 	}
-	return conn, info, err
+	return conn, info, nil
 }
 
 // Info implements credentials.TransportCredentials.

@@ -83,7 +83,8 @@ func (requireSecurity) RequireTransportSecurity() bool { return true }
 
 func TestConstructorsNameEverythingMissing(t *testing.T) {
 	options := []spiffecreds.CredentialsOption{
-		spiffecreds.WithClock(nil), spiffecreds.WithLogger(nil), spiffecreds.WithHandshakeTimeout(0), nil,
+		spiffecreds.WithClock(nil), spiffecreds.WithLogger(nil), spiffecreds.WithHandshakeTimeout(0),
+		spiffecreds.WithMaxHandshakes(0), nil,
 	}
 	_, serverErr := spiffecreds.NewServer(nil, nil, nil, options...)
 	_, clientErr := spiffecreds.NewClient(nil, nil, nil, options...)
@@ -91,7 +92,7 @@ func TestConstructorsNameEverythingMissing(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s succeeded", name)
 		}
-		for _, want := range []string{name, "SVIDs", "bundles", "matcher", "WithClock", "WithLogger", "WithHandshakeTimeout", "nil option"} {
+		for _, want := range []string{name, "SVIDs", "bundles", "matcher", "WithClock", "WithLogger", "WithHandshakeTimeout", "WithMaxHandshakes", "nil option"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: error does not name %s: %v", name, want, err)
 			}

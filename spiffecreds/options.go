@@ -10,6 +10,8 @@ const (
 	// DefaultHandshakeTimeout is how long a server waits for a client to complete the
 	// TLS handshake.
 	DefaultHandshakeTimeout = 10 * time.Second
+	// DefaultMaxHandshakes is how many handshakes a server has under way at most.
+	DefaultMaxHandshakes = 256
 	// DefaultStartTimeout is how long NewSource waits for the first SVID when its
 	// context has no deadline.
 	DefaultStartTimeout = 30 * time.Second
@@ -33,11 +35,15 @@ type credentialsConfig struct {
 	now              func() time.Time
 	logger           *slog.Logger
 	handshakeTimeout time.Duration
+	maxHandshakes    int
 	protocol         string // of ALPN
 }
 
 func defaultCredentialsConfig() credentialsConfig {
-	return credentialsConfig{now: time.Now, logger: slog.Default(), handshakeTimeout: DefaultHandshakeTimeout, protocol: alpnHTTP2}
+	return credentialsConfig{
+		now: time.Now, logger: slog.Default(), protocol: alpnHTTP2,
+		handshakeTimeout: DefaultHandshakeTimeout, maxHandshakes: DefaultMaxHandshakes,
+	}
 }
 
 func (c credentialsConfig) problems() (problems []error) {
@@ -49,6 +55,9 @@ func (c credentialsConfig) problems() (problems []error) {
 	}
 	if c.handshakeTimeout <= 0 {
 		problems = append(problems, errors.New("WithHandshakeTimeout: must be positive"))
+	}
+	if c.maxHandshakes <= 0 {
+		problems = append(problems, errors.New("WithMaxHandshakes: must be positive"))
 	}
 	return problems
 }
@@ -107,6 +116,17 @@ func (o handshakeTimeoutOption) applyCredentials(c *credentialsConfig) {
 // WithHandshakeTimeout bounds a server's handshakes; the default is
 // DefaultHandshakeTimeout. A client's handshakes are bounded by gRPC's connect deadline.
 func WithHandshakeTimeout(d time.Duration) CredentialsOption { return handshakeTimeoutOption(d) }
+
+type maxHandshakesOption int
+
+func (o maxHandshakesOption) applyCredentials(c *credentialsConfig) { c.maxHandshakes = int(o) }
+
+// WithMaxHandshakes bounds the handshakes that a server has under way, over all servers
+// that use the credentials; the default is DefaultMaxHandshakes. Anybody who reaches the
+// port can begin one, and needs no certificate for it. One more than n closes the
+// connection of the oldest, so that slow strangers take neither file descriptors from the
+// process nor the place of workloads.
+func WithMaxHandshakes(n int) CredentialsOption { return maxHandshakesOption(n) }
 
 type http1Option struct{}
 
