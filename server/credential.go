@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/grpc-trat/grpc-trat/internal/token68"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -47,7 +48,7 @@ func refuseCredentials(subjectToken, subject string, g policy.Grant) error {
 // segments. A subject that is no token68 (RFC 9110 section 11.2), as unsigned JSON,
 // is no bearer credential and has none.
 func credentialParts(token string) []string {
-	if len(token) < minSegment || strings.ContainsFunc(token, func(r rune) bool { return !token68(r) }) {
+	if len(token) < minSegment || !token68.Is(token) {
 		return nil
 	}
 	parts := []string{token}
@@ -57,14 +58,6 @@ func credentialParts(token string) []string {
 		}
 	}
 	return parts
-}
-
-func token68(r rune) bool {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-		return true
-	}
-	return strings.ContainsRune("-._~+/=", r)
 }
 
 func holdsCredential(text string, parts []string) bool {

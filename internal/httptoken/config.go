@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -16,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -122,14 +121,8 @@ func (c *Config) defaults() {
 
 // checkURL wants what RFC 8414 section 2 says of an issuer.
 func checkURL(name, text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s is no URL: %w", name, err)
-	case u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("%s %q is no https URL with a host", name, text)
-	case u.User != nil || strings.ContainsAny(text, "?#"):
-		return fmt.Errorf("%s %q has user information, a query or a fragment", name, u.Redacted())
+	if err := outbound.CheckURL(text, outbound.URLRules{}); err != nil {
+		return fmt.Errorf("%s %w", name, err)
 	}
 	return nil
 }

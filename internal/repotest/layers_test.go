@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
 		"server/policy", "server/subject", "authzen",
-		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules", "internal/samejson",
+		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules", "internal/samejson", "internal/token68",
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/semconv"},
@@ -56,7 +56,7 @@ var layers = map[string][]string{
 	"server/policy/policytest": {"trat", "internal/samejson", "server/policy", "server/policy/internal/yamlfile"},
 	"server/subject":           {"trat", "trat/replay", "spiffecreds", "internal/outbound", "internal/rules", "internal/token68"},
 
-	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/semconv"},
+	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/outbound", "internal/semconv"},
 	// What the tests of server and of what is in front of it share.
 	"internal/servertest": {
 		"trat", "trat/replay", "spiffecreds", "gen/...", "authzen", "server", "server/policy", "server/subject",
