@@ -29,34 +29,39 @@ type Pattern struct {
 // ParsePattern reads a pattern. The trust domain has no wildcard, and "*" within a
 // segment is an error, as is whatever cannot be part of a SPIFFE ID.
 func ParsePattern(text string) (Pattern, error) {
-	fail := func(err error) (Pattern, error) {
+	p, err := parsePattern(text)
+	if err != nil {
 		return Pattern{}, fmt.Errorf("spiffecreds: pattern %q: %w", text, err)
 	}
+	return p, nil
+}
+
+func parsePattern(text string) (Pattern, error) {
 	if !strings.Contains(text, AnySegment) {
 		id, err := spiffeid.FromString(text)
 		switch {
 		case err != nil:
-			return fail(err)
+			return Pattern{}, err
 		case id.Path() == "":
-			return fail(errors.New("it has no path"))
+			return Pattern{}, errors.New("it has no path")
 		}
 		return Pattern{td: id.TrustDomain(), path: id.Path()}, nil
 	}
 	rest, ok := strings.CutPrefix(text, "spiffe://")
 	if !ok {
-		return fail(errors.New("it does not begin with spiffe://"))
+		return Pattern{}, errors.New("it does not begin with spiffe://")
 	}
 	domain, path, _ := strings.Cut(rest, "/")
 	td, err := spiffeid.TrustDomainFromString(domain)
 	if err != nil {
-		return fail(err)
+		return Pattern{}, err
 	}
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == AnySegment {
 			continue
 		}
 		if err := spiffeid.ValidatePathSegment(segment); err != nil {
-			return fail(err)
+			return Pattern{}, err
 		}
 	}
 	return Pattern{td: td, path: "/" + path}, nil

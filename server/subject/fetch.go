@@ -65,9 +65,6 @@ func (f fetcher) do(req *http.Request, want outbound.Expect) ([]byte, error) {
 	return body, nil
 }
 
-// errTooLong is the kind of errors about answers that are too long.
-const errTooLong = outbound.KindTooLong
-
 // isJSON wants application/json or a +json type.
 func isJSON(media string) error {
 	if strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json") {

@@ -1,7 +1,6 @@
 package subject_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -10,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -409,33 +407,4 @@ func TestNoCredentialGetsIntoErrorsOrLogs(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Covers TTS-36.
-func TestNoCredentialGetsIntoErrorsOfBytesThatAreNoHTTP(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				_ = r.ParseForm()
-				_, _ = fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", r.PostForm.Get("token"))
-			}
-			_ = conn.Close()
-		}
-	})
-	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
-	cfg := opaqueConfig()
-	cfg.Issuer = "http://" + listener.Addr().String()
-	cfg.Introspection.Endpoint = cfg.Issuer + "/introspect"
-	cfg.InsecureLoopbackHTTP = true
-	p, err := verifyAccess(t, both(t, start(t, nil, cfg)), opaqueToken)
-	wantError(t, p, err, trat.ReasonDependencyUnavailable, "")
 }

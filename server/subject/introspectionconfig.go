@@ -126,14 +126,14 @@ func (c IssuerConfig) checkIntrospection(bad func(field string, err error)) {
 }
 
 // checkCredential calls bad for what is wrong with having the credential that it has.
-func (i *IntrospectionConfig) checkCredential(bad func(field string, err error)) {
-	switch hasKey, hasSecret := i.PrivateKey != nil, len(i.ClientSecret) > 0; {
+func (c *IntrospectionConfig) checkCredential(bad func(field string, err error)) {
+	switch hasKey, hasSecret := c.PrivateKey != nil, len(c.ClientSecret) > 0; {
 	case hasKey && hasSecret:
 		bad("Introspection.ClientSecret", errors.New("is there beside a private key: one of them authenticates"))
 	case !hasKey && !hasSecret:
 		bad("Introspection.PrivateKey", errors.New("is required, or else a client secret"))
 	}
-	if i.KeyID != "" && i.PrivateKey == nil {
+	if c.KeyID != "" && c.PrivateKey == nil {
 		bad("Introspection.KeyID", errors.New("is that of a private key, which is not there"))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/grpc-trat/grpc-trat/internal/outbound"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -79,7 +80,7 @@ func newBreaker(issuer string, logger *slog.Logger) *gobreaker.CircuitBreaker[tr
 // tokens, or has an odd name, must not be able to have it given up for everybody, nor is it
 // down because this process ends.
 func notTheIssuer(err error) bool {
-	for _, odd := range []error{errTooLong, errOddAnswer, context.Canceled} {
+	for _, odd := range []error{outbound.KindTooLong, errOddAnswer, context.Canceled} {
 		if errors.Is(err, odd) {
 			return true
 		}
