@@ -20,6 +20,10 @@ type Record struct {
 	// Reason is why nothing was issued; empty when a token was. Words beyond trat's
 	// reasons are the gRPC code names CANCELLED and DEADLINE_EXCEEDED.
 	Reason trat.Reason
+	// OmittedRefusals is how many requests of the same requester were refused for its
+	// limits since the last record of that, and have none of their own: in a flood one
+	// refusal a second is recorded. Only with trat.ReasonRateLimited.
+	OmittedRefusals int
 	// Requester is the SPIFFE ID of the workload that asked.
 	Requester string
 	// SubjectTokenType is empty if the request named a type that is not served.

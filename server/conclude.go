@@ -20,10 +20,15 @@ const largeToken = trat.MaxSize * 3 / 4
 
 // conclude writes down what became of an attempt: audit record, metrics, span
 // attributes, and the cause of a refusal in the log. It changes nothing about it, and
-// returns the record.
+// returns the record. Of refusals for the requester's limits one a second is written
+// down, and the others are counted in the next.
 func (s *Server) conclude(ctx context.Context, a *attempt, err error) Record {
 	outcome := outcomeOf(err)
 	record := s.record(a, outcome)
+	if a.unrecorded {
+		s.telemetry.concluded(ctx, &record, outcome, s.clock())
+		return record
+	}
 	if err := s.audit(ctx, record); err != nil {
 		s.telemetry.auditFailed(ctx)
 		s.logger.LogAttrs(ctx, slog.LevelError, "audit record not written",
@@ -70,7 +75,7 @@ func (s *Server) record(a *attempt, o outcome) Record {
 		r.DecisionID, r.Time, r.Repeated = a.decision, a.started, true
 		return r
 	}
-	r := Record{DecisionID: a.decision, Time: a.started, Reason: o.reason, RequestID: a.request.id}
+	r := Record{DecisionID: a.decision, Time: a.started, Reason: o.reason, OmittedRefusals: a.omitted, RequestID: a.request.id}
 	if !a.requester.ID.IsZero() {
 		r.Requester = a.requester.ID.String()
 	}

@@ -39,6 +39,10 @@ type attempt struct {
 	digest     [sha256.Size]byte // of token
 	claims     trat.Claims       // of token
 
+	// unrecorded: the refusal is counted, and no more; omitted have been so before.
+	unrecorded bool
+	omitted    int
+
 	seated bool        // takes one of the exchanges that may be under way
 	entry  *cacheEntry // of a request_id: others may wait for issued
 	issued *cachedResponse

@@ -3,10 +3,13 @@ package server_test
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/status"
 
@@ -38,13 +41,45 @@ func TestRateIsLimitedPerWorkload(t *testing.T) {
 	other.Scope = "report.run"
 	f.exchange(t, f.as(t, longRunner), other) // others have a rate of their own
 	list := f.Records.Take()
-	if len(list) != 6 || list[4].Reason != trat.ReasonRateLimited || list[4].Requester != gateway.String() {
+	if len(list) != 5 || list[3].Reason != trat.ReasonRateLimited || list[3].Requester != gateway.String() {
 		t.Errorf("records %+v", list)
 	}
 	f.Clock.Advance(500 * time.Millisecond)
 	f.exchange(t, ctx, request)
 	_, err := f.Server.Exchange(ctx, request)
 	wantReason(t, err, trat.ReasonRateLimited)
+}
+
+// Covers TTS-42, ERR-09.
+func TestFloodIsCountedAndRecordedOnceASecond(t *testing.T) {
+	f := newFixture(t, func(c *server.Config) { c.RequestsPerSecond, c.Burst = 1e-3, 1 })
+	f.exchange(t, f.as(t, gateway), goodRequest())
+	f.Records.Take()
+	var omitted []int
+	for range 35 {
+		for _, caller := range []spiffeid.ID{gateway, gateway, longRunner, gateway} {
+			_, err := f.Server.Exchange(f.as(t, caller), &tratv1.ExchangeRequest{})
+			if caller == gateway {
+				wantReason(t, err, trat.ReasonRateLimited)
+			}
+		}
+		for _, r := range f.Records.Take() {
+			if r.Requester != gateway.String() {
+				continue
+			}
+			if r.Reason != trat.ReasonRateLimited {
+				t.Fatalf("record %+v", r)
+			}
+			omitted = append(omitted, r.OmittedRefusals)
+		}
+		f.Clock.Advance(100 * time.Millisecond)
+	}
+	if want := []int{0, 29, 29, 29}; !slices.Equal(omitted, want) {
+		t.Errorf("records with %d refusals before them, want %d", omitted, want)
+	}
+	if text := f.Logs.String(); strings.Count(text, "exchange refused") > 10 {
+		t.Errorf("the log is as long as the flood:\n%s", text)
+	}
 }
 
 func hasQuota(err error) bool {

@@ -51,6 +51,9 @@ const (
 	TokenPolicyRule = attribute.Key("txn_token.policy_rule")
 	// TokenSubjectIssuer is the issuer of the verified subject token. Logs only.
 	TokenSubjectIssuer = attribute.Key("txn_token.subject_issuer")
+	// TokenOmittedRefusals is how many refusals for a workload's limits have no record of
+	// their own. Audit log only.
+	TokenOmittedRefusals = attribute.Key("txn_token.omitted_refusals")
 	// TokenRequestID is the request_id of an Exchange. Logs only.
 	TokenRequestID = attribute.Key("txn_token.request_id")
 	// TokenDecisionID joins the audit record of a decision with the log of its cause.

@@ -82,6 +82,11 @@ func circumstances() map[string]Refusal {
 				for range server.DefaultBurst {
 					_, _ = w.Server.Exchange(ctx, &request{})
 				}
+				// Should one have been refused, the next is recorded in a second only.
+				w.Clock.Advance(time.Second)
+				for range server.DefaultRequestsPerSecond {
+					_, _ = w.Server.Exchange(ctx, &request{})
+				}
 			},
 			Reason: trat.ReasonRateLimited,
 		},
