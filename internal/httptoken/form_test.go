@@ -206,7 +206,11 @@ func TestWhoIsNotAuthenticatedLearnsNothingAboutTheForm(t *testing.T) {
 				answer.body.Reason != trat.ReasonClientUnauthenticated || len(answer.body.Parameters) != 0 {
 				t.Errorf("%s: status %d, %s", name, answer.status, answer.text)
 			}
-			if r := f.Records.Take(); len(r) != 1 || r[0].Requester != "" || r[0].Reason != trat.ReasonClientUnauthenticated {
+			if i == len(flood)-1 { // of refusals for a limit, one a second is recorded
+			if r := f.Records.Take(); len(r) != 0 {
+				t.Errorf("audit records %+v", r)
+			}
+		} else if r := f.Records.Take(); len(r) != 1 || r[0].Requester != "" || r[0].Reason != trat.ReasonClientUnauthenticated {
 				t.Errorf("%s: audit records %+v", name, r)
 			}
 		}
