@@ -66,68 +66,75 @@ func TestBothFrontEndsIssueTheSame(t *testing.T) {
 // Covers ERR-01, ERR-02, ERR-03, ERR-04, ERR-05, ERR-06, ERR-07, ERR-08, ERR-09, ERR-10, ERR-14, ERR-18, PRIV-01.
 func TestBothFrontEndsRefuseTheSame(t *testing.T) {
 	for name, tc := range servertest.Refusals() {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			overGRPC, overHTTP := f.frontEnds(t, tc)
-			request := tc.Request(t, f.World)
-			response, err := overGRPC(request)
+		expected := servertest.Answers[tc.Reason]
+		want := outcome{Reason: tc.Reason, Fields: tc.Fields, Retry: expected.Retry}
+		if want.Fields == nil {
+			want.Fields = map[string]string{}
+		}
+		check := func(t *testing.T, f *fixture, got outcome) {
+			t.Helper()
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
 			checkRecords(t, f, tc.Caller(), tc.Reason, 1)
-			answer := overHTTP(request)
-			checkRecords(t, f, tc.Caller(), tc.Reason, 1)
-
-			fields := tc.Fields
-			if fields == nil {
-				fields = map[string]string{}
-			}
-			expected := servertest.Answers[tc.Reason]
-			if status.Code(err) != expected.Code {
-				t.Errorf("gRPC code %s, want %s", status.Code(err), expected.Code)
-			}
-			want := outcome{Reason: tc.Reason, Fields: fields, Retry: expected.Retry}
-			if diff := cmp.Diff(want, grpcOutcome(t, f, "", response, err)); diff != "" {
-				t.Errorf("gRPC (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(want, httpOutcome(t, f, "", answer)); diff != "" {
-				t.Errorf("HTTP (-want +got):\n%s", diff)
-			}
-			checkAnswer(t, answer, tc.Reason)
 			if text := f.Logs.String(); strings.Contains(text, "eyJ") || strings.Contains(text, "alice@") {
 				t.Errorf("a token or subject is in the log:\n%s", text)
 			}
+		}
+		t.Run(name+", gRPC", func(t *testing.T) {
+			f := newFixture(t)
+			exchange := f.overGRPC(t, tc)
+			response, err := exchange(tc.Request(t, f.World))
+			if status.Code(err) != expected.Code {
+				t.Errorf("code %s, want %s", status.Code(err), expected.Code)
+			}
+			check(t, f, grpcOutcome(t, f, "", response, err))
+		})
+		t.Run(name+", HTTP", func(t *testing.T) {
+			f := newFixture(t)
+			exchange := f.overHTTP(t, tc)
+			answer := exchange(tc.Request(t, f.World))
+			checkAnswer(t, answer, tc.Reason)
+			check(t, f, httpOutcome(t, f, "", answer))
 		})
 	}
 }
 
-// frontEnds connects the caller of tc to both, before anything is done to the World.
-func (f *fixture) frontEnds(t *testing.T, tc servertest.Refusal) (
-	overGRPC func(*tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error), overHTTP func(*tratv1.ExchangeRequest) reply,
-) {
+// overGRPC connects the caller of tc, before anything is done to the World.
+func (f *fixture) overGRPC(t *testing.T, tc servertest.Refusal) func(*tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
+	t.Helper()
+	if tc.Nobody {
+		return func(r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
+			return f.Server.Exchange(t.Context(), r)
+		}
+	}
+	client := f.DialGRPC(t, f.ServeGRPC(t), tc.Caller())
+	if _, err := client.Exchange(t.Context(), &tratv1.ExchangeRequest{}); status.Code(err) == codes.Unavailable {
+		t.Fatal(err)
+	}
+	return func(r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
+		return client.Exchange(t.Context(), r)
+	}
+}
+
+// overHTTP does it with the form.
+func (f *fixture) overHTTP(t *testing.T, tc servertest.Refusal) func(*tratv1.ExchangeRequest) reply {
 	t.Helper()
 	if tc.Nobody {
 		h := f.handler(t)
-		overGRPC = func(r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
-			return f.Server.Exchange(t.Context(), r)
-		}
-		overHTTP = func(r *tratv1.ExchangeRequest) reply {
+		return func(r *tratv1.ExchangeRequest) reply {
 			form := newRequest(t, http.MethodPost, "/token", encode(r))
 			form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			recorder := httptest.NewRecorder()
 			h.ServeHTTP(recorder, form)
 			return read(t, recorder.Result())
 		}
-		return overGRPC, overHTTP
 	}
-	service, web := f.DialGRPC(t, f.ServeGRPC(t), tc.Caller()), f.client(t, f.serveHTTP(t), tc.Caller())
-	if _, err := service.Exchange(t.Context(), &tratv1.ExchangeRequest{}); status.Code(err) == codes.Unavailable {
-		t.Fatal(err)
-	}
-	if answer := get(t, web, "/jwks"); answer.status != http.StatusOK {
+	client := f.client(t, f.serveHTTP(t), tc.Caller())
+	if answer := get(t, client, "/jwks"); answer.status != http.StatusOK {
 		t.Fatal(answer.text)
 	}
-	overGRPC = func(r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
-		return service.Exchange(t.Context(), r)
-	}
-	return overGRPC, func(r *tratv1.ExchangeRequest) reply { return post(t, web, encode(r)) }
+	return func(r *tratv1.ExchangeRequest) reply { return post(t, client, encode(r)) }
 }
 
 // checkRecords wants n audit records since the last look, all of the same outcome.
