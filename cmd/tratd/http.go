@@ -27,7 +27,6 @@ func (p *parts) newHTTPServer(creds credentials.TransportCredentials, tokens *se
 		Credentials:      p.connections.bound(creds),
 		Handler:          handler,
 		Logger:           p.logger,
-		HandshakeTimeout: connectTimeout,
 		MaxConnectionAge: connectionAge(p.svids),
 		AgeGrace:         connectionAgeGrace,
 	})

@@ -1,7 +1,6 @@
 package httptoken
 
 import (
-	"container/list"
 	"errors"
 	"log/slog"
 	"net"
@@ -19,8 +18,8 @@ const (
 )
 
 // listener accepts connections that have completed their TLS handshake. Handshakes run
-// beside each other, so that a slow peer holds up nobody, and there are never more than so
-// many: strangers make them, before anybody knows who they are.
+// beside each other, so that a slow peer holds up nobody. How long one takes, and how many
+// there are, is bounded by the credentials.
 type listener struct {
 	raw    net.Listener
 	config ServerConfig
@@ -33,9 +32,8 @@ type listener struct {
 	closeErr  error
 	running   sync.WaitGroup
 
-	slots   chan struct{} // one per handshake
 	mu      sync.Mutex
-	pending *list.List // of net.Conn: the handshakes, the oldest first
+	pending map[net.Conn]struct{} // the handshakes
 }
 
 // listen starts to accept from raw. Close ends it, and wait waits for the end.
@@ -46,8 +44,7 @@ func listen(raw net.Listener, cfg ServerConfig) *listener {
 		conns:   make(chan net.Conn),
 		done:    make(chan struct{}),
 		failed:  make(chan struct{}),
-		slots:   make(chan struct{}, cfg.MaxHandshakes),
-		pending: list.New(),
+		pending: make(map[net.Conn]struct{}),
 	}
 	l.running.Go(l.accept)
 	return l
@@ -75,8 +72,8 @@ func (l *listener) Close() error {
 		l.closeErr = l.raw.Close()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		for e := l.pending.Front(); e != nil; e = e.Next() {
-			hangUp(e)
+		for raw := range l.pending {
+			_ = raw.Close() // the handshake fails of it
 		}
 	})
 	return l.closeErr
@@ -119,69 +116,30 @@ func (l *listener) isClosed() bool {
 	}
 }
 
-// admit begins a handshake. When there are as many as may be, the oldest makes room:
-// an honest one takes milliseconds, so that it is hardly ever the one, and a flood of slow
-// ones displaces itself.
+// admit begins a handshake.
 func (l *listener) admit(raw net.Conn) {
-	select {
-	case l.slots <- struct{}{}:
-	default:
-		l.evict()
-		l.slots <- struct{}{} // the evicted one, or any other, is about to leave
-	}
 	l.mu.Lock()
-	entry := l.pending.PushBack(raw)
-	if l.isClosed() { // Close has been through the list
-		hangUp(entry)
+	l.pending[raw] = struct{}{}
+	if l.isClosed() { // Close has been through them
+		_ = raw.Close()
 	}
 	l.mu.Unlock()
 	l.running.Go(func() {
-		c := l.handshake(raw)
+		secured, info, err := l.config.Credentials.ServerHandshake(raw)
 		l.mu.Lock()
-		l.pending.Remove(entry)
+		delete(l.pending, raw)
 		l.mu.Unlock()
-		<-l.slots
-		if c == nil {
+		if err != nil {
+			_ = raw.Close() // done already by most credentials, which log why
 			return
 		}
+		c := newConn(secured, info, l.config.MaxConnectionAge, l.config.AgeGrace)
 		select {
 		case l.conns <- c:
 		case <-l.done:
 			_ = c.Close() // nobody has spoken on it yet
 		}
 	})
-}
-
-// evict ends the oldest handshake.
-func (l *listener) evict() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if oldest := l.pending.Front(); oldest != nil {
-		hangUp(oldest)
-		l.pending.Remove(oldest)
-	}
-}
-
-func hangUp(e *list.Element) {
-	if c, ok := e.Value.(net.Conn); ok {
-		_ = c.Close() // the handshake fails of it, which is logged there
-	}
-}
-
-// handshake returns nil for a peer that is not let in; the credentials log why.
-func (l *listener) handshake(raw net.Conn) net.Conn {
-	deadline := time.AfterFunc(l.config.HandshakeTimeout, func() { _ = raw.Close() })
-	secured, info, err := l.config.Credentials.ServerHandshake(raw)
-	if err != nil {
-		deadline.Stop()
-		_ = raw.Close() // done already by most credentials
-		return nil
-	}
-	if !deadline.Stop() { // closed under it
-		_ = secured.Close()
-		return nil
-	}
-	return newConn(secured, info, l.config.MaxConnectionAge, l.config.AgeGrace)
 }
 
 // conn is a connection with a verified peer. It has an end: the certificates that it was

@@ -97,7 +97,6 @@ func (f *fixture) serveHTTP(t testing.TB, changes ...func(*httptoken.ServerConfi
 	cfg := httptoken.ServerConfig{
 		Credentials:      f.ServerCredentials(t, spiffecreds.WithHTTP1()),
 		Logger:           f.Logger,
-		HandshakeTimeout: patience,
 		ReadTimeout:      patience,
 		WriteTimeout:     patience,
 		IdleTimeout:      patience,

@@ -15,11 +15,9 @@ import (
 
 // Defaults of ServerConfig.
 const (
-	DefaultHandshakeTimeout = 5 * time.Second
-	DefaultMaxHandshakes    = 128
-	DefaultReadTimeout      = 5 * time.Second
-	DefaultWriteTimeout     = 30 * time.Second
-	DefaultIdleTimeout      = time.Minute
+	DefaultReadTimeout  = 5 * time.Second
+	DefaultWriteTimeout = 30 * time.Second
+	DefaultIdleTimeout  = time.Minute
 	// DefaultMaxConnectionAge is short because nothing is known here about how long SVIDs
 	// live.
 	DefaultMaxConnectionAge = time.Minute
@@ -32,20 +30,14 @@ const maxHeaderBytes = 16 << 10
 // ServerConfig is what a Server is made of. NewServer reports all problems of it at once.
 type ServerConfig struct {
 	// Credentials make the connections. They come from spiffecreds.NewServer with
-	// spiffecreds.WithHTTP1, and bound how many connections one workload may have.
-	// Required.
+	// spiffecreds.WithHTTP1, which bounds handshakes in time and in number, and bound how
+	// many connections one workload may have. Required.
 	Credentials credentials.TransportCredentials
 	// Handler is what New returned. Required.
 	Handler http.Handler
 	// Logger gets what is wrong with the listener. Required.
 	Logger *slog.Logger
 
-	// HandshakeTimeout bounds each TLS handshake, beside the credentials' own bound;
-	// default DefaultHandshakeTimeout.
-	HandshakeTimeout time.Duration
-	// MaxHandshakes bounds the handshakes under way; default DefaultMaxHandshakes. A new
-	// connection beyond it takes the place of the one that has been at it for longest.
-	MaxHandshakes int
 	// ReadTimeout bounds the reading of one request, header and body; default
 	// DefaultReadTimeout.
 	ReadTimeout time.Duration
@@ -79,7 +71,6 @@ func (c *ServerConfig) complete() error {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{"HandshakeTimeout", &c.HandshakeTimeout, DefaultHandshakeTimeout},
 		{"ReadTimeout", &c.ReadTimeout, DefaultReadTimeout},
 		{"WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout},
 		{"IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout},
@@ -92,12 +83,6 @@ func (c *ServerConfig) complete() error {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
-	}
-	if c.MaxHandshakes < 0 {
-		problems = append(problems, fmt.Errorf("MaxHandshakes %d is negative", c.MaxHandshakes))
-	}
-	if c.MaxHandshakes == 0 {
-		c.MaxHandshakes = DefaultMaxHandshakes
 	}
 	return errors.Join(problems...)
 }

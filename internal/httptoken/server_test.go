@@ -260,10 +260,10 @@ func TestConfigsWithoutTheirPartsAreRefused(t *testing.T) {
 		}
 	}
 	_, err = httptoken.NewServer(httptoken.ServerConfig{
-		MaxHandshakes: -1, HandshakeTimeout: -1, ReadTimeout: -1, WriteTimeout: -1, IdleTimeout: -1, MaxConnectionAge: -1, AgeGrace: -1,
+		ReadTimeout: -1, WriteTimeout: -1, IdleTimeout: -1, MaxConnectionAge: -1, AgeGrace: -1,
 	})
 	for _, want := range []string{
-		"Credentials", "Handler", "Logger", "MaxHandshakes", "HandshakeTimeout", "ReadTimeout", "WriteTimeout", "IdleTimeout",
+		"Credentials", "Handler", "Logger", "ReadTimeout", "WriteTimeout", "IdleTimeout",
 		"MaxConnectionAge", "AgeGrace",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
