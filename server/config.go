@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"time"
@@ -55,7 +56,8 @@ type Subjects interface {
 	Verify(ctx context.Context, in subject.Input) (*subject.Principal, error)
 }
 
-// Config is what a Server is made of. New reports all problems of it at once.
+// Config is what a Server is made of. New reports all problems of it at once. It prints
+// without its key.
 type Config struct {
 	// TrustDomain is the one that tokens are issued for: the audience of requests and
 	// the aud of tokens. Required.
@@ -105,6 +107,18 @@ type Config struct {
 	// MeterProvider defaults to the global one.
 	MeterProvider metric.MeterProvider
 }
+
+// String names the issuer. It does not print the key.
+func (c Config) String() string { return fmt.Sprintf("server.Config(%q)", c.Issuer) }
+
+// Format prints what String returns, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue returns what String returns.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText returns what String returns: as JSON, too, it has no key.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // complete fills the defaults in and returns every problem.
 func (c *Config) complete() error {

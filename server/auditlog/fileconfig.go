@@ -3,6 +3,7 @@ package auditlog
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -34,7 +35,8 @@ const (
 	SyncNever
 )
 
-// FileConfig is what a File is made of. OpenFile reports all problems of it at once.
+// FileConfig is what a File is made of. OpenFile reports all problems of it at once. It
+// prints without its key.
 type FileConfig struct {
 	// Path is the file that is written. Full ones stand beside it under its name with the
 	// number of their last line, and so does a lock file. Its directory must be there.
@@ -62,6 +64,18 @@ type FileConfig struct {
 	// Clock defaults to time.Now.
 	Clock trat.Clock
 }
+
+// String names the file. It does not print the key.
+func (c FileConfig) String() string { return fmt.Sprintf("auditlog.FileConfig(%q)", c.Path) }
+
+// Format prints what String returns, whatever the verb.
+func (c FileConfig) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue returns what String returns.
+func (c FileConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText returns what String returns: as JSON, too, it has no key.
+func (c FileConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // complete fills the defaults in and returns every problem.
 func (c *FileConfig) complete() error {
