@@ -29,17 +29,13 @@ func (f *File) resume(key []byte) error {
 			return err
 		}
 		if len(rotated) > 0 {
-			newest := rotated[len(rotated)-1]
-			if last, _, err = readTail(newest, key); err != nil {
+			if last, err = f.resumeRotated(rotated[len(rotated)-1], key); err != nil {
 				return err
-			}
-			if last == nil {
-				return fmt.Errorf("%s has no record", newest)
 			}
 		}
 	}
 	if f.tail.torn > 0 {
-		f.logger.Warn("audit log has a half-written end", slog.String("path", f.path), slog.Int64("bytes", f.tail.torn))
+		f.warnTorn(f.path, f.tail)
 	}
 	if last == nil {
 		f.chain.head.Log = newLogID()
@@ -48,6 +44,40 @@ func (f *File) resume(key []byte) error {
 	f.chain.head = *last
 	f.synced.Store(last.Sequence)
 	return nil
+}
+
+func (f *File) warnTorn(path string, tail damage) {
+	f.logger.Warn("audit log has a half-written end", slog.String("path", path), slog.Int64("bytes", tail.torn))
+}
+
+// resumeRotated returns the last line of a rotated file. Half-written text behind it, which
+// a loss of power leaves, or a full disk while no next file could be begun, is declared
+// where it stands.
+func (f *File) resumeRotated(path string, key []byte) (*Head, error) {
+	last, tail, err := readTail(path, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case last == nil:
+		return nil, fmt.Errorf("%s has no record", path)
+	case tail.torn == 0:
+		return last, nil
+	}
+	f.warnTorn(path, tail)
+	file, _, err := openAppend(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	declaring := File{file: file, chain: f.chain, tail: tail, clock: f.clock}
+	declaring.chain.head = *last
+	err = declaring.declare()
+	if err == nil && f.mode != SyncNever {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	return &declaring.chain.head, nil
 }
 
 // readTail reads the end of a log file: its last line, nil if there is none, and the damage

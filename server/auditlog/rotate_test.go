@@ -69,20 +69,56 @@ func TestCrashDuringRotation(t *testing.T) {
 			must(t, os.WriteFile(path, []byte(`{"seq":17,"pre`), 0o600))
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			f.open(t)
-			f.write(t, 3)
-			f.crash(t)
-			must(t, os.Rename(f.config.Path, f.config.Path+".0000000000000004"))
-			next(t, f.config.Path)
-			f.open(t)
-			f.write(t, 1)
-			f.close(t)
-			if report := f.intact(t); report.Records != 4 {
-				t.Errorf("report %+v", report)
-			}
-		})
+		for end, torn := range map[string]string{"": "", ", half a line in the full one": `{"seq":5,"prev":"`, ", zeros in the full one": "\x00\x00"} {
+			t.Run(name+end, func(t *testing.T) {
+				f := newFixture(t)
+				f.open(t)
+				f.write(t, 3)
+				f.crash(t)
+				full := append(f.content(t), torn...)
+				rotated := f.config.Path + ".0000000000000004"
+				must(t, os.Rename(f.config.Path, rotated))
+				must(t, os.WriteFile(rotated, full, 0o600))
+				next(t, f.config.Path)
+				f.open(t)
+				f.write(t, 1)
+				f.crash(t)
+				f.open(t) // what is declared is declared once
+				f.write(t, 1)
+				f.close(t)
+				wantTorn := int64(min(len(torn), 1))
+				if strings.HasPrefix(name, "with half") {
+					wantTorn++
+				}
+				if report := f.intact(t); report.Records != 5 || report.Torn != wantTorn {
+					t.Errorf("report %+v", report)
+				}
+				if now, err := os.ReadFile(rotated); err != nil || !bytes.HasPrefix(now, full) {
+					t.Errorf("what stood in the full file was changed: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Covers AUD-03.
+func TestTornEndThatCannotBeDeclaredIsAnError(t *testing.T) {
+	f := newFixture(t)
+	f.open(t)
+	f.write(t, 3)
+	f.crash(t)
+	f.replace(t, append(f.content(t), `{"seq":5`...))
+	rotated := f.config.Path + ".0000000000000004"
+	must(t, os.Rename(f.config.Path, rotated))
+	must(t, os.Chmod(rotated, 0o622))
+	if _, err := OpenFile(f.config); err == nil || !strings.Contains(err.Error(), rotated) {
+		t.Errorf("error %v", err)
+	}
+	must(t, os.Chmod(rotated, 0o600))
+	f.open(t)
+	f.close(t)
+	if report := f.intact(t); report.Torn != 1 {
+		t.Errorf("report %+v", report)
 	}
 }
 
