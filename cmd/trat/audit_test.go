@@ -40,7 +40,7 @@ func writeLog(t *testing.T, key []byte) (path, head string) {
 // Covers AUD-01, AUD-02.
 func TestVerifyLogFindsWhatWasChanged(t *testing.T) {
 	path, head := writeLog(t, nil)
-	runTrat(t, "", "audit", "verify-log", path).want(t, 0, "intact: 3 records, chained without a key\nhead         "+head, "without --head nobody can tell")
+	runTrat(t, "", "audit", "verify-log", path).want(t, 0, "intact: 3 records, chained without a key\nhead         "+head, "without --checkpoints or --head nobody can tell")
 	full := runTrat(t, "", "audit", "verify-log", path, "--head", head)
 	full.want(t, 0, "intact: ", "")
 	if full.stderr != "" {
@@ -76,7 +76,7 @@ func TestVerifyLogFindsWhatWasChanged(t *testing.T) {
 		})
 	}
 	short := strings.Join(lines[:len(lines)-1], "")
-	runTrat(t, short, "audit", "verify-log", "-").want(t, 0, "intact: 2 records", "without --head nobody can tell")
+	runTrat(t, short, "audit", "verify-log", "-").want(t, 0, "intact: 2 records", "without --checkpoints or --head nobody can tell")
 	runTrat(t, short, "audit", "verify-log", "-", "--head", head).want(t, 3, "NOT INTACT: ", "")
 
 	runTrat(t, "", "audit", "verify-log", filepath.Join(t.TempDir(), "absent")).want(t, 1, "", "absent")
@@ -94,4 +94,54 @@ func TestVerifyLogWithAKey(t *testing.T) {
 	for _, bad := range []string{writeFile(t, "short.key", "abc"), filepath.Join(t.TempDir(), "absent")} {
 		runTrat(t, "", "audit", "verify-log", path, "--key-file", bad).want(t, 1, "", "--key-file: ")
 	}
+}
+
+// Covers AUD-02.
+func TestVerifyLogAgainstALogOfOperations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	var operations strings.Builder
+	var before []byte // the log after its first run
+	var first string  // its head then
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&operations, nil), slog.NewTextHandler(&operations, nil)} {
+		text, err := os.ReadFile(path)
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		before = text
+		log, err := auditlog.OpenFile(auditlog.FileConfig{Path: path, Logger: slog.New(handler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Record(t.Context(), server.Record{DecisionID: "d", Time: time.Now(), Reason: "ISSUANCE_DENIED"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if first == "" {
+			first = log.Head().String()
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, "operations.log", "{\"msg\":\"serving\"}\n"+operations.String())
+	full := runTrat(t, "", "audit", "verify-log", path, "--checkpoints", file)
+	full.want(t, 0, "intact: ", "")
+	if full.stderr != "" || !strings.Contains(full.stdout, "checkpoints  4 were looked for") {
+		t.Errorf("printed %s%s", full.stdout, full.stderr)
+	}
+	runTrat(t, operations.String(), "audit", "verify-log", path, "--checkpoints", "-").want(t, 0, "intact: ", "")
+	runTrat(t, string(before), "audit", "verify-log", "-", "--checkpoints", file).want(t, 3, "NOT INTACT: ", "")
+	// One that was written anew.
+	anew, _ := writeLog(t, nil)
+	runTrat(t, "", "audit", "verify-log", anew, "--checkpoints", file).want(t, 3, "NOT INTACT: ", "")
+
+	rest := string(text[len(before):])
+	runTrat(t, rest, "audit", "verify-log", "-", "--after", first, "--checkpoints", file).want(t, 0, "intact: 1 records", "")
+
+	runTrat(t, "", "audit", "verify-log", path, "--checkpoints", writeFile(t, "empty.log", "x\n")).want(t, 1, "", "has no checkpoint")
+	runTrat(t, "", "audit", "verify-log", path, "--checkpoints", filepath.Join(t.TempDir(), "absent")).want(t, 1, "", "--checkpoints: ")
+	runTrat(t, "", "audit", "verify-log", "-", "--checkpoints", "-").want(t, 2, "", "standard input can be read once")
 }
