@@ -83,7 +83,7 @@ func TestOldestHandshakeMakesRoom(t *testing.T) {
 	default:
 	}
 	second.Close()
-	<-secondFailed
+	wantFailed(t, secondFailed)
 	// It left by itself: there is room for one more.
 	fourth, fourthFailed := begin(creds)
 	select {
@@ -93,11 +93,18 @@ func TestOldestHandshakeMakesRoom(t *testing.T) {
 	}
 	third.Close()
 	fourth.Close()
-	<-thirdFailed
-	<-fourthFailed
+	wantFailed(t, thirdFailed)
+	wantFailed(t, fourthFailed)
 	handshakes.Wait()
 	if !strings.Contains(log.String(), "too many handshakes") {
 		t.Errorf("log:\n%s", &log)
+	}
+}
+
+func wantFailed(t *testing.T, failed <-chan error) {
+	t.Helper()
+	if err := <-failed; err == nil {
+		t.Error("a handshake succeeded")
 	}
 }
 

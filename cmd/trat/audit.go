@@ -165,7 +165,7 @@ func countOf(names []string, name string) (n int) {
 func readCheckpoints(stdin io.Reader, name string) ([]auditlog.Head, error) {
 	in := stdin
 	if name != stdinName {
-		file, err := os.Open(name) //nolint:gosec // named on the command line
+		file, err := os.Open(name)
 		if err != nil {
 			return nil, err
 		}

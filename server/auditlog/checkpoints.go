@@ -35,7 +35,8 @@ func ReadCheckpoints(r io.Reader) ([]Head, error) {
 			_, end = lines.ReadSlice('\n')
 			text = nil
 		}
-		if end != nil && !errors.Is(end, io.EOF) {
+		last := errors.Is(end, io.EOF)
+		if end != nil && !last {
 			return nil, fmt.Errorf("auditlog: %w", end)
 		}
 		if value, ok := checkpointOf(text); ok {
@@ -51,7 +52,7 @@ func ReadCheckpoints(r io.Reader) ([]Head, error) {
 		if len(heads) > MaxCheckpoints {
 			return nil, fmt.Errorf("auditlog: more than %d checkpoints", MaxCheckpoints)
 		}
-		if end != nil {
+		if last {
 			return heads, nil
 		}
 	}

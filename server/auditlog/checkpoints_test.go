@@ -13,7 +13,7 @@ import (
 
 // headNumber returns a head that could be one.
 func headNumber(n int) Head {
-	return Head{Log: strings.Repeat("5", idSize), Sequence: uint64(n), Hash: fmt.Sprintf("%0*x", hashSize, n)} //nolint:gosec // small
+	return Head{Log: strings.Repeat("5", idSize), Sequence: uint64(n), Hash: fmt.Sprintf("%0*x", hashSize, n)}
 }
 
 const asCheckpoint = "event.name=txn_token.audit.checkpoint txn_token.audit.head="

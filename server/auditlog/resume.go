@@ -74,7 +74,7 @@ func (f *File) resumeRotated(path string, key []byte) (*Head, error) {
 	if err == nil && f.mode != SyncNever {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
 	return &declaring.chain.head, nil
