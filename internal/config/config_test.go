@@ -291,6 +291,9 @@ subject_tokens:
 			"line 8: http.listen: is required",
 			"line 8: http.base_url: want an https URL without user, query and fragment",
 		}},
+		"one address for both": {strings.Replace(minimal, ":0", ":8443", 1) + "http: {listen: '127.0.0.1:8443'}", []string{
+			"line 8: http.listen: is that of the gRPC service: each needs an address of its own",
+		}},
 		"PDPs": {minimal + `
 access_evaluation:
   - name: a b

@@ -1,5 +1,7 @@
 package config
 
+import "net"
+
 // HTTP is the HTTP token endpoint.
 type HTTP struct {
 	// Listen is the TCP address to serve at, "host:port".
@@ -14,6 +16,9 @@ func (c *checker) http(h *httpFront, out *Config) {
 		return
 	}
 	c.address("http.listen", h.Listen)
+	if _, port, err := net.SplitHostPort(h.Listen); err == nil && port != "0" && h.Listen == out.Listen {
+		c.bad("http.listen", "is that of the gRPC service: each needs an address of its own")
+	}
 	base := h.BaseURL
 	if base == "" {
 		base = out.Issuer // checked as such
