@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ When every socket is served, dev prints one line of JSON on standard output:
 and runs until it is interrupted.`
 
 const devExample = `  trat dev --trust-domain shop.test --dir /tmp/shop \
+    --identity tts --dns tts=tts.shop.test \
     --identity gateway --identity orders=/ns/shop/orders
 
   SPIFFE_ENDPOINT_SOCKET=unix:///tmp/shop/gateway.sock ./gateway`
@@ -46,6 +48,7 @@ type devOptions struct {
 	trustDomain  string
 	dir          string
 	identities   []string
+	dnsNames     []string
 	svidLifetime time.Duration
 }
 
@@ -65,6 +68,7 @@ func newDev() *cobra.Command {
 	f.StringVar(&o.trustDomain, "trust-domain", "", "trust `domain` to run; must end in \".test\" (required)")
 	f.StringVar(&o.dir, "dir", "", "`directory` for the sockets; made with mode 0700, or must have it (required)")
 	f.StringArrayVar(&o.identities, "identity", nil, "`name[=path]` of a workload: socket NAME.sock, SPIFFE ID path PATH (default /NAME); repeatable (required)")
+	f.StringArrayVar(&o.dnsNames, "dns", nil, "`name=host` gives the SVID of an --identity a DNS name, for clients that only know host names; must end in \".test\"; repeatable")
 	f.DurationVar(&o.svidLifetime, "svid-lifetime", devauthority.DefaultSVIDLifetime, "`lifetime` of an X.509-SVID; renewed at half of it")
 	return cmd
 }
@@ -84,13 +88,13 @@ type ready struct {
 
 // runDev serves until ctx is done, which is the normal end.
 func runDev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error) {
-	td, identities, err := o.check()
+	td, identities, options, err := o.check()
 	if err != nil {
 		return usageError{err}
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	authority, err := devauthority.New(td,
-		devauthority.WithSVIDLifetime(o.svidLifetime), devauthority.WithLogger(log))
+	options = append(options, devauthority.WithSVIDLifetime(o.svidLifetime), devauthority.WithLogger(log))
+	authority, err := devauthority.New(td, options...)
 	if err != nil {
 		return err
 	}
@@ -112,7 +116,7 @@ func runDev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err er
 }
 
 // check reports everything that is wrong with the flags at once.
-func (o devOptions) check() (spiffeid.TrustDomain, []identity, error) {
+func (o devOptions) check() (spiffeid.TrustDomain, []identity, []devauthority.Option, error) {
 	var problems []error
 	td, err := spiffeid.TrustDomainFromString(o.trustDomain)
 	switch {
@@ -145,7 +149,29 @@ func (o devOptions) check() (spiffeid.TrustDomain, []identity, error) {
 		names[id.Name] = true
 		identities = append(identities, id)
 	}
-	return td, identities, errors.Join(problems...)
+	dns, more := o.checkDNS(identities)
+	return td, identities, dns, errors.Join(append(problems, more...)...)
+}
+
+// checkDNS reads the flags --dns, each of which names one of identities.
+func (o devOptions) checkDNS(identities []identity) (options []devauthority.Option, problems []error) {
+	for _, text := range o.dnsNames {
+		name, host, found := strings.Cut(text, "=")
+		at := slices.IndexFunc(identities, func(id identity) bool { return id.Name == name })
+		err := devauthority.CheckDNSName(host)
+		switch {
+		case !found || name == "":
+			err = errors.New("want NAME=HOST")
+		case at < 0:
+			err = fmt.Errorf("there is no --identity %q", name)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("--dns %q: %w", text, err))
+			continue
+		}
+		options = append(options, devauthority.WithDNSNames(identities[at].SPIFFEID, host))
+	}
+	return options, problems
 }
 
 // parseIdentity reads "name" or "name=path". The name becomes a file name, so it

@@ -108,12 +108,14 @@ func TestDevReportsEveryWrongFlagAtOnce(t *testing.T) {
 	code := execute(t.Context(), []string{
 		"dev", "--trust-domain", "shop.example", "--svid-lifetime", "1ms",
 		"--identity", "a/b", "--identity", "a=b", "--identity", "ok", "--identity", "ok=/other",
+		"--dns", "ok", "--dns", "absent=a.test", "--dns", "ok=a.example", "--dns", "ok=*.test",
 	}, strings.NewReader(""), &stdout, &stderr)
 	if code != 2 {
 		t.Errorf("exit status %d, want 2", code)
 	}
 	for _, want := range []string{
 		`must end in ".test"`, "--svid-lifetime must be at least 2s", "--dir is required", `"a/b": the name must be`, `"a=b"`, `"ok=/other": the name is used twice`,
+		`--dns "ok": want NAME=HOST`, `there is no --identity "absent"`, `"a.example" does not end in ".test"`, `"*.test" is not a host name`,
 	} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &stderr)

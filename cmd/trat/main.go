@@ -8,6 +8,7 @@
 //	trat policy explain    show what a policy decides, and why
 //	trat audit verify-log  check that an audit log is complete
 //	trat health            health of a server, asked over SPIFFE mutual TLS
+//	trat svid write        X.509-SVID, key and bundle of this workload, as files
 //	trat dev               a SPIFFE authority for development, in one process
 //	trat version           version of this build
 //
@@ -72,7 +73,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newAudit(), newHealth(), newDev(), newVersion())
+	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newAudit(), newHealth(), newSVID(), newDev(), newVersion())
 	return root
 }
 

@@ -33,7 +33,8 @@ answer, 2 wrong use.`
 
 const requestExample = `  trat request --address 127.0.0.1:8443 --server-id spiffe://shop.test/tts \
     --issuer https://tts.shop.test --scope order.create \
-    --subject-token-file access-token.txt --details '{"sku":"tea-1","quantity":2}'
+    --subject-token-file access-token.txt \
+    --details '{"action":"order.create","sku":"teapot","quantity":2,"amount_cents":4990}'
 
   trat request ... --scope stock.count --sign-subject stock-count
   trat request ... --scope order.create --subject-token-type txn_token < token.txt`

@@ -30,6 +30,7 @@ var errClosed = errors.New("devauthority: authority is closed")
 type Authority struct {
 	trustDomain spiffeid.TrustDomain
 	lifetime    time.Duration
+	dnsNames    map[spiffeid.ID][]string // never changed after New
 	now         func() time.Time
 	timer       func(time.Duration) (<-chan time.Time, func() bool)
 	logger      *slog.Logger
@@ -64,6 +65,13 @@ const minSVIDLifetime = 2 * time.Second
 // DefaultSVIDLifetime.
 func WithSVIDLifetime(d time.Duration) Option { return func(a *Authority) { a.lifetime = d } }
 
+// WithDNSNames gives the SVIDs of the workload id DNS names besides its SPIFFE ID, for
+// peers that only know host names. Each must end in ".test". Names of several options for
+// one workload add up.
+func WithDNSNames(id spiffeid.ID, names ...string) Option {
+	return func(a *Authority) { a.dnsNames[id] = append(a.dnsNames[id], names...) }
+}
+
 // WithClock sets the clock that certificates are dated by; the default is time.Now.
 func WithClock(now func() time.Time) Option { return func(a *Authority) { a.now = now } }
 
@@ -88,6 +96,7 @@ func New(td spiffeid.TrustDomain, opts ...Option) (*Authority, error) {
 			return t.C, t.Stop
 		},
 		logger:     slog.New(slog.DiscardHandler),
+		dnsNames:   make(map[spiffeid.ID][]string),
 		federated:  make(map[spiffeid.TrustDomain]*x509bundle.Bundle),
 		identities: make(map[spiffeid.ID]*identity),
 		endpoints:  make(map[string]*endpoint),
@@ -103,6 +112,13 @@ func New(td spiffeid.TrustDomain, opts ...Option) (*Authority, error) {
 	}
 	if a.lifetime < minSVIDLifetime {
 		problems = append(problems, fmt.Errorf("WithSVIDLifetime: less than %s", minSVIDLifetime))
+	}
+	for id, names := range a.dnsNames {
+		for _, name := range names {
+			if err := CheckDNSName(name); err != nil {
+				problems = append(problems, fmt.Errorf("WithDNSNames of %s: %w", id, err))
+			}
+		}
 	}
 	if a.now == nil || a.timer == nil || a.logger == nil {
 		problems = append(problems, errors.New("WithClock, WithTimer, WithLogger: must not be nil"))

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -282,5 +283,38 @@ func TestClosedAuthorityFails(t *testing.T) {
 	}
 	if _, err := a.Listen(socketDir(t), "orders", orders); err == nil {
 		t.Error("Listen succeeded")
+	}
+}
+
+func TestSVIDsHaveTheDNSNamesOfTheirWorkloadOnly(t *testing.T) {
+	a := newAuthority(t, devauthority.WithDNSNames(orders, "orders.shop.test"), devauthority.WithDNSNames(orders, "o.test"))
+	for id, want := range map[spiffeid.ID][]string{
+		orders: {"orders.shop.test", "o.test"},
+		spiffeid.RequireFromPath(domain, "/other"): nil,
+	} {
+		svid, err := a.X509SVID(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := svid.Certificates[0].DNSNames; !slices.Equal(got, want) {
+			t.Errorf("%s has the DNS names %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestDNSNamesAreHostNamesForTests(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"tts.shop.test": true, "a-1.test": true,
+		"": false, "test": false, ".test": false, "tts.shop.example": false, "*.shop.test": false, "TTS.test": false,
+		"-a.test": false, "a-.test": false, "a..test": false, "a.test.": false, "ä.test": false, "a b.test": false,
+		strings.Repeat("a.", 125) + "test": false, strings.Repeat("a", 64) + ".test": false,
+	} {
+		authority, err := devauthority.New(domain, devauthority.WithDNSNames(orders, name))
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+		if err == nil {
+			_ = authority.Close()
+		}
 	}
 }

@@ -82,6 +82,7 @@ func (a *Authority) issue(id spiffeid.ID, flaws []Flaw) (*x509svid.SVID, error) 
 			SerialNumber:          newSerial(),
 			Subject:               organization,
 			URIs:                  []*url.URL{id.URL()},
+			DNSNames:              a.dnsNames[id],
 			NotBefore:             now.Add(-backdate),
 			NotAfter:              now.Add(a.lifetime),
 			KeyUsage:              x509.KeyUsageDigitalSignature,
