@@ -20,11 +20,11 @@ var parameters = (*tratv1.ExchangeRequest)(nil).ProtoReflect().Descriptor().Fiel
 // 8693 and RFC 6749 that only the HTTP form can have, and that are refused there.
 var formParameters = map[string]bool{"resource": true, "actor_token": true, "actor_token_type": true}
 
-// fieldRequestDetails is the parameter whose keys the policy names.
-const fieldRequestDetails = "request_details"
+// objects are the parameters that are JSON objects, whose members the policy declares.
+var objects = map[string]bool{"request_details": true, "request_context": true}
 
-// detailKey is a key that may be told: a word, and nothing that reads as anything else.
-var detailKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// memberName is a name that may be told: a word, and nothing that reads as anything else.
+var memberName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // maxViolations bounds the size of a status.
 const maxViolations = 32
@@ -57,15 +57,16 @@ func fieldViolations(err error) []*errdetails.BadRequest_FieldViolation {
 }
 
 // told returns the name that e may carry to the peer, "" for none. That is a parameter,
-// or a key of request_details that is missing: such a name is not the caller's, which
-// did not send it, but that of the policy, which requires it. A key that is there may
-// be anything and is not repeated.
+// or a member of request_details or request_context that is missing or of the wrong type.
+// Such a name is not the caller's: policy looks only at members that it declares, and
+// blames them by the names in the policy file. What else the caller sends is ignored and
+// never named. Other reasons tell the parameter alone.
 func told(e *trat.Error) string {
 	name := parameter(e.Field)
-	if name != fieldRequestDetails || e.Reason != trat.ReasonParameterMissing {
+	if !objects[name] || e.Reason != trat.ReasonParameterMissing && e.Reason != trat.ReasonParameterInvalid {
 		return name
 	}
-	if _, key, ok := strings.Cut(e.Field, "."); ok && detailKey.MatchString(key) {
+	if _, member, ok := strings.Cut(e.Field, "."); ok && memberName.MatchString(member) {
 		return e.Field
 	}
 	return name

@@ -3,8 +3,8 @@
 //
 // A peer learns the code, one constant sentence per reason, google.rpc.ErrorInfo
 // (domain "trat.v1", the reason), for a bad request google.rpc.BadRequest with the
-// names of the parameters at fault and of the required keys that are missing,
-// google.rpc.QuotaFailure where a limit was met, and google.rpc.RetryInfo where waiting
+// names of the parameters at fault and of their declared members that are missing or of the
+// wrong type, google.rpc.QuotaFailure where a limit was met, and google.rpc.RetryInfo where waiting
 // helps.
 // Everything else that an error holds, its cause and the claim it concerns, is lost
 // at this boundary on purpose: it belongs into the log of the process that made it.
@@ -73,6 +73,19 @@ func Code(reason trat.Reason) codes.Code {
 		return codes.Internal
 	}
 	return e.code
+}
+
+// Parameters returns the names that Status(err) tells as those of the parameters at fault:
+// names alone, at most 32, none unless it is a bad request.
+func Parameters(err error) []string {
+	if reason, ok := trat.ReasonOf(err); !ok || Code(reason) != codes.InvalidArgument {
+		return nil
+	}
+	var names []string
+	for _, v := range fieldViolations(err) {
+		names = append(names, v.GetField())
+	}
+	return names
 }
 
 // ReasonFrom returns the reason that a received status (or an error that wraps one)

@@ -70,10 +70,37 @@ func TestFieldViolationsNameEveryParameterAtFault(t *testing.T) {
 			reason: trat.ReasonParameterInvalid,
 			want:   []violation{{"request_details", "PARAMETER_INVALID"}},
 		},
-		"a path names its parameter only": {
-			err:    trat.Errorf(trat.ReasonParameterInvalid, "request_details.secret", ""),
+		"a path below any other parameter names that only": {
+			err:    trat.Errorf(trat.ReasonParameterInvalid, "scope.secret", ""),
 			reason: trat.ReasonParameterInvalid,
-			want:   []violation{{"request_details", "PARAMETER_INVALID"}},
+			want:   []violation{{"scope", "PARAMETER_INVALID"}},
+		},
+		"a path with any other reason names its parameter only": {
+			err:    trat.Errorf(trat.ReasonScopeMalformed, "request_details.secret", ""),
+			reason: trat.ReasonScopeMalformed,
+			want:   []violation{{"request_details", "SCOPE_MALFORMED"}},
+		},
+		"members that have not the type that policy declares": {
+			err: errors.Join(
+				trat.Errorf(trat.ReasonParameterInvalid, "request_context.ip", "secret"),
+				trat.Errorf(trat.ReasonParameterInvalid, "request_details.quantity", "secret"),
+			),
+			reason: trat.ReasonParameterInvalid,
+			want: []violation{
+				{"request_context.ip", "PARAMETER_INVALID"},
+				{"request_details.quantity", "PARAMETER_INVALID"},
+			},
+		},
+		"members that are no words name their parameter only": {
+			err: errors.Join(
+				trat.Errorf(trat.ReasonParameterInvalid, "request_details.a secret", ""),
+				trat.Errorf(trat.ReasonParameterInvalid, "request_context."+strings.Repeat("secret", 11), ""),
+			),
+			reason: trat.ReasonParameterInvalid,
+			want: []violation{
+				{"request_details", "PARAMETER_INVALID"},
+				{"request_context", "PARAMETER_INVALID"},
+			},
 		},
 		"missing keys that policy requires": {
 			err: errors.Join(
@@ -97,10 +124,10 @@ func TestFieldViolationsNameEveryParameterAtFault(t *testing.T) {
 			reason: trat.ReasonParameterMissing,
 			want:   []violation{{"request_details", "PARAMETER_MISSING"}},
 		},
-		"a path below another parameter": {
-			err:    trat.Errorf(trat.ReasonParameterMissing, "request_context.secret", ""),
+		"a missing member of the context": {
+			err:    trat.Errorf(trat.ReasonParameterMissing, "request_context.ip", "secret"),
 			reason: trat.ReasonParameterMissing,
-			want:   []violation{{"request_context", "PARAMETER_MISSING"}},
+			want:   []violation{{"request_context.ip", "PARAMETER_MISSING"}},
 		},
 		"by the nature of the reason": {
 			err:    trat.Errorf(trat.ReasonScopeMalformed, "", "secret"),
@@ -147,6 +174,13 @@ func TestFieldViolationsNameEveryParameterAtFault(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("violations (-want +got):\n%s", diff)
+			}
+			var names []string
+			for _, v := range got {
+				names = append(names, v.Field)
+			}
+			if diff := cmp.Diff(names, grpcerr.Parameters(tc.err)); diff != "" {
+				t.Errorf("Parameters are not those that are told (-told +got):\n%s", diff)
 			}
 			if strings.Contains(st.Proto().String(), "secret") {
 				t.Errorf("a cause or a foreign name is in the status: %v", st.Proto())

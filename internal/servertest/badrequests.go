@@ -64,6 +64,8 @@ func badRequests() map[string]Refusal {
 		"request_details is null":        one(func(r *request) { r.RequestDetails = `null` }, "request_details", "PARAMETER_INVALID"),
 		"request_details says it twice":  one(func(r *request) { r.RequestDetails = `{"order_id":1,"order_id":2}` }, "request_details", "PARAMETER_INVALID"),
 		"a required detail is missing":   one(func(r *request) { r.RequestDetails = `{"note":"x"}` }, "request_details.order_id", "PARAMETER_MISSING"),
+		"a detail of another type":       one(func(r *request) { r.RequestDetails = `{"order_id":1,"tax":"secret"}` }, "request_details.tax", "PARAMETER_INVALID"),
+		"a context of another type":      one(func(r *request) { r.RequestContext = `{"authn":["secret"]}` }, "request_context.authn", "PARAMETER_INVALID"),
 		"request_details holds a JWT":    one(func(r *request) { r.RequestDetails = `{"order_id":"` + SubjectToken + `"}` }, "request_details", "PARAMETER_INVALID"),
 		"request_context holds the same": one(func(r *request) { r.RequestContext = `{"ip":"` + SubjectToken + `"}` }, "request_context", "PARAMETER_INVALID"),
 

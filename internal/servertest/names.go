@@ -34,7 +34,7 @@ const policyText = `
 version: 1
 claims: {email: string}
 details: {order_id: any, note: any, tax: int, total: int, heads: int}
-context: {ip: any, authn: any}
+context: {ip: any, authn: string}
 rules:
   - name: gateway-orders
     requester: spiffe://shop.test/gateway
