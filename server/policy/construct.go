@@ -22,6 +22,14 @@ type construction struct {
 	pseudonym bool
 }
 
+// parameter is the request parameter that the value is copied from, empty for none.
+func (c *construction) parameter() string {
+	if c.from == nil {
+		return ""
+	}
+	return parameter(c.from.source)
+}
+
 // path is where a value is copied from: a member of an object, or what is nested in it.
 type path struct {
 	source expr.Source

@@ -44,7 +44,10 @@ func (p *Policy) decide(d *decision) (Grant, *rule, error) {
 		return Grant{}, nil, trat.Errorf(trat.ReasonScopeExceeded, "scope", "no rule of this requester grants the wanted scope as a whole")
 	}
 	grant, err := r.decide(d)
-	return grant, r, err
+	if err != nil {
+		return Grant{Rule: r.name}, r, err
+	}
+	return grant, r, nil
 }
 
 func (d *decision) scopeKnown() bool {

@@ -114,8 +114,8 @@ func TestWhatARuleNeedsIsRequired(t *testing.T) {
 			test.change(&r)
 			grant, err := p.Decide(r)
 			wantError(t, err, test.reason, test.field)
-			if diff := cmp.Diff(policy.Grant{}, grant, equalObjects); diff != "" {
-				t.Error("a refusal comes with a grant")
+			if diff := cmp.Diff(policy.Grant{Rule: p.Explain(r).Rule}, grant, equalObjects); diff != "" {
+				t.Errorf("a refusal comes with more than its rule (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -279,4 +279,38 @@ rules:
 		Requester: gateway, SubjectTokenType: idToken, Scope: scope(t, "b"), Details: object(t, `{"a":"`+string(long)+`"}`),
 	})
 	wantError(t, err, trat.ReasonTokenTooLarge, "")
+}
+
+// Covers TTS-42.
+func TestARefusalNamesTheRuleThatWasSelected(t *testing.T) {
+	p := parse(t, string(shop))
+	for name, test := range map[string]struct {
+		request policy.Request
+		change  func(*policy.Request)
+		rule    string
+	}{
+		"when is false":       {purchase(t), func(r *policy.Request) { r.Details = object(t, `{"quantity":5,"price_cents":250}`) }, "purchase"},
+		"a detail is missing": {purchase(t), func(r *policy.Request) { r.Details = object(t, `{"quantity":3}`) }, "purchase"},
+		"a detail of another type": {purchase(t), func(r *policy.Request) {
+			r.Details = object(t, `{"quantity":"3","price_cents":250}`)
+		}, "purchase"},
+		"a member would change": {taxed(t), func(r *policy.Request) {
+			r.Transaction.TransactionContext = object(t, `{"tax_cents":18}`)
+		}, "tax"},
+		"a limit of replacement":  {taxed(t), func(r *policy.Request) { r.Transaction = transaction(t, "gateway", "a", "b", "c") }, "tax"},
+		"a scope not carried":     {userOrder(t), func(r *policy.Request) { r.Subject.Scopes = nil }, "gateway-orders"},
+		"a scope of no rule":      {userOrder(t), func(r *policy.Request) { r.Scope = scope(t, "order.delete") }, ""},
+		"no rule for a requester": {userOrder(t), func(r *policy.Request) { r.Requester = stranger }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.change(&test.request)
+			grant, err := p.Decide(test.request)
+			if err == nil {
+				t.Fatal("it is granted")
+			}
+			if diff := cmp.Diff(policy.Grant{Rule: test.rule}, grant, equalObjects); diff != "" {
+				t.Errorf("grant (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -40,7 +40,9 @@ func (p *Policy) MayPresent(requester spiffeid.ID, subjectTokenType string) erro
 	return trat.Errorf(trat.ReasonIssuanceDenied, "subject_token_type", "no rule for this requester and subject token type")
 }
 
-// Decide returns what r may have. Its errors are
+// Decide returns what r may have. Beside an error the Grant grants nothing: it is the zero
+// Grant, or has the name of the rule that refused, if one was selected, and nothing else.
+// The errors are
 //
 //   - ISSUANCE_DENIED: no rule for this requester and such a subject token; the rule's
 //     condition is not met or cannot be evaluated; a required member cannot be built.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/samejson"
@@ -59,8 +60,10 @@ func (r *rule) merge(before trat.Object, constructions []construction, members m
 		added--
 		text, err := json.Marshal(value)
 		if err != nil || !samejson.Equal(raw, string(text)) {
-			return trat.Object{}, trat.Errorf(trat.ReasonReplacementDenied, changedBy(constructions, name),
-				"rule %q: a member of the transaction's context would change", r.name)
+			// The rule makes the member, so that its name is the policy's text and no claim.
+			by := constructionOf(constructions, name)
+			return trat.Object{}, trat.Errorf(trat.ReasonReplacementDenied, by.parameter(),
+				"rule %q: %s.%s, which the transaction has, would change", r.name, by.claim, name)
 		}
 	}
 	if added == 0 {
@@ -73,12 +76,8 @@ func (r *rule) merge(before trat.Object, constructions []construction, members m
 	return o, nil
 }
 
-// changedBy is the parameter that the member of that name is copied from, if it is one.
-func changedBy(constructions []construction, name string) string {
-	for _, c := range constructions {
-		if c.name == name && c.from != nil {
-			return parameter(c.from.source)
-		}
-	}
-	return ""
+// constructionOf returns the construction of the member of that name.
+func constructionOf(constructions []construction, name string) *construction {
+	i := slices.IndexFunc(constructions, func(c construction) bool { return c.name == name })
+	return &constructions[i]
 }

@@ -107,8 +107,8 @@ func TestWhatAReplacementMustNotDo(t *testing.T) {
 			test.change(&r)
 			grant, err := p.Decide(r)
 			wantError(t, err, test.reason, test.field)
-			if diff := cmp.Diff(policy.Grant{}, grant, equalObjects); diff != "" {
-				t.Error("a refusal comes with a grant")
+			if diff := cmp.Diff(policy.Grant{Rule: p.Explain(r).Rule}, grant, equalObjects); diff != "" {
+				t.Errorf("a refusal comes with more than its rule (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -185,5 +185,26 @@ rules:
 	}
 	if grant.Scope != scope(t, "order.read") {
 		t.Errorf("scope = %q", grant.Scope)
+	}
+}
+
+// Covers REPL-03, PRIV-07.
+func TestTheMemberThatWouldChangeIsNamedWithoutItsValues(t *testing.T) {
+	r := taxed(t)
+	r.Transaction.TransactionContext = object(t, `{"tax_cents":1817}`)
+	_, err := parse(t, string(shop)).Decide(r)
+	if want := `REPLACEMENT_DENIED: request_details: rule "tax": tctx.tax_cents, which the transaction has, would change`; err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+}
+
+// Covers REPL-03.
+func TestAMemberThatIsNotCopiedIsNamedToo(t *testing.T) {
+	p := parse(t, replacing+"    replacement: {scopes: [order.create]}\n    rctx: {ip: {value: none}}\n")
+	r := taxed(t)
+	r.Requester = gateway
+	_, err := p.Decide(r)
+	if want := `REPLACEMENT_DENIED: rule "r": rctx.ip, which the transaction has, would change`; err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
 	}
 }

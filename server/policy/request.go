@@ -62,7 +62,8 @@ func (r Request) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String
 // LogValue returns what String returns.
 func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// Grant is what may be issued. The zero Grant grants nothing.
+// Grant is what may be issued. The zero Grant grants nothing, nor does one that has only a
+// Rule: it comes with the error of a refusal.
 type Grant struct {
 	// Scope is the granted scope: the requested one, or, if the rule narrows, the part
 	// of it that the subject token carries.
@@ -75,7 +76,8 @@ type Grant struct {
 	// TransactionContext and RequestContext are the claims tctx and rctx; zero
 	// when empty. Those of a replacement hold all that the replaced TraT had.
 	TransactionContext, RequestContext trat.Object
-	// Rule is the name of the rule that decided, for the audit record.
+	// Rule is the name of the rule that decided, be it against the request, for the audit
+	// record.
 	Rule string
 	// Evaluation is what has to be asked before the TraT is issued; nil: nothing.
 	Evaluation *Evaluation
