@@ -20,6 +20,10 @@ type Record struct {
 	// Reason is why nothing was issued; empty when a token was. Words beyond trat's
 	// reasons are the gRPC code names CANCELLED and DEADLINE_EXCEEDED.
 	Reason trat.Reason
+	// Parameters are the parameters at fault, and their members at fault that policy
+	// declares, such as "request_details.order_id": the names that the caller was told, and
+	// no values.
+	Parameters []string
 	// OmittedRefusals is how many requests of the same requester were refused for its
 	// limits since the last record of that, and have none of their own: in a flood one
 	// refusal a second is recorded. Only with trat.ReasonRateLimited.
@@ -60,7 +64,8 @@ type Record struct {
 	// OutlivesSubject tells that the issued token ends after the subject token: a risk
 	// that policy took (draft section 6).
 	OutlivesSubject bool
-	// Rule is the policy rule that granted.
+	// Rule is the policy rule that decided: the one that granted or, for a refusal, the one
+	// that was selected. It is empty if it came to no selection, or no rule was for it.
 	Rule string
 	// DroppedMembers are the optional members of tctx and rctx that policy could not build,
 	// such as "tctx.total".

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/proto"
 
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/auditlog"
@@ -156,5 +159,90 @@ func TestCallerCannotAvoidTheRecordByHangingUp(t *testing.T) {
 	wantReason(t, err, trat.ReasonSubjectTokenInvalid)
 	if list := auditor.Take(); len(list) != 1 || list[0].Reason != trat.ReasonSubjectTokenInvalid {
 		t.Errorf("audit records %+v, want one", list)
+	}
+}
+
+// Covers TTS-42, PRIV-07.
+func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
+	f := newFixture(t)
+	first := f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken()
+	taxed := replace(first)
+	taxed.RequestDetails = `{"tax": 19}`
+	second := f.exchange(t, f.as(t, tax), taxed).GetAccessToken()
+	for name, tc := range map[string]struct {
+		as         spiffeid.ID
+		change     func(*tratv1.ExchangeRequest)
+		reason     trat.Reason
+		rule       string
+		parameters []string
+		cause      string
+	}{
+		"a detail is missing": {
+			gateway, func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"total":7331}` },
+			trat.ReasonParameterMissing, "gateway-orders",
+			[]string{"request_details.order_id"},
+			"",
+		},
+		"members of another type": {
+			gateway, func(r *tratv1.ExchangeRequest) {
+				r.RequestDetails, r.RequestContext = `{"order_id":1,"tax":"7331"}`, `{"authn":7331}`
+			},
+			trat.ReasonParameterInvalid, "gateway-orders",
+			[]string{"request_context.authn", "request_details.tax"},
+			"",
+		},
+		"a member would change": {
+			tax, func(r *tratv1.ExchangeRequest) {
+				proto.Reset(r)
+				proto.Merge(r, replace(second))
+				r.RequestDetails = `{"tax":7331}`
+			},
+			trat.ReasonReplacementDenied, "tax", nil, "tctx.tax",
+		},
+		"no rule was selected": {
+			gateway, func(r *tratv1.ExchangeRequest) { r.Scope = "order.delete" },
+			trat.ReasonScopeExceeded, "", nil, "",
+		},
+		"a parameter before any rule": {
+			gateway, func(r *tratv1.ExchangeRequest) { r.Scope = "7331  7331" },
+			trat.ReasonScopeMalformed, "",
+			[]string{"scope"},
+			"",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.Records.Take()
+			logged := len(f.Logs.String())
+			request := goodRequest()
+			request.RequestId = ""
+			tc.change(request)
+			_, err := f.Server.Exchange(f.as(t, tc.as), request)
+			wantReason(t, err, tc.reason)
+			record := f.Records.Take()[0]
+			if record.Rule != tc.rule {
+				t.Errorf("rule %q, want %q", record.Rule, tc.rule)
+			}
+			if diff := cmp.Diff(tc.parameters, record.Parameters); diff != "" {
+				t.Errorf("parameters (-want +got):\n%s", diff)
+			}
+			text := f.Logs.String()[logged:]
+			if !contains(text, "exchange refused") || !contains(text, tc.cause) || contains(text, "7331") {
+				t.Errorf("log\n%s", text)
+			}
+			if contains(text, "txn_token.request_id") {
+				t.Errorf("the log has a request id, and the request none:\n%s", text)
+			}
+		})
+	}
+}
+
+func TestLogOfARefusalHasTheRequestID(t *testing.T) {
+	f := newFixture(t)
+	request := goodRequest()
+	request.Scope = "order.delete"
+	_, err := f.Server.Exchange(f.as(t, gateway), request)
+	wantReason(t, err, trat.ReasonScopeExceeded)
+	if text := f.Logs.String(); !contains(text, `"txn_token.request_id":"req-1"`) {
+		t.Errorf("log\n%s", text)
 	}
 }

@@ -36,12 +36,7 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) Record {
 	}
 	s.telemetry.concluded(ctx, &record, outcome, s.clock())
 	if err != nil {
-		s.logger.LogAttrs(ctx, outcome.level(), "exchange refused",
-			slog.String(string(semconv.TokenDecisionID), record.DecisionID),
-			slog.String(string(semconv.ErrorType), string(outcome.reason)),
-			slog.String(string(semconv.TokenReqWL), record.Requester),
-			slog.String(string(semconv.TokenRequestID), record.RequestID),
-			slog.Any("error", err))
+		s.logger.LogAttrs(ctx, outcome.level(), "exchange refused", refusalAttrs(&record, err)...)
 		return record
 	}
 	if record.TokenSize > largeToken && !record.Repeated {
@@ -54,6 +49,21 @@ func (s *Server) conclude(ctx context.Context, a *attempt, err error) Record {
 			slog.String(string(semconv.TokenPolicyRule), record.Rule))
 	}
 	return record
+}
+
+// refusalAttrs are what the log says of a refusal. What is not known is left out.
+func refusalAttrs(r *Record, err error) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String(string(semconv.TokenDecisionID), r.DecisionID),
+		slog.String(string(semconv.ErrorType), string(r.Reason)),
+	}
+	if r.Requester != "" {
+		attrs = append(attrs, slog.String(string(semconv.TokenReqWL), r.Requester))
+	}
+	if r.RequestID != "" {
+		attrs = append(attrs, slog.String(string(semconv.TokenRequestID), r.RequestID))
+	}
+	return append(attrs, slog.Any("error", err))
 }
 
 // audit calls the Auditor and takes a panic of it for an error. The record does not end
@@ -75,7 +85,7 @@ func (s *Server) record(a *attempt, o outcome) Record {
 		r.DecisionID, r.Time, r.Repeated = a.decision, a.started, true
 		return r
 	}
-	r := Record{DecisionID: a.decision, Time: a.started, Reason: o.reason, OmittedRefusals: a.omitted, RequestID: a.request.id}
+	r := Record{DecisionID: a.decision, Time: a.started, Reason: o.reason, Parameters: o.parameters, OmittedRefusals: a.omitted, RequestID: a.request.id}
 	if !a.requester.ID.IsZero() {
 		r.Requester = a.requester.ID.String()
 	}
@@ -113,6 +123,8 @@ type outcome struct {
 	result string      // a semconv.Result value
 	reason trat.Reason // empty when issued
 	code   codes.Code
+	// parameters are those at fault, by the names that the peer is told.
+	parameters []string
 }
 
 func outcomeOf(err error) outcome {
@@ -129,7 +141,7 @@ func outcomeOf(err error) outcome {
 	default:
 		reason = trat.ReasonInternal
 	}
-	o := outcome{result: semconv.ResultDenied, reason: reason, code: grpcerr.Code(reason)}
+	o := outcome{result: semconv.ResultDenied, reason: reason, code: grpcerr.Code(reason), parameters: grpcerr.Parameters(err)}
 	if o.code == codes.Internal || o.code == codes.Unavailable {
 		o.result = semconv.ResultError
 	}

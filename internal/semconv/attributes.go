@@ -47,10 +47,14 @@ const (
 	TokenSubjectTokenType = attribute.Key("txn_token.subject_token_type")
 	// TokenPolicyVersion is the hash of the issuance policy. Logs only.
 	TokenPolicyVersion = attribute.Key("txn_token.policy_version")
-	// TokenPolicyRule is the name of the policy rule that granted. Logs only.
+	// TokenPolicyRule is the name of the policy rule that decided: that granted, or that was
+	// selected and refused. Logs only.
 	TokenPolicyRule = attribute.Key("txn_token.policy_rule")
 	// TokenSubjectIssuer is the issuer of the verified subject token. Logs only.
 	TokenSubjectIssuer = attribute.Key("txn_token.subject_issuer")
+	// TokenParameters are the names of the parameters at fault, as the caller was told them
+	// (list). Audit log only.
+	TokenParameters = attribute.Key("txn_token.parameters")
 	// TokenOmittedRefusals is how many refusals for a workload's limits have no record of
 	// their own. Audit log only.
 	TokenOmittedRefusals = attribute.Key("txn_token.omitted_refusals")

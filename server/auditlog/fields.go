@@ -23,6 +23,7 @@ type field struct {
 var fields = [...]field{
 	text("DecisionID", semconv.TokenDecisionID, func(r *server.Record) string { return r.DecisionID }),
 	text("Reason", semconv.ErrorType, func(r *server.Record) string { return string(r.Reason) }),
+	list("Parameters", semconv.TokenParameters, func(r *server.Record) []string { return r.Parameters }),
 	number("OmittedRefusals", semconv.TokenOmittedRefusals, func(r *server.Record) int { return r.OmittedRefusals }),
 	text("Requester", semconv.TokenReqWL, func(r *server.Record) string { return r.Requester }),
 	text("SubjectTokenType", semconv.TokenSubjectTokenType, func(r *server.Record) string { return r.SubjectTokenType }),

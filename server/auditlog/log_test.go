@@ -54,11 +54,12 @@ func TestLogWritesOneLine(t *testing.T) {
 		"refused": {
 			record: server.Record{
 				DecisionID: "0123456789abcdef", Time: at, Requester: "spiffe://shop.test/gateway",
-				Reason: trat.ReasonIssuanceDenied, PolicyVersion: "v",
+				Reason: trat.ReasonParameterMissing, Parameters: []string{"request_details.order_id"}, Rule: "gateway", PolicyVersion: "v",
 			},
 			want: map[string]any{
 				"time": "2026-11-22T12:00:00Z", "level": "WARN", "msg": "Transaction Token refused",
-				"event.name": "txn_token.issuance.denied", "txn_token.decision_id": "0123456789abcdef", "error.type": "ISSUANCE_DENIED",
+				"event.name": "txn_token.issuance.denied", "txn_token.decision_id": "0123456789abcdef", "error.type": "PARAMETER_MISSING",
+				"txn_token.parameters": []any{"request_details.order_id"}, "txn_token.policy_rule": "gateway",
 				"txn_token.req_wl": "spiffe://shop.test/gateway", "txn_token.policy_version": "v",
 			},
 		},
