@@ -94,7 +94,7 @@ func TestPolicyCheckReportsEveryProblem(t *testing.T) {
 	asJSON := runTrat(t, "", "policy", "check", bad, "-o", "json")
 	asJSON.want(t, 3, "", "")
 	asJSON.decode(t, &verdict)
-	if verdict.Good || len(verdict.Problems) < 2 || verdict.Problems[0].Line != 9 || verdict.Problems[0].Rule != `"gateway-orders"` || verdict.Problems[0].Field != "tcx" {
+	if verdict.Good || len(verdict.Problems) < 2 || verdict.Problems[0].Line != 9 || verdict.Problems[0].Rule != "gateway-orders" || verdict.Problems[0].Field != "tcx" {
 		t.Errorf("verdict %+v", verdict)
 	}
 	// What is good in itself need not fit a configuration.
@@ -132,6 +132,7 @@ func TestPolicyTestRunsEveryTable(t *testing.T) {
 	}
 
 	runTrat(t, "", "policy", "test", policy, writeFile(t, "x.yaml", "tests: 1"), filepath.Join(t.TempDir(), "absent")).want(t, 1, "", "no such file")
+	runTrat(t, "", "policy", "test", policy, writeFile(t, "x.yaml", "tests: 1")).want(t, 1, "", "x.yaml: table: line 1: ")
 	runTrat(t, "", "policy", "test", table, table).want(t, 1, "", table+": policy: ")
 	runTrat(t, "", "policy", "test", policy).want(t, 2, "", "takes POLICY and one TABLE or more")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -27,7 +28,12 @@ func hasIssuer(subjectTokenType string) bool {
 	return true
 }
 
-func checkType(uri string) error {
+// standardTypes is what the names of standard token types begin with (RFC 8693 section 3).
+const standardTypes = "urn:ietf:params:oauth:token-type:"
+
+// checkType refuses what can be no subject token type. A standard name that is unknown here
+// is a misspelt one, unless the service accepts it: it may have a verifier of its own.
+func (r *reader) checkType(uri string) error {
 	switch u, err := url.Parse(uri); {
 	case err != nil || !u.IsAbs():
 		return errors.New("want an absolute URI")
@@ -35,8 +41,19 @@ func checkType(uri string) error {
 		return errors.New("a refresh token is never a subject token")
 	case uri == trat.TokenTypeSAML1 || uri == trat.TokenTypeSAML2:
 		return errors.New("a SAML assertion is not supported as a subject token")
+	case strings.HasPrefix(uri, standardTypes) && !slices.Contains(known, uri) && !r.accepts(uri):
+		return fmt.Errorf("no such token type; there are %s", strings.ReplaceAll(strings.Join(known, ", "), standardTypes, ""))
 	}
 	return nil
+}
+
+// accepts says whether there is a service that accepts the type.
+func (r *reader) accepts(uri string) bool {
+	if r.service == nil {
+		return false
+	}
+	_, ok := r.service.SubjectTokens[uri]
+	return ok
 }
 
 func checkIssuer(issuer string) error {

@@ -3,7 +3,6 @@ package policy
 import (
 	"maps"
 	"slices"
-	"strconv"
 )
 
 // compile puts the rules into an index. It finds pairs of rules that could both
@@ -14,7 +13,7 @@ func (r *reader) compile(rules []*rule) index {
 		if a.requester.IsZero() {
 			continue // which has been said
 		}
-		r.Within = strconv.Quote(a.name)
+		r.Within = a.name
 		for b := range x.overlapping(a.requester.Segments()) {
 			if r.Full() {
 				break // enough has been said

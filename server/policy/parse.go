@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
@@ -100,7 +99,7 @@ func (r *reader) checkNames(rules []*rule) {
 			continue
 		}
 		if other, dup := first[rule.name]; dup {
-			r.Within = strconv.Quote(rule.name)
+			r.Within = rule.name
 			r.AddAt(rule.line, "name", "is also the name of the rule in line %d", other.line)
 			continue
 		}

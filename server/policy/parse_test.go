@@ -76,59 +76,60 @@ func TestABadFileIsRefusedWithLineRuleAndField(t *testing.T) {
 		{"an anchor", "version: 1\nrules: &r []\n", 2, "", "", "anchors"},
 		{"a merge key", "version: 1\nrules: []\n<<: {a: b}\n", 3, "", "", "merge"},
 		{"a rule that is no mapping", "version: 1\nrules: [r]\n", 2, "#1", "", "want a mapping"},
-		{"an unknown key of a rule", rule + "    scope: {}\n", 7, `"r"`, "scope", "unknown key"},
-		{"a duplicate key of a rule", rule + "    scopes: {c: [d]}\n", 7, `"r"`, "", "duplicate key"},
+		{"an unknown key of a rule", rule + "    scope: {}\n", 7, "r", "scope", "unknown key"},
+		{"a duplicate key of a rule", rule + "    scopes: {c: [d]}\n", 7, "r", "", "duplicate key"},
 		{"a rule without name", strings.Replace(rule, "name: r\n    ", "", 1), 3, "#1", "name", "missing"},
-		{"a name with a space", strings.Replace(rule, "name: r", "name: r r", 1), 3, `"r r"`, "name", "letters"},
+		{"a name with a space", strings.Replace(rule, "name: r", "name: r r", 1), 3, "r r", "name", "letters"},
 		{"a name that is a number", strings.Replace(rule, "name: r", "name: 7", 1), 3, "#1", "name", "want text"},
-		{"no requester", strings.Replace(rule, "requester: spiffe://shop.test/gateway\n    ", "", 1), 3, `"r"`, "requester", "missing"},
-		{"a requester that is no SPIFFE ID", strings.Replace(rule, "spiffe://", "https://", 1), 4, `"r"`, "requester", "want a SPIFFE ID such as spiffe://shop.test/gateway, not \"https://shop.test/gateway\": scheme"},
-		{"a requester without path", strings.Replace(rule, "/gateway", "", 1), 4, `"r"`, "requester", "path"},
-		{"a wildcard for part of a segment", strings.Replace(rule, "/gateway", "/gate*", 1), 4, `"r"`, "requester", "gate*"},
-		{"a wildcard for the trust domain", strings.Replace(rule, "shop.test/gateway", "*/gateway", 1), 4, `"r"`, "requester", "trust domain"},
-		{"no subject tokens", strings.Replace(rule, "[urn:ietf:params:oauth:token-type:access_token]", "[]", 1), 5, `"r"`, "subject_tokens", "empty"},
-		{"a subject token type that is no URI", strings.Replace(rule, "urn:ietf:params:oauth:token-type:", "", 1), 5, `"r"`, "subject_tokens", "absolute URI"},
-		{"refresh tokens", strings.Replace(rule, ":access_token", ":refresh_token", 1), 5, `"r"`, "subject_tokens", "refresh token"},
-		{"SAML assertions", strings.Replace(rule, ":access_token", ":saml2", 1), 5, `"r"`, "subject_tokens", "SAML"},
-		{"neither scopes nor grants", strings.Replace(rule, "    scopes: {a: [b]}\n", "", 1), 3, `"r"`, "scopes", "grants nothing"},
-		{"scopes for a type that has none", strings.Replace(rule, ":access_token", ":id_token", 1), 6, `"r"`, "scopes", "use grants"},
-		{"scopes that are no mapping", strings.Replace(rule, "{a: [b]}", "[a]", 1), 6, `"r"`, "scopes", "want a mapping"},
-		{"no scopes in scopes", strings.Replace(rule, "{a: [b]}", "{}", 1), 6, `"r"`, "scopes", "empty"},
-		{"a scope mapped to nothing", strings.Replace(rule, "{a: [b]}", "{a: }", 1), 6, `"r"`, "scopes.a", "want a list, not nothing"},
-		{"a scope mapped to no scopes", strings.Replace(rule, "{a: [b]}", "{a: []}", 1), 6, `"r"`, "scopes.a", "empty"},
-		{"a scope mapped to a number", strings.Replace(rule, "{a: [b]}", "{a: [1]}", 1), 6, `"r"`, "scopes.a", "quote it"},
-		{"a scope twice", strings.Replace(rule, "[b]", "[b, b]", 1), 6, `"r"`, "scopes.a", "twice"},
-		{"two scopes as one", strings.Replace(rule, "[b]", "[b c]", 1), 6, `"r"`, "scopes.a", "several"},
-		{"a scope with a bad character", strings.Replace(rule, "[b]", "['b\"']", 1), 6, `"r"`, "scopes.a", "RFC 6749"},
-		{"a bad external scope", strings.Replace(rule, "{a:", "{a b:", 1), 6, `"r"`, "scopes", "several"},
-		{"no grants in grants", rule + "    grants: []\n", 7, `"r"`, "grants", "empty"},
-		{"an issuer that is no URL", rule + "    issuers: [login]\n", 7, `"r"`, "issuers", "URL"},
+		{"no requester", strings.Replace(rule, "requester: spiffe://shop.test/gateway\n    ", "", 1), 3, "r", "requester", "missing"},
+		{"a requester that is no SPIFFE ID", strings.Replace(rule, "spiffe://", "https://", 1), 4, "r", "requester", "want a SPIFFE ID such as spiffe://shop.test/gateway, not \"https://shop.test/gateway\": scheme"},
+		{"a requester without path", strings.Replace(rule, "/gateway", "", 1), 4, "r", "requester", "path"},
+		{"a wildcard for part of a segment", strings.Replace(rule, "/gateway", "/gate*", 1), 4, "r", "requester", "gate*"},
+		{"a wildcard for the trust domain", strings.Replace(rule, "shop.test/gateway", "*/gateway", 1), 4, "r", "requester", "trust domain"},
+		{"no subject tokens", strings.Replace(rule, "[urn:ietf:params:oauth:token-type:access_token]", "[]", 1), 5, "r", "subject_tokens", "empty"},
+		{"a subject token type that is no URI", strings.Replace(rule, "urn:ietf:params:oauth:token-type:", "", 1), 5, "r", "subject_tokens", "absolute URI"},
+		{"refresh tokens", strings.Replace(rule, ":access_token", ":refresh_token", 1), 5, "r", "subject_tokens", "refresh token"},
+		{"a misspelt standard type", strings.Replace(rule, ":access_token", ":acces_token", 1), 5, "r", "subject_tokens", "no such token type; there are access_token, id_token, "},
+		{"SAML assertions", strings.Replace(rule, ":access_token", ":saml2", 1), 5, "r", "subject_tokens", "SAML"},
+		{"neither scopes nor grants", strings.Replace(rule, "    scopes: {a: [b]}\n", "", 1), 3, "r", "scopes", "grants nothing"},
+		{"scopes for a type that has none", strings.Replace(rule, ":access_token", ":id_token", 1), 6, "r", "scopes", "use grants"},
+		{"scopes that are no mapping", strings.Replace(rule, "{a: [b]}", "[a]", 1), 6, "r", "scopes", "want a mapping"},
+		{"no scopes in scopes", strings.Replace(rule, "{a: [b]}", "{}", 1), 6, "r", "scopes", "empty"},
+		{"a scope mapped to nothing", strings.Replace(rule, "{a: [b]}", "{a: }", 1), 6, "r", "scopes.a", "want a list, not nothing"},
+		{"a scope mapped to no scopes", strings.Replace(rule, "{a: [b]}", "{a: []}", 1), 6, "r", "scopes.a", "empty"},
+		{"a scope mapped to a number", strings.Replace(rule, "{a: [b]}", "{a: [1]}", 1), 6, "r", "scopes.a", "quote it"},
+		{"a scope twice", strings.Replace(rule, "[b]", "[b, b]", 1), 6, "r", "scopes.a", "twice"},
+		{"two scopes as one", strings.Replace(rule, "[b]", "[b c]", 1), 6, "r", "scopes.a", "several"},
+		{"a scope with a bad character", strings.Replace(rule, "[b]", "['b\"']", 1), 6, "r", "scopes.a", "RFC 6749"},
+		{"a bad external scope", strings.Replace(rule, "{a:", "{a b:", 1), 6, "r", "scopes", "several"},
+		{"no grants in grants", rule + "    grants: []\n", 7, "r", "grants", "empty"},
+		{"an issuer that is no URL", rule + "    issuers: [login]\n", 7, "r", "issuers", "URL"},
 		{
 			"an issuer for self-signed tokens",
 			strings.NewReplacer(":access_token", ":self_signed", "scopes: {a: [b]}", "grants: [b]").Replace(rule) + "    issuers: ['https://a.test']\n",
-			7, `"r"`, "issuers", "other than the requester",
+			7, "r", "issuers", "other than the requester",
 		},
-		{"a lifetime that is a number", rule + "    lifetime: 15\n", 7, `"r"`, "lifetime", "want a duration such as 15s, not a number"},
-		{"a lifetime without unit", rule + "    lifetime: '15'\n", 7, `"r"`, "lifetime", "such as 15s"},
-		{"a lifetime that is empty", rule + "    lifetime:\n", 7, `"r"`, "lifetime", "want a duration such as 15s, not nothing"},
-		{"no lifetime", rule + "    lifetime: 0s\n", 7, `"r"`, "lifetime", "at least 1s"},
-		{"a negative lifetime", rule + "    lifetime: -1s\n", 7, `"r"`, "lifetime", "at least 1s"},
-		{"parts of a second", rule + "    lifetime: 1500ms\n", 7, `"r"`, "lifetime", "whole seconds"},
-		{"a lifetime of an hour", rule + "    lifetime: 1h\n    lifetime_reason: long\n", 7, `"r"`, "lifetime", "above 5m0s"},
-		{"a long lifetime without reason", rule + "    lifetime: 121s\n", 7, `"r"`, "lifetime_reason", "missing"},
-		{"an empty reason", rule + "    lifetime: 121s\n    lifetime_reason: ''\n", 8, `"r"`, "lifetime_reason", "empty"},
-		{"a boolean that is text", rule + "    allow_outlive: 'true'\n", 7, `"r"`, "allow_outlive", "true or false"},
+		{"a lifetime that is a number", rule + "    lifetime: 15\n", 7, "r", "lifetime", "want a duration such as 15s, not a number"},
+		{"a lifetime without unit", rule + "    lifetime: '15'\n", 7, "r", "lifetime", "such as 15s"},
+		{"a lifetime that is empty", rule + "    lifetime:\n", 7, "r", "lifetime", "want a duration such as 15s, not nothing"},
+		{"no lifetime", rule + "    lifetime: 0s\n", 7, "r", "lifetime", "at least 1s"},
+		{"a negative lifetime", rule + "    lifetime: -1s\n", 7, "r", "lifetime", "at least 1s"},
+		{"parts of a second", rule + "    lifetime: 1500ms\n", 7, "r", "lifetime", "whole seconds"},
+		{"a lifetime of an hour", rule + "    lifetime: 1h\n    lifetime_reason: long\n", 7, "r", "lifetime", "above 5m0s"},
+		{"a long lifetime without reason", rule + "    lifetime: 121s\n", 7, "r", "lifetime_reason", "missing"},
+		{"an empty reason", rule + "    lifetime: 121s\n    lifetime_reason: ''\n", 8, "r", "lifetime_reason", "empty"},
+		{"a boolean that is text", rule + "    allow_outlive: 'true'\n", 7, "r", "allow_outlive", "true or false"},
 		{
 			"unsigned subjects without impersonation",
 			strings.NewReplacer(":access_token", ":unsigned_json", "scopes: {a: [b]}", "grants: [b]").Replace(rule),
-			5, `"r"`, "impersonation", "must be true",
+			5, "r", "impersonation", "must be true",
 		},
 		{
 			"unsigned subjects with impersonation: false",
 			strings.NewReplacer(":access_token", ":unsigned_json", "scopes: {a: [b]}", "grants: [b]").Replace(rule) + "    impersonation: false\n",
-			5, `"r"`, "impersonation", "must be true",
+			5, "r", "impersonation", "must be true",
 		},
-		{"impersonation without unsigned subjects", rule + "    impersonation: true\n", 7, `"r"`, "impersonation", "only for"},
+		{"impersonation without unsigned subjects", rule + "    impersonation: true\n", 7, "r", "impersonation", "only for"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			problems := problemsOf(t, test.text)
@@ -154,10 +155,10 @@ rules:
 `)
 	want := []policy.Problem{
 		{Line: 1, Field: "version"},
-		{Line: 4, Rule: `"one"`, Field: "requester"},
-		{Line: 5, Rule: `"one"`, Field: "lifetime"},
-		{Line: 3, Rule: `"one"`, Field: "subject_tokens"},
-		{Line: 3, Rule: `"one"`, Field: "scopes"},
+		{Line: 4, Rule: "one", Field: "requester"},
+		{Line: 5, Rule: "one", Field: "lifetime"},
+		{Line: 3, Rule: "one", Field: "subject_tokens"},
+		{Line: 3, Rule: "one", Field: "scopes"},
 		{Line: 6, Rule: "#2", Field: "subject_tokens"},
 		{Line: 7, Rule: "#2", Field: "wrong"},
 		{Line: 6, Rule: "#2", Field: "name"},
@@ -189,7 +190,7 @@ func TestOverlapsAreFoundInAFileFullOfThem(t *testing.T) {
 		fmt.Fprintf(&text, "  - {name: r%d, requester: 'spiffe://shop.test/*', subject_tokens: ['urn:t:1'], grants: [s]}\n", i)
 	}
 	got := problemsOf(t, text.String())
-	if len(got) != 101 || got[0].Rule != `"r1"` || !strings.Contains(got[100].Text, "more problems") {
+	if len(got) != 101 || got[0].Rule != "r1" || !strings.Contains(got[100].Text, "more problems") {
 		t.Errorf("%d problems, the first %v, the last %v", len(got), &got[0], &got[len(got)-1])
 	}
 }
@@ -232,7 +233,7 @@ rules:
 				return
 			}
 			got := problemsOf(t, text)
-			if len(got) != 1 || got[0].Line != 4 || got[0].Rule != `"b"` || got[0].Field != "requester" || !strings.Contains(got[0].Text, `rule "a" in line 3`) {
+			if len(got) != 1 || got[0].Line != 4 || got[0].Rule != "b" || got[0].Field != "requester" || !strings.Contains(got[0].Text, `rule "a" in line 3`) {
 				t.Errorf("problems = %v", got)
 			}
 		})

@@ -30,7 +30,7 @@ func (p *Problem) Error() string {
 		fmt.Fprintf(&b, "line %d: ", p.Line)
 	}
 	if p.Rule != "" {
-		fmt.Fprintf(&b, "rule %s: ", p.Rule)
+		fmt.Fprintf(&b, "rule %s: ", yamlfile.Quote(p.Rule))
 	}
 	if p.Field != "" {
 		fmt.Fprintf(&b, "%s: ", p.Field)

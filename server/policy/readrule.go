@@ -43,7 +43,7 @@ func (r *reader) readKey(rule *rule, m yamlfile.Member) {
 	case "requester":
 		rule.requester = r.requester(n, field)
 	case "subject_tokens":
-		rule.types = r.Texts(n, field, checkType)
+		rule.types = r.Texts(n, field, r.checkType)
 	case "issuers":
 		rule.issuers = r.Texts(n, field, checkIssuer)
 	case "scopes":

@@ -10,6 +10,8 @@ import (
 // Problem is one thing wrong with a table file or a request. The errors of Run and
 // ParseRequest join them: errors.As finds the first, and all are its Unwrap() []error.
 type Problem struct {
+	// File says what kind of file it is in: "table" or "request".
+	File string
 	// Line is where it is, from 1; 0 when it concerns the whole file.
 	Line int
 	// Test is the name of the test, "#2" for the second one if it has no name, or empty
@@ -24,12 +26,12 @@ type Problem struct {
 // Error joins place and text.
 func (p *Problem) Error() string {
 	var b strings.Builder
-	b.WriteString("policy: ")
+	b.WriteString(p.File + ": ")
 	if p.Line > 0 {
 		fmt.Fprintf(&b, "line %d: ", p.Line)
 	}
 	if p.Test != "" {
-		fmt.Fprintf(&b, "test %s: ", p.Test)
+		fmt.Fprintf(&b, "test %s: ", yamlfile.Quote(p.Test))
 	}
 	if p.Field != "" {
 		fmt.Fprintf(&b, "%s: ", p.Field)
@@ -38,9 +40,17 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// newProblem is a *Problem of what a reader found.
-func newProblem(p yamlfile.Problem) error {
-	return &Problem{Line: p.Line, Test: p.Within, Field: p.Field, Text: p.Text}
+// Kinds of files.
+const (
+	tableFile   = "table"
+	requestFile = "request"
+)
+
+// problemIn makes *Problems of what a reader found in such a file.
+func problemIn(file string) func(yamlfile.Problem) error {
+	return func(p yamlfile.Problem) error {
+		return &Problem{File: file, Line: p.Line, Test: p.Within, Field: p.Field, Text: p.Text}
+	}
 }
 
 // reader reads tests and requests.

@@ -14,14 +14,14 @@ import (
 // ParseRequest reads one request, in the form of a table file's request: for Explain.
 func ParseRequest(text []byte) (policy.Request, error) {
 	if len(text) > policy.MaxFileSize {
-		return policy.Request{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", policy.MaxFileSize)}
+		return policy.Request{}, &Problem{File: requestFile, Text: fmt.Sprintf("the file is larger than %d bytes", policy.MaxFileSize)}
 	}
 	r := reader{}
 	var request policy.Request
 	if top := r.Document(text); top != nil {
 		request = r.tableRequest(top, "")
 	}
-	if err := r.Err(newProblem); err != nil {
+	if err := r.Err(problemIn(requestFile)); err != nil {
 		return policy.Request{}, err
 	}
 	return request, nil

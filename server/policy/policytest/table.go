@@ -74,11 +74,11 @@ type tableCase struct {
 // a grant, scope, tctx and rctx are always compared, and everything else that is named.
 func Run(p *policy.Policy, file []byte) (Report, error) {
 	if len(file) > policy.MaxFileSize {
-		return Report{}, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", policy.MaxFileSize)}
+		return Report{}, &Problem{File: tableFile, Text: fmt.Sprintf("the file is larger than %d bytes", policy.MaxFileSize)}
 	}
 	r := reader{}
 	cases := r.table(file)
-	if err := r.Err(newProblem); err != nil {
+	if err := r.Err(problemIn(tableFile)); err != nil {
 		return Report{}, err
 	}
 	report := Report{Tests: make([]Result, 0, len(cases))}
@@ -125,7 +125,7 @@ func (r *reader) checkTestNames(cases []tableCase) {
 	first := make(map[string]int, len(cases))
 	for _, c := range cases {
 		if line, dup := first[c.name]; dup && c.name != "" {
-			r.Within = fmt.Sprintf("%q", c.name)
+			r.Within = c.name
 			r.AddAt(c.line, "name", "is also the name of the test in line %d", line)
 			r.Within = ""
 			continue

@@ -3,6 +3,8 @@ package policytest_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,26 +118,28 @@ func TestABadTableIsRefusedWithLineTestAndField(t *testing.T) {
 		{"another version", "version: 2\ntests: []\n", 1, "", "version", "want 1"},
 		{"an unknown key", "version: 1\ntests: []\nrules: []\n", 3, "", "rules", "unknown key"},
 		{"a test that is no mapping", head + "  - x\n", 3, "#1", "", "want a mapping"},
-		{"no name", head + "  - {request: {}, want: {reason: X}}\n", 3, "#1", "name", "missing"},
-		{"no request", head + "  - {name: a, want: {reason: X}}\n", 3, `"a"`, "request", "missing"},
-		{"nothing wanted", head + "  - {name: a, request: {}}\n", 3, `"a"`, "want", "missing"},
-		{"an unknown key of a test", head + "  - {name: a, request: {}, want: {reason: X}, given: {}}\n", 3, `"a"`, "given", "unknown key"},
-		{"an unknown key of a request", head + "  - {name: a, request: {requestor: x}, want: {reason: X}}\n", 3, `"a"`, "request.requestor", "unknown key"},
-		{"an unknown key of a subject", head + "  - {name: a, request: {subject: {sub: x}}, want: {reason: X}}\n", 3, `"a"`, "request.subject.sub", "unknown key"},
-		{"a requester that is no SPIFFE ID", head + "  - {name: a, request: {requester: x}, want: {reason: X}}\n", 3, `"a"`, "request.requester", "SPIFFE ID"},
-		{"a bad scope", head + "  - {name: a, request: {scope: 'a  b'}, want: {reason: X}}\n", 3, `"a"`, "request.scope", "one space"},
-		{"details that are a list", head + "  - {name: a, request: {details: [1]}, want: {reason: X}}\n", 3, `"a"`, "request.details", "want a mapping"},
-		{"a time that is none", head + "  - {name: a, request: {now: noon}, want: {reason: X}}\n", 3, `"a"`, "request.now", "want a time"},
-		{"a transaction of nobody", head + "  - {name: a, request: {transaction: {scope: a}}, want: {reason: X}}\n", 3, `"a"`, "request.transaction.requester", "missing"},
-		{"a transaction of too many", head + "  - {name: a, request: {transaction: {requester: 'spiffe://a.test/a', earlier_requesters: [" + strings.Repeat("'spiffe://a.test/a', ", 16) + "]}}, want: {reason: X}}\n", 3, `"a"`, "request.transaction.earlier_requesters", "req_wl_chain"},
-		{"an unknown key of a transaction", head + "  - {name: a, request: {transaction: {requester: 'spiffe://a.test/a', txn: x}}, want: {reason: X}}\n", 3, `"a"`, "request.transaction.txn", "unknown key"},
-		{"neither grant nor reason", head + "  - {name: a, request: {}, want: {rule: r}}\n", 3, `"a"`, "want", "neither"},
-		{"grant and reason", head + "  - {name: a, request: {}, want: {grant: {scope: a}, reason: X}}\n", 3, `"a"`, "want", "no reason"},
-		{"a grant without scope", head + "  - {name: a, request: {}, want: {grant: {}}}\n", 3, `"a"`, "want.grant.scope", "missing"},
-		{"an unknown key of a grant", head + "  - {name: a, request: {}, want: {grant: {scope: a, sub: x}}}\n", 3, `"a"`, "want.grant.sub", "unknown key"},
-		{"an unknown key of a wanted replacement", head + "  - {name: a, request: {}, want: {grant: {scope: a, replacement: {x: 1}}}}\n", 3, `"a"`, "want.grant.replacement.x", "unknown key"},
-		{"an unknown key of what is wanted", head + "  - {name: a, request: {}, want: {reason: X, code: 1}}\n", 3, `"a"`, "want.code", "unknown key"},
-		{"a name twice", head + "  - {name: a, request: {}, want: {reason: X}}\n  - {name: a, request: {}, want: {reason: X}}\n", 4, `"a"`, "name", "line 3"},
+		{"no name", head + "  - {request: {}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "#1", "name", "missing"},
+		{"no request", head + "  - {name: a, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request", "missing"},
+		{"nothing wanted", head + "  - {name: a, request: {}}\n", 3, "a", "want", "missing"},
+		{"an unknown key of a test", head + "  - {name: a, request: {}, want: {reason: SCOPE_EXCEEDED}, given: {}}\n", 3, "a", "given", "unknown key"},
+		{"an unknown key of a request", head + "  - {name: a, request: {requestor: x}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.requestor", "unknown key"},
+		{"an unknown key of a subject", head + "  - {name: a, request: {subject: {sub: x}}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.subject.sub", "unknown key"},
+		{"a requester that is no SPIFFE ID", head + "  - {name: a, request: {requester: x}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.requester", "SPIFFE ID"},
+		{"a bad scope", head + "  - {name: a, request: {scope: 'a  b'}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.scope", "one space"},
+		{"details that are a list", head + "  - {name: a, request: {details: [1]}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.details", "want a mapping"},
+		{"a time that is none", head + "  - {name: a, request: {now: noon}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.now", "want a time"},
+		{"a transaction of nobody", head + "  - {name: a, request: {transaction: {scope: a}}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.transaction.requester", "missing"},
+		{"a transaction of too many", head + "  - {name: a, request: {transaction: {requester: 'spiffe://a.test/a', earlier_requesters: [" + strings.Repeat("'spiffe://a.test/a', ", 16) + "]}}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.transaction.earlier_requesters", "req_wl_chain"},
+		{"an unknown key of a transaction", head + "  - {name: a, request: {transaction: {requester: 'spiffe://a.test/a', txn: x}}, want: {reason: SCOPE_EXCEEDED}}\n", 3, "a", "request.transaction.txn", "unknown key"},
+		{"neither grant nor reason", head + "  - {name: a, request: {}, want: {rule: r}}\n", 3, "a", "want", "neither"},
+		{"grant and reason", head + "  - {name: a, request: {}, want: {grant: {scope: a}, reason: SCOPE_EXCEEDED}}\n", 3, "a", "want", "no reason"},
+		{"a grant without scope", head + "  - {name: a, request: {}, want: {grant: {}}}\n", 3, "a", "want.grant.scope", "missing"},
+		{"an unknown key of a grant", head + "  - {name: a, request: {}, want: {grant: {scope: a, sub: x}}}\n", 3, "a", "want.grant.sub", "unknown key"},
+		{"an unknown key of a wanted replacement", head + "  - {name: a, request: {}, want: {grant: {scope: a, replacement: {x: 1}}}}\n", 3, "a", "want.grant.replacement.x", "unknown key"},
+		{"an unknown key of what is wanted", head + "  - {name: a, request: {}, want: {reason: SCOPE_EXCEEDED, code: 1}}\n", 3, "a", "want.code", "unknown key"},
+		{"a misspelt reason", head + "  - {name: a, request: {}, want: {reason: SCOPE_EXCEDED}}\n", 3, "a", "want.reason", "\"SCOPE_EXCEDED\" is not a reason"},
+		{"a reason of others", head + "  - {name: a, request: {}, want: {reason: RATE_LIMITED}}\n", 3, "a", "want.reason", "is not a reason"},
+		{"a name twice", head + "  - {name: a, request: {}, want: {reason: SCOPE_EXCEEDED}}\n  - {name: a, request: {}, want: {reason: SCOPE_EXCEEDED}}\n", 4, "a", "name", "line 3"},
 		{"a file that is too large", "#" + strings.Repeat(" ", policy.MaxFileSize), 0, "", "", "larger than"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -147,7 +151,41 @@ func TestABadTableIsRefusedWithLineTestAndField(t *testing.T) {
 			if p.Line != test.line || p.Test != test.test || p.Field != test.field || !strings.Contains(p.Text, test.says) {
 				t.Errorf("problem = %v, want line %d, test %s, field %s, %q", p, test.line, test.test, test.field, test.says)
 			}
+			if p.File != "table" || !strings.HasPrefix(p.Error(), "table: ") {
+				t.Errorf("problem = %v, want one of a table", p)
+			}
 		})
+	}
+}
+
+// wordStart is where a word of a Go name begins.
+var wordStart = regexp.MustCompile(`([a-z])([A-Z])`)
+
+func TestEveryReasonOfAPolicyCanBeWanted(t *testing.T) {
+	sources, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	met := 0
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`trat\.Reason([A-Z][A-Za-z]+)`).FindAllSubmatch(text, -1) {
+			if string(match[1]) == "Of" || strings.HasSuffix(source, "_test.go") {
+				continue
+			}
+			met++
+			word := strings.ToUpper(wordStart.ReplaceAllString(string(match[1]), "${1}_$2"))
+			table := "version: 1\ntests:\n  - {name: a, request: {}, want: {reason: " + word + "}}\n"
+			if _, err := policytest.Run(shop(t), []byte(table)); err != nil {
+				t.Errorf("%s: %v", source, err)
+			}
+		}
+	}
+	if met == 0 {
+		t.Error("no reasons were found")
 	}
 }
 
@@ -168,15 +206,16 @@ now: 2026-01-01T12:00:00Z
 		t.Errorf("explanation = rule %q, %v", e.Rule, e.Err)
 	}
 	for _, bad := range []string{"", "[]", "requestor: x\n", strings.Repeat(" ", policy.MaxFileSize+1)} {
-		if _, err := policytest.ParseRequest([]byte(bad)); err == nil {
-			t.Errorf("ParseRequest(%.20q) = nil error", bad)
+		_, err := policytest.ParseRequest([]byte(bad))
+		if p, ok := errors.AsType[*policytest.Problem](err); !ok || !strings.HasPrefix(p.Error(), "request: ") {
+			t.Errorf("ParseRequest(%.20q) = %v, want a problem of a request", bad, err)
 		}
 	}
 }
 
 func FuzzRun(f *testing.F) {
 	f.Add(string(read(f, "../testdata/shop_test.yaml")))
-	f.Add("version: 1\ntests: [{name: a, request: {scope: a}, want: {reason: X}}]\n")
+	f.Add("version: 1\ntests: [{name: a, request: {scope: a}, want: {reason: SCOPE_EXCEEDED}}]\n")
 	f.Add("version: 1\ntests: [{name: a, request: {details: {a: [1.5, 0x10, {b: null}]}}, want: {grant: {scope: a}}}]\n")
 	p := shop(f)
 	f.Fuzz(func(t *testing.T, text string) {

@@ -41,7 +41,7 @@ func (r *reader) expectation(n *yaml.Node) expectation {
 			rule := r.Text(m.Value, field)
 			e.rule = &rule
 		case "reason":
-			e.reason = trat.Reason(r.Text(m.Value, field))
+			e.reason = r.reason(m.Value, field)
 		case "field":
 			name := r.Text(m.Value, field)
 			e.field = &name
@@ -59,6 +59,23 @@ func (r *reader) expectation(n *yaml.Node) expectation {
 		r.Add(n, "want", "a grant has no reason and no field")
 	}
 	return e
+}
+
+// reasons are those that a policy refuses with.
+var reasons = []trat.Reason{
+	trat.ReasonIssuanceDenied, trat.ReasonScopeExceeded, trat.ReasonSubjectScopeUnknown, trat.ReasonParameterMissing,
+	trat.ReasonParameterInvalid, trat.ReasonReplacementDenied, trat.ReasonReplacementLimit, trat.ReasonTokenTooLarge,
+	trat.ReasonInternal,
+}
+
+// reason reads the word of a reason. Another than a policy has would be a test that cannot
+// pass.
+func (r *reader) reason(n *yaml.Node, field string) trat.Reason {
+	reason := trat.Reason(r.Text(n, field))
+	if reason != "" && !slices.Contains(reasons, reason) {
+		r.Add(n, field, "%q is not a reason that a policy refuses with", string(reason))
+	}
+	return reason
 }
 
 func (r *reader) wantedGrant(n *yaml.Node, field string) *wantedGrant {

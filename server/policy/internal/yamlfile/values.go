@@ -22,11 +22,22 @@ func Label(n *yaml.Node, position int) string {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if value := n.Content[i+1]; n.Content[i].Value == "name" && value.ShortTag() == "!!str" && value.Value != "" {
-				return strconv.Quote(value.Value)
+				return value.Value
 			}
 		}
 	}
 	return "#" + strconv.Itoa(position)
+}
+
+// positionPattern is what Label makes of a position.
+var positionPattern = regexp.MustCompile(`^#[0-9]+$`)
+
+// Quote returns a Label as a text shows it: a name in quotes, a position as it is.
+func Quote(label string) string {
+	if positionPattern.MatchString(label) {
+		return label
+	}
+	return strconv.Quote(label)
 }
 
 // Version checks the version of a file whose top node is top.
