@@ -205,13 +205,20 @@ func newLogReport(r auditlog.Report, checkpoints int, intact bool) logReport {
 		Intact: intact, Keyed: r.Keyed, Records: r.Records, First: r.First, Checkpoints: checkpoints,
 		Opened: r.Opened, Resumed: r.Resumed, Lost: r.Lost, Torn: r.Torn, MoreBreaks: r.MoreBreaks,
 	}
-	if r.Head != (auditlog.Head{}) {
-		out.Head = r.Head.String()
+	// What was read of a damaged log may end in nothing that could be a checkpoint.
+	if head := r.Head.String(); isCheckpoint(head) {
+		out.Head = head
 	}
 	for _, b := range r.Breaks {
 		out.Breaks = append(out.Breaks, logBreak{Kind: string(b.Kind), File: b.File, Line: b.Line, Sequence: b.Sequence, Detail: b.Detail})
 	}
 	return out
+}
+
+// isCheckpoint says whether --head would take text.
+func isCheckpoint(text string) bool {
+	_, err := auditlog.ParseHead(text)
+	return err == nil
 }
 
 // write prints r for a person.
@@ -225,7 +232,9 @@ func (r logReport) write(w io.Writer, report auditlog.Report) {
 		keyed = "with a key"
 	}
 	fmt.Fprintf(w, "%s: %d records, chained %s\n", verdict, r.Records, keyed)
-	fmt.Fprintf(w, "head         %s\n", r.Head)
+	if r.Head != "" {
+		fmt.Fprintf(w, "head         %s\n", r.Head)
+	}
 	if r.Checkpoints > 0 {
 		fmt.Fprintf(w, "checkpoints  %d were looked for\n", r.Checkpoints)
 	}

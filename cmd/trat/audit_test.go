@@ -84,13 +84,29 @@ func TestVerifyLogFindsWhatWasChanged(t *testing.T) {
 	runTrat(t, "", "audit", "verify-log").want(t, 2, "", "takes one FILE")
 }
 
+// What is printed as head can be given to --head.
+func TestVerifyLogOmitsAHeadThatIsNoCheckpoint(t *testing.T) {
+	for name, text := range map[string]string{"nothing": "", "no log": "x\n"} {
+		asJSON := runTrat(t, text, "audit", "verify-log", "-", "-o", "json")
+		asJSON.want(t, 3, `"intact": false`, "")
+		if strings.Contains(asJSON.stdout, `"head"`) {
+			t.Errorf("%s: there is a head:\n%s", name, asJSON.stdout)
+		}
+		if got := runTrat(t, text, "audit", "verify-log", "-"); strings.Contains(got.stdout, "head") {
+			t.Errorf("%s: there is a head:\n%s", name, got.stdout)
+		}
+	}
+}
+
 func TestVerifyLogWithAKey(t *testing.T) {
 	path, head := writeLog(t, []byte(chainKey))
 	key := writeFile(t, "chain.key", chainKeyText+"\n")
 	runTrat(t, "", "audit", "verify-log", path, "--key-file", key, "--head", head).want(t, 0, "chained with a key", "")
-	runTrat(t, "", "audit", "verify-log", path).want(t, 3, "NOT INTACT: ", "")
+	runTrat(t, "", "audit", "verify-log", path).want(t, 3, "chained with a key", "")
 	other := writeFile(t, "other.key", strings.Repeat("0", 64))
 	runTrat(t, "", "audit", "verify-log", path, "--key-file", other).want(t, 3, "NOT INTACT: ", "")
+	plain, _ := writeLog(t, nil)
+	runTrat(t, "", "audit", "verify-log", plain, "--key-file", key).want(t, 3, "chained without a key", "written without a key")
 	for _, bad := range []string{writeFile(t, "short.key", "abc"), filepath.Join(t.TempDir(), "absent")} {
 		runTrat(t, "", "audit", "verify-log", path, "--key-file", bad).want(t, 1, "", "--key-file: ")
 	}

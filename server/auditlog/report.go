@@ -76,7 +76,7 @@ type Report struct {
 	First uint64
 	// Head is the last line.
 	Head Head
-	// Keyed says that the lines are chained with a key.
+	// Keyed says that the lines are chained with a key, as the log itself says first.
 	Keyed bool
 	// Records is how many decisions there are.
 	Records int64

@@ -25,6 +25,7 @@ type verifier struct {
 	file      string
 	number    int64 // of the present line in file
 	started   bool
+	marked    bool   // a line has said what the log is chained with
 	unchecked bool   // the key is wrong, so that no hash can be right
 	text      region // what is no line, behind the last line
 	report    Report
@@ -53,7 +54,6 @@ func newVerifier(o VerifyOptions) (*verifier, error) {
 		v.report.Head.Hash = o.After.Hash
 		v.meet()
 	}
-	v.report.Keyed = v.key != ""
 	return v, nil
 }
 
@@ -168,6 +168,9 @@ func (v *verifier) identity(l *line, m *mark) {
 	case v.report.Head.Log != m.Log:
 		v.found(Break{Kind: BreakLog, Sequence: l.seq})
 		v.report.Head.Log = m.Log
+	}
+	if !v.marked {
+		v.marked, v.report.Keyed = true, m.Key != ""
 	}
 	if v.unchecked || m.Hash == v.hashName && m.Key == v.key {
 		return
