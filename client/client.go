@@ -166,7 +166,8 @@ func (c *Client) Ready() error {
 }
 
 // WaitReady waits until Ready reports nil, and reports what Ready does, with ctx's
-// error, when ctx ends first or the Client is closed.
+// error, when ctx ends first or the Client is closed. It reports at once a token service
+// that names another issuer than Config.Issuer: waiting seldom helps there.
 func (c *Client) WaitReady(ctx context.Context) error {
 	for {
 		next := c.keys.next()
@@ -174,14 +175,26 @@ func (c *Client) WaitReady(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if _, wrong := errors.AsType[*issuerError](err); wrong {
+			return err
+		}
 		select {
 		case <-next:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", err, ctx.Err())
+			return c.notReady(err, ctx.Err())
 		case <-c.closed:
-			return fmt.Errorf("%w: %w", err, errClosed)
+			return c.notReady(err, errClosed)
 		}
 	}
+}
+
+// notReady is the error of a wait that began with err and that end has ended: with what
+// the watch has run into since.
+func (c *Client) notReady(err, end error) error {
+	if now := c.Ready(); now != nil {
+		err = now
+	}
+	return fmt.Errorf("%w: %w", err, end)
 }
 
 var errClosed = errors.New("client closed")

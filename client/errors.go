@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -52,8 +56,7 @@ func rpcError(err error) error {
 	st := received(err)
 	reason, ok := grpcerr.ReasonFrom(err)
 	if ok {
-		cause := fmt.Errorf("the token service answered %s", st.Code())
-		return &exchangeError{status: st, err: &trat.Error{Reason: reason, Field: violatedField(st), Err: cause}}
+		return &exchangeError{status: st, err: refusal(st, reason)}
 	}
 
 	cause := fmt.Errorf("%s: %s", st.Code(), st.Message())
@@ -80,18 +83,52 @@ func received(err error) *status.Status {
 	return status.Convert(err)
 }
 
-// violatedField names the first parameter that the service blames, if it is one.
-func violatedField(st *status.Status) string {
+// refusal is a status with a reason: one *trat.Error, or one for each parameter that
+// the service blames, joined.
+func refusal(st *status.Status, reason trat.Reason) error {
+	cause := fmt.Errorf("the token service answered %s", st.Code())
+	fields := violatedFields(st)
+	if len(fields) == 0 {
+		return &trat.Error{Reason: reason, Err: cause}
+	}
+	blamed := make([]error, len(fields))
+	for i, field := range fields {
+		blamed[i] = &trat.Error{Reason: reason, Field: field, Err: cause}
+	}
+	return errors.Join(blamed...)
+}
+
+// maxViolations is how many of the parameters that a service blames are told.
+const maxViolations = 32
+
+// violatedFields names the parameters that the service blames, each once.
+func violatedFields(st *status.Status) []string {
+	var fields []string
 	for _, detail := range st.Details() {
 		bad, ok := detail.(*errdetails.BadRequest)
 		if !ok {
 			continue
 		}
 		for _, violation := range bad.GetFieldViolations() {
-			if isParameter(violation.GetField()) {
-				return violation.GetField()
+			field := violation.GetField()
+			if len(fields) == maxViolations {
+				return fields
+			}
+			if mayBlame(field) && !slices.Contains(fields, field) {
+				fields = append(fields, field)
 			}
 		}
 	}
-	return ""
+	return fields
+}
+
+// blamedKey is a key below a parameter that may be told: a short word, and nothing that
+// reads as anything else.
+var blamedKey = regexp.MustCompile(`^request_(details|context)\.[A-Za-z0-9_-]{1,64}$`)
+
+// mayBlame reports whether field is a parameter of the exchange, or a key of
+// request_details or request_context. What else a service may name is not repeated.
+func mayBlame(field string) bool {
+	parameters := (*tratv1.ExchangeRequest)(nil).ProtoReflect().Descriptor().Fields()
+	return parameters.ByName(protoreflect.Name(field)) != nil || blamedKey.MatchString(field)
 }

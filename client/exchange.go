@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
@@ -116,11 +115,6 @@ func (r Request) message(audience string) *tratv1.ExchangeRequest {
 	return m
 }
 
-// isParameter reports whether name is a parameter of the exchange.
-func isParameter(name string) bool {
-	return (*tratv1.ExchangeRequest)(nil).ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name)) != nil
-}
-
 // Exchange asks the token service for a TraT and returns it verified: signed by a
 // watched key, for this trust domain, requested by this very workload, and with no
 // more scope than r asks for. When the token's key has not been heard yet, Exchange
@@ -129,7 +123,8 @@ func isParameter(name string) bool {
 // An empty required field or a malformed scope is found before anything is sent
 // (PARAMETER_MISSING, SCOPE_MALFORMED). A refusal has the Reason and the status of
 // the token service: ISSUANCE_DENIED, SCOPE_EXCEEDED, SUBJECT_TOKEN_EXPIRED and so
-// on. A service that cannot be reached, or does not prove the pinned SPIFFE ID, is
+// on; of a bad request there is a *trat.Error for each parameter that it blames, joined.
+// A service that cannot be reached, or does not prove the pinned SPIFFE ID, is
 // DEPENDENCY_UNAVAILABLE with code UNAVAILABLE; a missing or stale key set
 // KEYS_UNAVAILABLE; an answer that is not what was asked for INTERNAL, wrapping
 // what is wrong with it. There is no other way to a token.
@@ -225,7 +220,7 @@ func (c *Client) verify(ctx context.Context, raw string) (*trat.Token, error) {
 			return token, nil
 		}
 		if !errors.Is(err, errNoKey) && !errors.Is(err, trat.ReasonKeysUnavailable) {
-			return nil, answerError(issuedToken, err)
+			return nil, answerError(issuedToken, c.explainIssuer(err))
 		}
 		missing := &trat.Error{Reason: trat.ReasonKeysUnavailable, Err: c.watcher.explain(err)}
 		select {
@@ -238,4 +233,18 @@ func (c *Client) verify(ctx context.Context, raw string) (*trat.Token, error) {
 			return nil, localError(fmt.Errorf("%w: %w", missing, errClosed))
 		}
 	}
+}
+
+// explainIssuer adds to a refusal of the token's issuer what is configured, and what the
+// token service calls itself if the watch has heard it: most often it is the configuration
+// that is wrong.
+func (c *Client) explainIssuer(err error) error {
+	var e *trat.Error
+	if !errors.As(err, &e) || e.Field != "iss" {
+		return err
+	}
+	if other := c.watcher.otherIssuer(); other != nil {
+		return fmt.Errorf("%w: the token service's is %q, configured is %q", err, other.received, other.configured)
+	}
+	return fmt.Errorf("%w: configured is %q", err, c.cfg.Issuer)
 }

@@ -46,7 +46,7 @@ type keySet struct {
 	current atomic.Pointer[snapshot]
 
 	mu      sync.Mutex
-	changed chan struct{} // closed by the next accepted message
+	changed chan struct{} // closed by the next message
 }
 
 func newKeySet(issuer string, clock trat.Clock) *keySet {
@@ -78,12 +78,20 @@ func (k *keySet) usable() (*snapshot, error) {
 	return s, nil
 }
 
-// next returns a channel that is closed when the next message is accepted. Take it
+// next returns a channel that is closed when the next message was accepted or refused. Take it
 // before looking at the set: then no message falls between.
 func (k *keySet) next() <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.changed
+}
+
+// wake closes what next has returned.
+func (k *keySet) wake() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	close(k.changed)
+	k.changed = make(chan struct{})
 }
 
 // apply takes over a message, or refuses it with an error and changes nothing. It
@@ -125,10 +133,7 @@ func (k *keySet) apply(m *tratv1.WatchKeysResponse) (replaced bool, err error) {
 	}
 
 	k.current.Store(next)
-	k.mu.Lock()
-	close(k.changed)
-	k.changed = make(chan struct{})
-	k.mu.Unlock()
+	k.wake()
 	return !rank || next.version != last.version, nil
 }
 

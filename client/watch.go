@@ -121,6 +121,7 @@ func (w *watcher) receive(ctx context.Context, m *tratv1.WatchKeysResponse) {
 // one that is not merely late means a wrong or a broken token service.
 func (w *watcher) refuse(ctx context.Context, err error) {
 	w.trouble.Store(&err)
+	w.keys.wake() // whoever waits for keys may want to give up
 	w.metrics.failed(ctx, trat.ReasonKeysUnavailable)
 	level := slog.LevelDebug
 	switch {
@@ -189,6 +190,17 @@ func (w *watcher) explain(err error) error {
 		return fmt.Errorf("%w; last trouble: %w", err, *trouble)
 	}
 	return err
+}
+
+// otherIssuer is the trouble with a token service of another issuer; nil while there is
+// none.
+func (w *watcher) otherIssuer() *issuerError {
+	trouble := w.trouble.Load()
+	if trouble == nil {
+		return nil
+	}
+	other, _ := errors.AsType[*issuerError](*trouble)
+	return other
 }
 
 // pause waits for d. While the server cannot be reached gRPC is reconnecting at its

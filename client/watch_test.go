@@ -81,6 +81,54 @@ func TestWaitReadySaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// The first look finds no trouble yet: what comes to light later counts.
+func TestWaitReadySaysWhatCameToLightWhileItWaited(t *testing.T) {
+	for name, start := range map[string]func(*trattest.Domain) *fakeTTS{
+		"connection refused": func(d *trattest.Domain) *fakeTTS {
+			f := startTTS(t, d)
+			f.stop()
+			return f
+		},
+		"spiffe://shop.test/other": func(d *trattest.Domain) *fakeTTS {
+			return startTTSAs(t, d, d.ServerCredentials("other", d.Members()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, log := start(trattest.New(t, "shop.test")).connect(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- c.WaitReady(ctx) }()
+			log.wait(1, watchTrouble)
+			cancel()
+			err := <-ended
+			if !errors.Is(err, trat.ReasonKeysUnavailable) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), name) {
+				t.Errorf("WaitReady = %v, want %s in it", err, name)
+			}
+		})
+	}
+}
+
+func TestWaitReadyFailsAtOnceForAnotherIssuer(t *testing.T) {
+	f := startTTS(t, trattest.New(t, "shop.test"))
+	cfg := f.config()
+	cfg.Issuer = "https://wrong.shop.test"
+	c, err := client.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = c.WaitReady(timeout(t))
+	if !errors.Is(err, trat.ReasonKeysUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), `it is "https://tts.shop.test", configured is "https://wrong.shop.test"`) {
+		t.Fatalf("WaitReady = %v", err)
+	}
+	_, err = c.Exchange(timeout(t), request())
+	if !errors.Is(err, trat.ReasonTxnTokenInvalid) ||
+		!strings.Contains(err.Error(), `iss: not allowed: the token service's is "https://tts.shop.test", configured is "https://wrong.shop.test"`) {
+		t.Errorf("Exchange = %v", err)
+	}
+}
+
 func TestCloseEndsWaitReady(t *testing.T) {
 	f := startTTS(t, trattest.New(t, "shop.test"))
 	f.stop()

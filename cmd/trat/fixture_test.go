@@ -119,10 +119,16 @@ func serve(t *testing.T, authority *devauthority.Authority, register func(*grpc.
 }
 
 // night lets spiffe://shop.test/gateway vouch for subjects, for two purposes, and narrow
-// its tokens to one.
+// its tokens to one. Paying needs an amount.
 const night = `
 version: 1
+details: {amount_cents: int}
 rules:
+  - name: gateway-pays
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
+    grants: [stock.pay]
+    tctx: {amount_cents: details.amount_cents}
   - name: gateway-night
     requester: spiffe://shop.test/gateway
     subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]

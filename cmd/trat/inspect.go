@@ -40,6 +40,8 @@ type inspection struct {
 type problem struct {
 	Reason trat.Reason `json:"reason"`
 	Detail string      `json:"detail"`
+	// Fields are the parameters that the token service blames.
+	Fields []string `json:"fields,omitempty"`
 }
 
 func newProblem(err error) *problem {

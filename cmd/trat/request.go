@@ -193,7 +193,27 @@ func (o *requestOptions) refused(stdout io.Writer, err error) error {
 	if o.format != outputJSON {
 		return no
 	}
-	return errors.Join(no, o.format.show(stdout, issued{Problem: newProblem(err)}, nil))
+	why := newProblem(err)
+	why.Fields = fieldsOf(err)
+	return errors.Join(no, o.format.show(stdout, issued{Problem: why}, nil))
+}
+
+// fieldsOf are the fields that err's tree names, in its order.
+func fieldsOf(err error) []string {
+	if e, ok := err.(*trat.Error); ok && e.Field != "" { //nolint:errorlint // one node at a time: what follows unwraps
+		return []string{e.Field}
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() error }:
+		return fieldsOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var fields []string
+		for _, child := range e.Unwrap() {
+			fields = append(fields, fieldsOf(child)...)
+		}
+		return fields
+	}
+	return nil
 }
 
 func (o *requestOptions) print(cmd *cobra.Command, token *trat.Token) error {

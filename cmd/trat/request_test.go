@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,32 @@ func TestRequestTellsARefusalFromAFailure(t *testing.T) {
 	elsewhere := tokenService{address: "127.0.0.1:1"}
 	runTrat(t, "", append([]string{"request"}, elsewhere.flags("--scope", "stock.count", "--sign-subject", "nightly", "--timeout", "2s")...)...).
 		want(t, 1, "", "DEPENDENCY_UNAVAILABLE")
+}
+
+func TestRequestNamesTheKeyThatIsMissing(t *testing.T) {
+	service := serveTokens(t)
+	missing := append([]string{"request"}, service.flags("--scope", "stock.pay", "--sign-subject", "nightly")...)
+	runTrat(t, "", missing...).want(t, 3, "", "PARAMETER_MISSING: request_details.amount_cents: ")
+	var got struct {
+		Problem struct {
+			Reason string
+			Fields []string
+		}
+	}
+	runTrat(t, "", append(missing, "-o", "json")...).decode(t, &got)
+	if got.Problem.Reason != "PARAMETER_MISSING" || !slices.Contains(got.Problem.Fields, "request_details.amount_cents") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAWrongIssuerIsNamed(t *testing.T) {
+	service := serveTokens(t)
+	wrong := append(service.flags(), "--issuer", "https://wrong.shop.test")
+	first := runTrat(t, "", append([]string{"request"}, service.flags("--scope", "stock.count stock.write", "--sign-subject", "nightly")...)...)
+	runTrat(t, first.stdout, append([]string{"request", "--scope", "stock.count", "--subject-token-type", "txn_token"}, wrong...)...).
+		want(t, 1, "", `configured is "https://wrong.shop.test"`)
+	runTrat(t, "a.b.c", append([]string{"verify"}, wrong...)...).
+		want(t, 1, "", `issuer: it is "https://tts.shop.test", configured is "https://wrong.shop.test"`)
 }
 
 func TestRequestReportsEveryWrongFlagAtOnce(t *testing.T) {
