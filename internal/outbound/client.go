@@ -129,6 +129,11 @@ func (c *Client) Do(req *http.Request, want Expect) ([]byte, error) {
 		return nil, unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
+	// Who is asked may see the client leave and end its answer there, as if it were whole:
+	// what comes when the time is over is no answer.
+	if err := ctx.Err(); err != nil {
+		return nil, unreachable(ctx, err)
+	}
 	if resp.StatusCode != http.StatusOK {
 		// A bounded rest is read, so that the connection can be used again.
 		_, _ = io.CopyN(io.Discard, resp.Body, want.MaxBody)
@@ -138,6 +143,9 @@ func (c *Client) Do(req *http.Request, want Expect) ([]byte, error) {
 		return nil, &Error{Kind: KindType, Err: err}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, want.MaxBody+1))
+	if err == nil {
+		err = ctx.Err()
+	}
 	switch {
 	case err != nil:
 		return nil, unreachable(ctx, err)
