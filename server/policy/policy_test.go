@@ -174,11 +174,7 @@ func TestWhatNoRuleGrantsIsRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := userOrder(t)
 			test.change(&r)
-			grant, err := p.Decide(r)
-			wantError(t, err, test.reason, test.field)
-			if diff := cmp.Diff(policy.Grant{Rule: p.Explain(r).Rule}, grant, equalObjects); diff != "" {
-				t.Errorf("a refusal comes with more than its rule (-want +got):\n%s", diff)
-			}
+			wantRefusal(t, p, r, test.reason, test.field)
 		})
 	}
 }
@@ -314,5 +310,16 @@ func TestVersionIsTheHashOfTheFile(t *testing.T) {
 	}
 	if v := new(policy.Policy).Version(); v != "" {
 		t.Errorf("zero policy has version %q", v)
+	}
+}
+
+// wantRefusal has p decide about r and checks that it refuses for this reason, and that
+// what comes beside the error grants nothing: it names the rule at most.
+func wantRefusal(t *testing.T, p *policy.Policy, r policy.Request, reason trat.Reason, field string) {
+	t.Helper()
+	grant, err := p.Decide(r)
+	wantError(t, err, reason, field)
+	if diff := cmp.Diff(policy.Grant{Rule: p.Explain(r).Rule}, grant, equalObjects); diff != "" {
+		t.Errorf("a refusal comes with more than its rule (-want +got):\n%s", diff)
 	}
 }
