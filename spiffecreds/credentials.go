@@ -3,6 +3,7 @@ package spiffecreds
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -97,13 +98,19 @@ func newCreds(r role, svids x509svid.Source, bundles x509bundle.Source, matcher 
 	}, nil
 }
 
+// ends is who was at the two ends of a connection, as a handshake finds out.
+type ends struct {
+	peer    Peer
+	ownLeaf *x509.Certificate
+}
+
 // ClientHandshake implements credentials.TransportCredentials. It ends when ctx does.
 func (c *creds) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	if c.role != roleClient {
 		return nil, nil, c.wrongRole()
 	}
-	var peer Peer
-	cfg := c.tlsConfig(&peer)
+	var ends ends
+	cfg := c.tlsConfig(&ends.peer)
 	cfg.ServerName = hostOf(authority)
 	if c.serverName != "" {
 		cfg.ServerName = hostOf(c.serverName)
@@ -112,9 +119,9 @@ func (c *creds) ClientHandshake(ctx context.Context, authority string, raw net.C
 	// VerifyConnection does on each handshake.
 	cfg.InsecureSkipVerify = true
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return c.ownCertificate()
+		return c.ownCertificate(&ends)
 	}
-	return finish(ctx, raw, tls.Client(raw, cfg), &peer)
+	return finish(ctx, raw, tls.Client(raw, cfg), &ends)
 }
 
 // ServerHandshake implements credentials.TransportCredentials. It ends after the
@@ -123,17 +130,17 @@ func (c *creds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, e
 	if c.role != roleServer {
 		return nil, nil, c.wrongRole()
 	}
-	var peer Peer
-	cfg := c.tlsConfig(&peer)
+	var ends ends
+	cfg := c.tlsConfig(&ends.peer)
 	// Any certificate, because VerifyConnection verifies it.
 	cfg.ClientAuth = tls.RequireAnyClientCert
 	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		return c.ownCertificate()
+		return c.ownCertificate(&ends)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.config.handshakeTimeout)
 	defer cancel()
 	end := c.handshakes.begin(raw)
-	conn, info, err := finish(ctx, raw, tls.Server(raw, cfg), &peer)
+	conn, info, err := finish(ctx, raw, tls.Server(raw, cfg), &ends)
 	if !end() { // whatever came of it: the connection is closed
 		err = errDisplaced
 	}
@@ -183,7 +190,7 @@ func (c *creds) tlsConfig(peer *Peer) *tls.Config {
 
 // ownCertificate asks the source at each handshake, so rotation is seen at once, and
 // never lets an SVID out of its validity period reach a peer.
-func (c *creds) ownCertificate() (*tls.Certificate, error) {
+func (c *creds) ownCertificate(ends *ends) (*tls.Certificate, error) {
 	svid, err := c.svids.GetX509SVID()
 	if err != nil {
 		return nil, fmt.Errorf("spiffecreds: own X.509-SVID: %w", err)
@@ -199,6 +206,7 @@ func (c *creds) ownCertificate() (*tls.Certificate, error) {
 	for i, c := range svid.Certificates {
 		cert.Certificate[i] = c.Raw
 	}
+	ends.ownLeaf = cert.Leaf
 	return cert, nil
 }
 
@@ -207,7 +215,7 @@ func (c *creds) wrongRole() error {
 }
 
 // finish runs the handshake. The connection is closed unless it succeeds.
-func finish(ctx context.Context, raw net.Conn, conn *tls.Conn, peer *Peer) (net.Conn, credentials.AuthInfo, error) {
+func finish(ctx context.Context, raw net.Conn, conn *tls.Conn, ends *ends) (net.Conn, credentials.AuthInfo, error) {
 	if err := conn.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		// A context that ended closed the connection under the handshake: say the cause,
@@ -217,7 +225,7 @@ func finish(ctx context.Context, raw net.Conn, conn *tls.Conn, peer *Peer) (net.
 		}
 		return nil, nil, err
 	}
-	info := newAuthInfo(*peer, conn.ConnectionState().CipherSuite)
+	info := newAuthInfo(ends.peer, ends.ownLeaf, conn.ConnectionState().CipherSuite)
 	sys, ok := raw.(syscall.Conn)
 	if !ok {
 		return conn, info, nil

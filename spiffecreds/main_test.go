@@ -75,6 +75,8 @@ func flawed(t *testing.T, a *devauthority.Authority, id spiffeid.ID, flaws ...de
 
 type transportCredentials = credentials.TransportCredentials
 
+type svid = x509svid.SVID
+
 // server is a gRPC server on loopback that notes who called.
 type server struct {
 	addr  string

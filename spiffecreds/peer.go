@@ -20,6 +20,9 @@ type Peer struct {
 	// Leaf is the certificate that proved ID. It is shared by all calls of the
 	// connection and must not be modified.
 	Leaf *x509.Certificate
+	// Intermediates are the certificates that the peer sent with it, most often none. They
+	// are shared and unmodified like Leaf.
+	Intermediates []*x509.Certificate
 }
 
 // Expired reports whether the peer's certificate is past its NotAfter. A connection
@@ -51,6 +54,17 @@ func PeerFromAuthInfo(info credentials.AuthInfo) (Peer, bool) {
 	return own.peer, true
 }
 
+// OwnLeafFromAuthInfo returns the certificate that this workload itself presented when the
+// connection was made. The source may have a newer one meanwhile. It reports false for an
+// AuthInfo that was not made by this package.
+func OwnLeafFromAuthInfo(info credentials.AuthInfo) (*x509.Certificate, bool) {
+	own, ok := info.(*authInfo)
+	if !ok || own == nil {
+		return nil, false
+	}
+	return own.ownLeaf, own.ownLeaf != nil
+}
+
 // authInfo is unexported and has no constructor outside a handshake, so that holding
 // one proves that the handshake took place. It deliberately has no ValidateAuthority:
 // a call that overrides :authority fails, because here a name other than the SPIFFE ID
@@ -58,13 +72,15 @@ func PeerFromAuthInfo(info credentials.AuthInfo) (Peer, bool) {
 type authInfo struct {
 	credentials.CommonAuthInfo
 	peer        Peer
+	ownLeaf     *x509.Certificate
 	cipherSuite uint16
 }
 
-func newAuthInfo(p Peer, cipherSuite uint16) *authInfo {
+func newAuthInfo(p Peer, ownLeaf *x509.Certificate, cipherSuite uint16) *authInfo {
 	return &authInfo{
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 		peer:           p,
+		ownLeaf:        ownLeaf,
 		cipherSuite:    cipherSuite,
 	}
 }

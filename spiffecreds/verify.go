@@ -4,12 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/grpc-trat/grpc-trat/internal/svidleaf"
 )
 
 // What a handshake can have against the other end. Each is found with errors.Is in
@@ -18,17 +19,17 @@ var (
 	// ErrNoCertificate: the peer presented no certificate.
 	ErrNoCertificate = errors.New("no certificate")
 	// ErrURISAN: not exactly one URI SAN (X509-SVID section 2).
-	ErrURISAN = errors.New("certificate must have exactly one URI SAN")
+	ErrURISAN = svidleaf.ErrURISAN
 	// ErrSPIFFEID: the URI SAN is not a well-formed SPIFFE ID.
-	ErrSPIFFEID = errors.New("URI SAN is not a SPIFFE ID")
+	ErrSPIFFEID = svidleaf.ErrSPIFFEID
 	// ErrRootPath: the SPIFFE ID names a trust domain, not a workload (X509-SVID
 	// section 5.2).
-	ErrRootPath = errors.New("SPIFFE ID has no path")
+	ErrRootPath = svidleaf.ErrRootPath
 	// ErrCA: the leaf certificate may sign others (X509-SVID section 5.2).
-	ErrCA = errors.New("leaf certificate is a CA")
+	ErrCA = svidleaf.ErrCA
 	// ErrKeyUsage: keyCertSign or cRLSign is set on the leaf, or digitalSignature is not
 	// (X509-SVID sections 4.3 and 5.2).
-	ErrKeyUsage = errors.New("leaf certificate has wrong key usage")
+	ErrKeyUsage = svidleaf.ErrKeyUsage
 	// ErrChain: no valid chain from the leaf to the bundle of the leaf's own trust
 	// domain at this time, or there is no such bundle.
 	ErrChain = errors.New("certificate does not chain to the bundle of its trust domain")
@@ -102,15 +103,9 @@ func (v verifier) certificates(chain []*x509.Certificate) (Peer, error) {
 		return Peer{}, &PeerError{Check: ErrNoCertificate}
 	}
 	leaf := chain[0]
-	if n := len(leaf.URIs); n != 1 {
-		return Peer{}, &PeerError{Check: ErrURISAN, Err: fmt.Errorf("it has %d", n)}
-	}
-	id, err := spiffeid.FromURI(leaf.URIs[0])
-	if err != nil {
-		return Peer{}, &PeerError{Check: ErrSPIFFEID, Err: err}
-	}
-	if misshapen := leafShape(id, leaf); misshapen != nil {
-		return Peer{}, misshapen
+	id, check, cause := svidleaf.Check(leaf)
+	if check != nil {
+		return Peer{}, &PeerError{ID: id, Check: check, Err: cause}
 	}
 	// Verify asks the source for the bundle of the leaf's own trust domain only, so a
 	// federated authority cannot vouch for IDs of another trust domain.
@@ -120,22 +115,9 @@ func (v verifier) certificates(chain []*x509.Certificate) (Peer, error) {
 	if err := v.authorize(id); err != nil {
 		return Peer{}, &PeerError{ID: id, Check: ErrNotAuthorized, Err: err}
 	}
-	return Peer{ID: id, Leaf: leaf}, nil
-}
-
-// leafShape returns what is wrong with a leaf, whoever signed it; nil if nothing is.
-func leafShape(id spiffeid.ID, leaf *x509.Certificate) *PeerError {
-	switch {
-	case id.Path() == "":
-		return &PeerError{ID: id, Check: ErrRootPath}
-	case leaf.IsCA:
-		return &PeerError{ID: id, Check: ErrCA}
-	case leaf.KeyUsage&x509.KeyUsageCertSign != 0:
-		return &PeerError{ID: id, Check: ErrKeyUsage, Err: errors.New("keyCertSign is set")}
-	case leaf.KeyUsage&x509.KeyUsageCRLSign != 0:
-		return &PeerError{ID: id, Check: ErrKeyUsage, Err: errors.New("cRLSign is set")}
-	case leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
-		return &PeerError{ID: id, Check: ErrKeyUsage, Err: errors.New("digitalSignature is not set")}
+	peer := Peer{ID: id, Leaf: leaf}
+	if len(chain) > 1 {
+		peer.Intermediates = chain[1:]
 	}
-	return nil
+	return peer, nil
 }

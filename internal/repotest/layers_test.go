@@ -14,31 +14,34 @@ const (
 var layers = map[string][]string{
 	// The token, and the identities of connections: these stand alone.
 	"trat":             {},
-	"spiffecreds":      {},
+	"spiffecreds":      {"internal/svidleaf"},
 	"internal/semconv": {},
 	"authzen":          {"internal/outbound", "internal/token68"},
 	"gen/...":          {"gen/..."},
 
-	"trat/callchain":        {"trat"},
-	"trat/replay":           {"trat"},
-	"trat/replay/...":       {"trat", "trat/replay"},
-	"trat/tratotel":         {"trat"},
-	"trat/trattest":         {"trat", "trat/callchain", "spiffecreds", "internal/devauthority"},
-	"internal/grpcerr":      {"trat", "gen/..."},
-	"internal/rules":        {"trat", "trat/callchain", "gen/..."},
-	"internal/keys":         {"trat"},
-	"internal/devauthority": {},
-	"internal/outbound":     {},
-	"internal/token68":      {},
-	"internal/samejson":     {},
+	"trat/callchain":            {"trat", "internal/svidleaf"},
+	"trat/callchain/chainlog":   {"trat", "trat/callchain"},
+	"trat/callchain/chainaudit": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/semconv"},
+	"trat/replay":               {"trat"},
+	"trat/replay/...":           {"trat", "trat/replay"},
+	"trat/tratotel":             {"trat", "internal/semconv"},
+	"trat/trattest":             {"trat", "trat/callchain", "spiffecreds", "internal/devauthority"},
+	"internal/grpcerr":          {"trat", "gen/..."},
+	"internal/rules":            {"trat", "trat/callchain", "gen/..."},
+	"internal/keys":             {"trat"},
+	"internal/devauthority":     {},
+	"internal/outbound":         {},
+	"internal/svidleaf":         {},
+	"internal/token68":          {},
+	"internal/samejson":         {},
 
 	// The three libraries, side by side: none knows another.
 	"interceptors": {
-		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
+		"trat", "trat/callchain", "trat/callchain/chainlog", "trat/replay", "spiffecreds", "gen/...",
 		"internal/grpcerr", "internal/semconv", "internal/rules",
 	},
 	"client": {
-		"trat", "spiffecreds", "gen/...",
+		"trat", "trat/callchain", "spiffecreds", "gen/...",
 		"internal/grpcerr", "internal/semconv",
 	},
 	"server": {
@@ -98,7 +101,7 @@ var bans = []ban{
 		because: "what ships must not be able to make identities for itself",
 	},
 	{
-		from:    []string{"trat", "trat/callchain"},
+		from:    []string{"trat", "trat/callchain/..."},
 		reach:   "google.golang.org/grpc/...",
 		because: "the token does not depend on what carries it",
 	},
