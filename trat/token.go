@@ -127,6 +127,10 @@ func (t *Token) Fingerprint() string {
 	return encoding.EncodeToString(t.get().digest[:])
 }
 
+// Digest returns the SHA-256 of the compact form, which Fingerprint spells; zero for a zero
+// Token.
+func (t *Token) Digest() [32]byte { return t.get().digest }
+
 // UnsafeRaw returns the compact form, a bearer credential, for the transports that
 // propagate it. It must not reach a log, an error or a store.
 func (t *Token) UnsafeRaw() string {
