@@ -1,0 +1,7 @@
+// Package chainlog records what servers decide about call chains, for an audit that needs
+// nothing of what was there at the time: File appends one line of JSON for each judged call,
+// with the links that were verified, the certificates that they were signed under, and the
+// bundles that were trusted. Lines are chained by hash. Reader reads such files.
+//
+// The format is in docs/call-chain-audit.md; package chainaudit draws conclusions.
+package chainlog
