@@ -1,6 +1,7 @@
 package trat
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,9 @@ const (
 	gw      = "spiffe://prod.example.org/gw"
 	backend = "spiffe://prod.example.org/backend"
 )
+
+// someHash is a SHA-256 as chn has it.
+const someHash = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
 
 // replacement are the claims of a token with which gw replaced that of edge.
 func replacement() map[string]any {
@@ -48,6 +52,13 @@ func TestVerifyReadsAReplacedToken(t *testing.T) {
 	}
 	if token.ReplacementCount() != 1 || !token.TransactionStart().Equal(testNow.Add(-20*time.Second)) {
 		t.Errorf("count %d, start %s", token.ReplacementCount(), token.TransactionStart())
+	}
+	if token.CallChainHash() != [32]byte{} {
+		t.Error("a call chain out of nothing")
+	}
+	token = wantAccept(t, v, tokenWith(edited(replacement(), map[string]any{"chn": someHash})))
+	if hash := token.CallChainHash(); hash != sha256.Sum256(nil) {
+		t.Errorf("call chain %x", hash)
 	}
 }
 
@@ -84,6 +95,16 @@ func TestVerifyRefusesAHistoryThatIsNone(t *testing.T) {
 		"chain ends elsewhere":        {map[string]any{"req_wl_chain": []string{gw, edge}}, ReasonTxnTokenInvalid, "req_wl_chain"},
 		"more replaced than in chain": {map[string]any{"rpl_cnt": 2}, ReasonTxnTokenInvalid, "rpl_cnt"},
 		"starts after it was issued":  {map[string]any{"txn_iat": testNow.Unix()}, ReasonTxnTokenInvalid, "txn_iat"},
+		"call chain is a number":      {map[string]any{"chn": 1}, ReasonTxnTokenMalformed, "chn"},
+		"call chain is empty":         {map[string]any{"chn": ""}, ReasonTxnTokenMalformed, "chn"},
+		"call chain is short":         {map[string]any{"chn": someHash[1:]}, ReasonTxnTokenMalformed, "chn"},
+		"call chain is long":          {map[string]any{"chn": someHash + "A"}, ReasonTxnTokenMalformed, "chn"},
+		"call chain with padding":     {map[string]any{"chn": someHash[1:] + "="}, ReasonTxnTokenMalformed, "chn"},
+		"call chain, line break":      {map[string]any{"chn": someHash[:42] + "\n"}, ReasonTxnTokenMalformed, "chn"},
+		"call chain, other alphabet":  {map[string]any{"chn": "+" + someHash[1:]}, ReasonTxnTokenMalformed, "chn"},
+		"call chain, unused bits":     {map[string]any{"chn": someHash[:42] + "B"}, ReasonTxnTokenMalformed, "chn"},
+		"call chain of zeros":         {map[string]any{"chn": strings.Repeat("A", 43)}, ReasonTxnTokenMalformed, "chn"},
+		"call chain of a first token": {map[string]any{"chn": someHash, "req_wl_chain": nil, "rpl_cnt": nil, "txn_iat": nil}, ReasonTxnTokenInvalid, "chn"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantReject(t, v, tokenWith(edited(replacement(), tc.changes)), tc.reason, tc.field)
@@ -101,6 +122,7 @@ func TestReplacedTokenIsSignedAsPrepared(t *testing.T) {
 	claims.RequestingWorkloadChain = mustChain(t, edge, `a"b\c`, gw, backend)
 	claims.ReplacementCount = 3
 	claims.TransactionStart = testNow.Add(-time.Minute + 300*time.Millisecond)
+	claims.CallChainHash = sha256.Sum256([]byte("a link"))
 	raw := signClaims(t, testSigners()[ES256], claims)
 	v, err := NewVerifier(claims.Audience, claims.Issuer, testKeys(t), WithClock(fixedClock))
 	if err != nil {
@@ -124,6 +146,10 @@ func TestPrepareRefusesAHistoryThatIsNone(t *testing.T) {
 			c.RequestingWorkloadChain = Claims{RequestingWorkload: gw}.Requesters()
 			c.ReplacementCount = 0
 		}, "req_wl_chain"},
+		"call chain of a first token": {func(c *Claims) {
+			c.RequestingWorkloadChain, c.ReplacementCount, c.TransactionStart = WorkloadChain{}, 0, time.Time{}
+			c.CallChainHash[31] = 1
+		}, "chn"},
 		"no count":              {func(c *Claims) { c.ReplacementCount = 0 }, "rpl_cnt"},
 		"count does not fit":    {func(c *Claims) { c.ReplacementCount = 2 }, "rpl_cnt"},
 		"no start":              {func(c *Claims) { c.TransactionStart = time.Time{} }, "txn_iat"},

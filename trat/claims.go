@@ -34,6 +34,11 @@ type Claims struct {
 	// TransactionStart (txn_iat) is IssuedAt of the transaction's first token. Zero unless
 	// the token replaces one.
 	TransactionStart time.Time
+	// CallChainHash (chn) is the hash of the last link of the call chain by which the token
+	// that this one replaces had come to RequestingWorkload: callchain.Hash(CallChainHash).
+	// The chain of calls with this token begins anew and is bound to it. Zero unless the token
+	// replaces one that had come with a chain.
+	CallChainHash [32]byte
 	// IssuedAt (iat) and Expiry (exp) bound the token's life.
 	IssuedAt, Expiry time.Time
 	// TransactionContext (tctx) holds the parameters that the transaction is bound to.
@@ -62,12 +67,15 @@ func (c Claims) FirstIssuedAt() time.Time {
 	return c.TransactionStart
 }
 
-// checkReplacement holds the three claims of a replacement, which the draft leaves to the
-// implementation (section 13.15), to each other: all or none, and of one history. It
-// returns the claim at fault.
+// checkReplacement holds the claims of a replacement, which the draft leaves to the
+// implementation (section 13.15), to each other: the three of the requesters all or none and
+// of one history, chn only with them. It returns the claim at fault.
 func (c *Claims) checkReplacement() (claim string, err error) {
 	chain := c.RequestingWorkloadChain
 	if chain.IsZero() && c.ReplacementCount == 0 && c.TransactionStart.IsZero() {
+		if c.CallChainHash != [digestSize]byte{} {
+			return "chn", errMismatch
+		}
 		return "", nil
 	}
 	switch {

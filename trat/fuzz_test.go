@@ -2,6 +2,7 @@ package trat
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -35,6 +36,7 @@ func oracle(t *testing.T, raw string, k *Key, got Claims) {
 		Chain []string         `json:"req_wl_chain"`
 		Count int              `json:"rpl_cnt"`
 		Start *jwt.NumericDate `json:"txn_iat"`
+		Chn   string           `json:"chn"`
 		Iat   jwt.NumericDate  `json:"iat"`
 		Exp   jwt.NumericDate  `json:"exp"`
 		Tctx  json.RawMessage  `json:"tctx"`
@@ -61,6 +63,12 @@ func oracle(t *testing.T, raw string, k *Key, got Claims) {
 	if len(theirs.Chain) > 0 {
 		want.RequestingWorkloadChain = WorkloadChain{text: strings.Join(theirs.Chain, " ")}
 		want.ReplacementCount, want.TransactionStart = theirs.Count, theirs.Start.Time().UTC()
+	}
+	if theirs.Chn != "" {
+		hash, err := base64.RawURLEncoding.DecodeString(theirs.Chn)
+		if err != nil || copy(want.CallChainHash[:], hash) != len(want.CallChainHash) {
+			t.Fatalf("accepted chn %q", theirs.Chn)
+		}
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("accepted %q as something else", raw)
@@ -129,6 +137,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(header, `{"exp":1783339210.5,`+strings.Replace(payload, `"exp":1783339214,`, "", 1)[1:], "")
 	f.Add(header, `{"\u0074ctx":{"a":[1,{"b":"\ud835\udcb3"}]},"nbf":1,`+strings.Replace(payload, `"tctx":`, `"x":`, 1)[1:], "")
 	f.Add(header, `{"req_wl_chain":["spiffe://prod.example.org/edge","spiffe://prod.example.org/gw"],"rpl_cnt":1,"txn_iat":1783339190.5,`+payload[1:], "")
+	f.Add(header, `{"req_wl_chain":["spiffe://prod.example.org/edge","spiffe://prod.example.org/gw"],"rpl_cnt":1,"txn_iat":1783339190,"chn":"`+someHash+`",`+payload[1:], "")
 	f.Add(header, `{"req_wl_chain":["spiffe://prod.example.org/gw"],"rpl_cnt":0,"txn_iat":1783339190,`+payload[1:], "")
 	f.Add(header, payload[:len(payload)-1], "")
 	f.Add(header, payload, ".")

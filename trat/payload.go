@@ -86,6 +86,8 @@ func (p *payload) set(name string, v jsonValue, spaced bool) (err error) {
 		c.ReplacementCount, err = claimCount(v)
 	case "txn_iat":
 		c.TransactionStart, err = claimTime(v)
+	case "chn":
+		c.CallChainHash, err = claimHash(v)
 	case "scope":
 		c.Scope, err = claimScope(v)
 	case "iat":
@@ -175,6 +177,25 @@ func claimScope(v jsonValue) (Scope, error) {
 		return Scope{}, errTooLong
 	}
 	return Scope{}, errCharacter
+}
+
+// claimHash reads chn, a SHA-256 in base64url. All zeros are what is absent here, and no hash
+// of anything.
+func claimHash(v jsonValue) (hash [digestSize]byte, err error) {
+	if v.kind != jsonString {
+		return hash, errWrongType
+	}
+	if len(v.text) != encoding.EncodedLen(len(hash)) {
+		return hash, errRange
+	}
+	n, err := encoding.Decode(hash[:], []byte(v.text))
+	switch {
+	case err != nil || n != len(hash): // the decoder skips line breaks
+		return hash, errCharacter
+	case hash == [digestSize]byte{}:
+		return hash, errEmpty
+	}
+	return hash, nil
 }
 
 // claimObject reads tctx or rctx.

@@ -26,7 +26,7 @@ type Unsigned struct {
 //   - Scope is there (draft section 9.2.1)
 //   - Expiry is after IssuedAt and at most MaxLifetime after it
 //   - RequestingWorkloadChain, ReplacementCount and TransactionStart are all there or
-//     none is, and fit each other
+//     none is, and fit each other; CallChainHash is there only with them
 //
 // Times are cut to whole seconds. Failures are an *Error: ReasonIssuanceDenied for
 // an empty scope, ReasonTokenTooLarge when the payload alone passes MaxSize,
@@ -110,7 +110,13 @@ func appendReplacement(dst []byte, c Claims) []byte {
 	dst = append(dst, `],"rpl_cnt":`...)
 	dst = strconv.AppendInt(dst, int64(c.ReplacementCount), 10)
 	dst = append(dst, `,"txn_iat":`...)
-	return strconv.AppendInt(dst, c.TransactionStart.Unix(), 10)
+	dst = strconv.AppendInt(dst, c.TransactionStart.Unix(), 10)
+	if c.CallChainHash == [digestSize]byte{} {
+		return dst
+	}
+	dst = append(dst, `,"chn":"`...)
+	dst = encoding.AppendEncode(dst, c.CallChainHash[:])
+	return append(dst, '"')
 }
 
 func appendObject(dst []byte, name string, o Object) []byte {

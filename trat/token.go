@@ -98,6 +98,10 @@ func (t *Token) ReplacementCount() int { return t.get().claims.ReplacementCount 
 // unless the token replaces one.
 func (t *Token) TransactionStart() time.Time { return t.get().claims.TransactionStart }
 
+// CallChainHash returns chn, the hash of the last link by which the replaced token had come
+// to RequestingWorkload; zero unless the token replaces one that had come with a chain.
+func (t *Token) CallChainHash() [32]byte { return t.get().claims.CallChainHash }
+
 // IssuedAt returns iat.
 func (t *Token) IssuedAt() time.Time { return t.get().claims.IssuedAt }
 

@@ -30,7 +30,7 @@ func (v *Verifier) Issuer() string { return v.issuer }
 //   - ReasonTxnTokenMalformed: size, segments, base64url, JSON, a required claim
 //     absent, or a header parameter or claim of the wrong type
 //   - ReasonTxnTokenInvalid: typ, alg, forbidden header parameters, iss, iat, nbf,
-//     lifetime, req_wl_chain, rpl_cnt and txn_iat that contradict each other, unknown
+//     lifetime, req_wl_chain, rpl_cnt, txn_iat and chn that contradict each other, unknown
 //     kid, signature
 //   - ReasonTxnTokenAudience: aud is not the trust domain
 //   - ReasonTxnTokenExpired: at or past exp plus leeway

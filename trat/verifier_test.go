@@ -31,7 +31,7 @@ func TestVerifyReturnsTheClaims(t *testing.T) {
 	}
 	got := Claims{
 		token.Issuer(), token.Subject(), token.Audience(), token.TransactionID(), token.Scope(),
-		token.RequestingWorkload(), token.RequestingWorkloadChain(), token.ReplacementCount(), token.TransactionStart(), token.IssuedAt(), token.Expiry(), token.TransactionContext(), token.RequestContext(),
+		token.RequestingWorkload(), token.RequestingWorkloadChain(), token.ReplacementCount(), token.TransactionStart(), token.CallChainHash(), token.IssuedAt(), token.Expiry(), token.TransactionContext(), token.RequestContext(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("accessors (-want +got):\n%s", diff)
