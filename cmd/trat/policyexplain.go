@@ -60,6 +60,7 @@ type evaluationView struct {
 type replacementView struct {
 	ExtendLifetime bool   `json:"extend_lifetime"`
 	MaxAge         string `json:"max_age"`
+	Receipt        string `json:"receipt"`
 }
 
 type ruleExplanation struct {
@@ -130,7 +131,10 @@ func newExplanation(e policy.Explanation) explanation {
 		}
 	}
 	if g.Replacement != nil {
-		out.Grant.Replacement = &replacementView{ExtendLifetime: g.Replacement.ExtendLifetime, MaxAge: g.Replacement.MaxAge.String()}
+		out.Grant.Replacement = &replacementView{ExtendLifetime: g.Replacement.ExtendLifetime, MaxAge: g.Replacement.MaxAge.String(), Receipt: "path"}
+		if g.Replacement.HeadReceipt {
+			out.Grant.Replacement.Receipt = "head"
+		}
 	}
 	return out
 }
@@ -178,6 +182,7 @@ func (g *grantView) write(w io.Writer) {
 		fmt.Fprintf(w, "  asks      %s; on an error: %s\n", g.Evaluation.PDP, g.Evaluation.OnError)
 	}
 	if g.Replacement != nil {
-		fmt.Fprintf(w, "  replaces  until %s after the start, lifetime extended: %t\n", g.Replacement.MaxAge, g.Replacement.ExtendLifetime)
+		fmt.Fprintf(w, "  replaces  until %s after the start, lifetime extended: %t; receipt: %s\n",
+			g.Replacement.MaxAge, g.Replacement.ExtendLifetime, g.Replacement.Receipt)
 	}
 }

@@ -129,7 +129,9 @@ func (r *rule) decide(d *decision) (Grant, error) {
 		grant.Evaluation = &evaluation
 	}
 	if r.replacement != nil {
-		grant.Replacement = &Replacement{ExtendLifetime: r.replacement.extendLifetime, MaxAge: r.replacement.maxAge}
+		grant.Replacement = &Replacement{
+			ExtendLifetime: r.replacement.extendLifetime, MaxAge: r.replacement.maxAge, HeadReceipt: r.replacement.headReceipt,
+		}
 	}
 	return grant, nil
 }

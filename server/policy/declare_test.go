@@ -103,6 +103,7 @@ func TestWhatIsNotDeclaredOrCannotBeBuiltIsFoundAtLoad(t *testing.T) {
 		{"a replacement with grants", replacing + "    replacement: {scopes: [b]}\n    grants: [b]\n", 8, "grants", "use replacement.scopes"},
 		{"a replacement with issuers", replacing + "    replacement: {scopes: [b]}\n    issuers: ['https://a.test']\n", 8, "issuers", "this service"},
 		{"a replacement with claims", replacing + "    replacement: {scopes: [b]}\n    claims: {sub: [a]}\n", 8, "claims", "use when"},
+		{"a replacement without a receipt", replacing + "    replacement: {scopes: [b], receipt: off}\n", 7, "replacement.receipt", "want path or head"},
 		{"a replacement that outlives", replacing + "    replacement: {scopes: [b]}\n    allow_outlive: true\n", 8, "allow_outlive", "extend_lifetime"},
 		{"a replacement that copies claims", replacing + "    replacement: {scopes: [b]}\n    tctx: {x: claims.sub}\n", 8, "tctx.x", "no claims to copy"},
 		{"a replacement that asks claims", replacing + "    replacement: {scopes: [b]}\n    when: claims.sub == 'a'\n", 8, "when", "undeclared reference to 'claims'"},

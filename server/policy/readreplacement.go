@@ -25,6 +25,8 @@ func (r *reader) replacement(rule *rule, n *yaml.Node, field string) {
 			re.maxAge = r.Lifetime(m.Value, key)
 		case "max_visits":
 			re.maxVisits = r.integer(m.Value, key, trat.MaxWorkloadChain)
+		case "receipt":
+			re.headReceipt = r.HeadReceipt(m.Value, key)
 		default:
 			r.Add(m.Key, key, "unknown key")
 		}

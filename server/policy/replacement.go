@@ -23,6 +23,7 @@ type replacement struct {
 	maxCount       int
 	maxAge         time.Duration
 	maxVisits      int
+	headReceipt    bool
 }
 
 // admit holds a replacement to the limits of count, age and loops.

@@ -65,6 +65,17 @@ func TestAReplacementKeepsTheContextAndAddsToIt(t *testing.T) {
 	}
 }
 
+// Covers REPL-07.
+func TestAReceiptIsOfThePathUnlessTheRuleSaysOtherwise(t *testing.T) {
+	for receipt, head := range map[string]bool{"": false, "receipt: path": false, "receipt: head": true} {
+		p := parse(t, strings.Replace(string(shop), "      max_age: 60s\n", "      max_age: 60s\n      "+receipt+"\n", 1))
+		got, err := p.Decide(taxed(t))
+		if err != nil || got.Replacement.HeadReceipt != head {
+			t.Errorf("%q: %+v, %v", receipt, got.Replacement, err)
+		}
+	}
+}
+
 // Covers REPL-01, REPL-03, REPL-05, REPL-10, ERR-04.
 func TestWhatAReplacementMustNotDo(t *testing.T) {
 	p := parse(t, string(shop))

@@ -99,10 +99,14 @@ type Evaluation struct {
 }
 
 // Replacement is how a TraT may replace another one (draft section 13.15). Which
-// workloads may, scope, count, age and loops have been judged by Decide.
+// workloads may, scope, count, age and loops have been judged by Decide; how the requester
+// came by the TraT has not.
 type Replacement struct {
 	// ExtendLifetime lets the TraT expire after the one that it replaces.
 	ExtendLifetime bool
 	// MaxAge is how long after the start of the transaction its last TraT may expire.
 	MaxAge time.Duration
+	// HeadReceipt lets a requester do that proves only who called it. Otherwise its receipt
+	// has every link back to the workload that requested the replaced TraT.
+	HeadReceipt bool
 }

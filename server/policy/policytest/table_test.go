@@ -69,7 +69,7 @@ func TestATableSaysWhatIsDifferent(t *testing.T) {
 		"outliving":      {`{grant: {scope: invoice.create, allow_outlive: false}}`, []string{"allow_outlive: want false, got true"}},
 		"dropped":        {`{grant: {scope: invoice.create, dropped: [tctx.b, tctx.a]}}`, []string{"dropped: want tctx.a tctx.b, got nothing"}},
 		"evaluation":     {`{grant: {scope: invoice.create, access_evaluation: {pdp: p}}}`, []string{"access_evaluation: want p, on error deny, got nothing"}},
-		"replacement":    {`{grant: {scope: invoice.create, replacement: {max_age: 60s}}}`, []string{"replacement: want extend_lifetime false, max_age 1m0s, got nothing"}},
+		"replacement":    {`{grant: {scope: invoice.create, replacement: {max_age: 60s}}}`, []string{"replacement: want extend_lifetime false, max_age 1m0s, receipt path, got nothing"}},
 		"rule":           {`{rule: other, grant: {scope: invoice.create}}`, []string{"rule: want other, got nightly"}},
 		"a refusal":      {`{reason: SCOPE_EXCEEDED}`, []string{"reason: want SCOPE_EXCEEDED, got a grant"}},
 		"several things": {`{rule: other, grant: {scope: a, lifetime: 1s}}`, []string{"scope: want a, got invoice.create", "lifetime: want 1s, got 4m0s", "rule: want other, got nightly"}},

@@ -122,6 +122,8 @@ func (r *reader) wantedReplacement(n *yaml.Node, field string) *policy.Replaceme
 			re.ExtendLifetime = r.Boolean(m.Value, key)
 		case "max_age":
 			re.MaxAge = r.Lifetime(m.Value, key)
+		case "receipt":
+			re.HeadReceipt = r.HeadReceipt(m.Value, key)
 		default:
 			r.Add(m.Key, key, "unknown key")
 		}
@@ -195,7 +197,11 @@ func replacementText(r *policy.Replacement) string {
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("extend_lifetime %v, max_age %s", r.ExtendLifetime, r.MaxAge)
+	receipt := "path"
+	if r.HeadReceipt {
+		receipt = "head"
+	}
+	return fmt.Sprintf("extend_lifetime %v, max_age %s, receipt %s", r.ExtendLifetime, r.MaxAge, receipt)
 }
 
 func sortedScope(s trat.Scope) string {

@@ -49,6 +49,19 @@ func (r *Reader) Version(top, version *yaml.Node) {
 	}
 }
 
+// HeadReceipt reads how much of the call chain the receipt of a replacement has: path, or
+// head, for which it returns true.
+func (r *Reader) HeadReceipt(n *yaml.Node, field string) bool {
+	switch r.Text(n, field) {
+	case "path":
+	case "head":
+		return true
+	default:
+		r.Add(n, field, "want path or head")
+	}
+	return false
+}
+
 // Evaluation reads an access_evaluation: a policy decision point, and whether what it is
 // asked about is issued where it gives no answer.
 func (r *Reader) Evaluation(n *yaml.Node, field string) (pdp string, failOpen bool) {
