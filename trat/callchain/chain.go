@@ -2,9 +2,7 @@ package callchain
 
 import (
 	"context"
-	"crypto/x509"
 	"iter"
-	"slices"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
@@ -13,18 +11,26 @@ import (
 // calls may go on from it. Only a Verifier makes one that holds anything; on a nil Chain
 // every method returns zero values.
 type Chain struct {
-	links []Link // oldest first; in head mode those before the last are absent
-	// complete says that links reach back to the root and that all of them were verified.
-	complete      bool
-	intermediates []*x509.Certificate
+	// signed has the known links, oldest first: all, or the last one alone.
+	signed []signedLink
+	// verified is how many of them were verified, counted from the last.
+	verified int
+	// intermediates are those, in DER, that lead from leaves of links to the bundle.
+	intermediates [][]byte
 }
+
+// known reports whether all links back to the root are there, verified or not.
+func (c *Chain) known() bool { return c != nil && len(c.signed) > 0 && c.signed[0].depth == 0 }
 
 // Links yields the verified links, oldest first.
 func (c *Chain) Links() iter.Seq[Link] {
-	if c == nil {
-		return func(func(Link) bool) {}
+	return func(yield func(Link) bool) {
+		for i := range c.Len() {
+			if !yield(Link{c.signed[len(c.signed)-c.verified+i].link}) {
+				return
+			}
+		}
 	}
-	return slices.Values(c.links)
 }
 
 // Len is the number of verified links.
@@ -32,7 +38,7 @@ func (c *Chain) Len() int {
 	if c == nil {
 		return 0
 	}
-	return len(c.links)
+	return c.verified
 }
 
 // Last is the link of the call that brought the chain; its issuer is the direct caller.
@@ -40,12 +46,12 @@ func (c *Chain) Last() Link {
 	if c.Len() == 0 {
 		return Link{}
 	}
-	return c.links[len(c.links)-1]
+	return Link{c.signed[len(c.signed)-1].link}
 }
 
 // Complete reports whether the links reach back to the root, all of them verified. In head
 // mode they do only when the caller is the root.
-func (c *Chain) Complete() bool { return c != nil && c.complete }
+func (c *Chain) Complete() bool { return c.known() && c.verified == len(c.signed) }
 
 // Passes reports whether a workload that match accepts signed one of the verified links.
 func (c *Chain) Passes(match spiffeid.Matcher) bool {
@@ -55,6 +61,16 @@ func (c *Chain) Passes(match spiffeid.Matcher) bool {
 		}
 	}
 	return false
+}
+
+// Receipt returns the chain in a form that needs no connection to be verified: with the
+// callers, methods and certificates of all links that are known, also of those that came
+// with a call but that its mode did not verify. See Evidence. It is "" for a nil Chain.
+func (c *Chain) Receipt() string {
+	if c.Len() == 0 {
+		return ""
+	}
+	return encodeReceipt(c.signed, c.intermediates)
 }
 
 type contextKey struct{}

@@ -69,7 +69,3 @@ func (v *Verifier) Verify(r Received) (*Chain, error) { return nil, errUnbuilt }
 
 // VerifyEvidence judges a chain away from its connection.
 func (v *Verifier) VerifyEvidence(e Evidence) (*Chain, error) { return nil, errUnbuilt }
-
-// Receipt returns the chain in a form that needs no connection to be verified: with the
-// callers, methods and certificates of all links that are known. See Evidence.
-func (c *Chain) Receipt() string { return "" }
