@@ -35,10 +35,10 @@ type LinkSigner interface {
 }
 
 // Signer is the LinkSigner of an X.509-SVID's key.
-type Signer struct{ svids x509svid.Source }
-
-// SignerOption tunes a Signer.
-type SignerOption interface{ applySigner(*Signer) error }
+type Signer struct {
+	svids x509svid.Source
+	clock trat.Clock
+}
 
 var errUnbuilt = errors.New("not built")
 

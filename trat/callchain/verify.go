@@ -54,10 +54,10 @@ type Evidence struct {
 
 // Verifier decides about chains. It is immutable but for its caches, and safe for
 // concurrent use.
-type Verifier struct{ bundles x509bundle.Source }
-
-// VerifierOption tunes a Verifier.
-type VerifierOption interface{ applyVerifier(*Verifier) error }
+type Verifier struct {
+	bundles x509bundle.Source
+	clock   trat.Clock
+}
 
 // NewVerifier makes a Verifier.
 func NewVerifier(bundles x509bundle.Source, opts ...VerifierOption) (*Verifier, error) {
