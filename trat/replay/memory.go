@@ -1,16 +1,26 @@
 package replay
 
 import (
-	"container/heap"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 var _ Store = (*Memory)(nil)
+
+const (
+	// maxShards is how many parts a large store has.
+	maxShards = 16
+	// minShardKeys is the least room of a part. A store with less room for each is not
+	// divided: keys spread evenly only when there are many.
+	minShardKeys = 1024
+	// seedSize leaves a hash as key, of 32 bytes, in one block of SHA-256.
+	seedSize = 16
+)
 
 // Memory is a Store for one process. It is safe for concurrent use, has no
 // goroutine of its own and forgets everything when the process ends: after a
@@ -19,23 +29,24 @@ var _ Store = (*Memory)(nil)
 // An owner may hold at most as many keys as there is room for more. So one owner
 // alone gets half of the store, n greedy ones get an n+1st part each, and as much
 // is left for those who come later.
+//
+// A store of 16384 keys or more consists of 16 parts that are locked, filled and shared out
+// each by itself. The hash of a key says in which part it is, so the parts fill evenly, but
+// not exactly: the first of them is full at about 97 % of 100,000 keys.
+//
+// A key is kept as 128 bits of a SHA-256 with a secret of the store, so that nobody can
+// choose keys that crowd together. Of two keys that agree in all of those bits the second
+// would be taken for seen, which refuses and never accepts.
 type Memory struct {
-	limit int
-	clock trat.Clock
-
-	mu   sync.Mutex
-	live map[string]struct{}
-	held map[string]*account // by owner; none is empty
-	// queue holds the keys of live, soonest expiry first.
-	queue expiryQueue
-	// forgotten is the latest expiry of any key dropped so far. A key that expires
-	// no later may be one of those: without it, a clock that is set back would
-	// make dropped keys fresh again.
-	forgotten time.Time
+	clock  trat.Clock
+	seed   [seedSize]byte
+	shards []shard
 }
 
 // NewMemory returns an empty store of at most limit live keys; limit must be at
-// least 1. A key takes about 200 bytes, an owner about as much. A nil clock means time.Now.
+// least 1. A key takes about 50 bytes whatever its length, an owner about 200 in each part;
+// what has once been taken is kept for other keys.
+// A nil clock means time.Now; it is read concurrently.
 func NewMemory(limit int, clock trat.Clock) (*Memory, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("replay: limit %d is below 1", limit)
@@ -43,11 +54,25 @@ func NewMemory(limit int, clock trat.Clock) (*Memory, error) {
 	if clock == nil {
 		clock = time.Now
 	}
-	return &Memory{limit: limit, clock: clock, live: make(map[string]struct{}), held: make(map[string]*account)}, nil
+	n := 1
+	if limit >= maxShards*minShardKeys {
+		n = maxShards
+	}
+	m := &Memory{clock: clock, shards: make([]shard, n)}
+	rand.Read(m.seed[:])
+	for i := range m.shards {
+		room := limit / n
+		if i < limit%n {
+			room++
+		}
+		m.shards[i].init(room)
+	}
+	return m, nil
 }
 
 // Mark implements Store. Its errors are ErrKey, ErrExpired, ErrFull, ErrShare and
-// those of ctx. It costs O(log n) amortised.
+// those of ctx. It costs O(1) amortised; expired keys are dropped by later calls, a few in
+// each, and all that there are before a key is refused for want of room.
 func (m *Memory) Mark(ctx context.Context, owner, key string, expiry time.Time) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -55,55 +80,19 @@ func (m *Memory) Mark(ctx context.Context, owner, key string, expiry time.Time) 
 	if err := CheckKey(key); err != nil {
 		return false, err
 	}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.clock()
-	m.forget(now)
-	if _, seen := m.live[key]; seen {
-		return false, nil
-	}
-	if !expiry.After(now) || !expiry.After(m.forgotten) {
-		return false, ErrExpired
-	}
-	room := m.limit - len(m.live)
-	if room <= 0 {
-		return false, ErrFull
-	}
-	a := m.held[owner]
-	if a == nil {
-		a = &account{owner: owner}
-		m.held[owner] = a
-	}
-	if a.keys >= room {
-		return false, ErrShare
-	}
-	a.keys++
-	m.live[key] = struct{}{}
-	heap.Push(&m.queue, entry{key: key, expiry: expiry, account: a})
-	return true, nil
+	id := m.identify(key)
+	s := &m.shards[int(id[0])%len(m.shards)]
+	return s.mark(owner, id, expiry, m.clock())
 }
 
 // Len returns the number of keys held. Keys whose expiry has passed count until
-// the next Mark drops them.
+// a Mark drops them.
 func (m *Memory) Len() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.live)
-}
-
-// forget drops the keys that expired before now. A key is still live at the very
-// instant of its expiry.
-func (m *Memory) forget(now time.Time) {
-	for len(m.queue) > 0 && m.queue[0].expiry.Before(now) {
-		e := m.queue[0]
-		heap.Pop(&m.queue)
-		delete(m.live, e.key)
-		if e.account.keys--; e.account.keys == 0 {
-			delete(m.held, e.account.owner)
-		}
-		m.forgotten = e.expiry
+	n := 0
+	for i := range m.shards {
+		n += m.shards[i].len()
 	}
+	return n
 }
 
 // CheckKey returns ErrKey unless key has an acceptable size. It is for
@@ -115,35 +104,10 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// account counts the live keys of one owner.
-type account struct {
-	owner string
-	keys  int
-}
-
-type entry struct {
-	key     string
-	expiry  time.Time
-	account *account
-}
-
-// expiryQueue is a container/heap, soonest expiry first.
-type expiryQueue []entry
-
-func (q expiryQueue) Len() int           { return len(q) }
-func (q expiryQueue) Less(i, j int) bool { return q[i].expiry.Before(q[j].expiry) }
-func (q expiryQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-
-func (q *expiryQueue) Push(x any) {
-	if e, ok := x.(entry); ok {
-		*q = append(*q, e)
-	}
-}
-
-func (q *expiryQueue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = entry{} // let the key's memory go
-	*q = old[:len(old)-1]
-	return last
+// identify returns what stands for a key in this store.
+func (m *Memory) identify(key string) keyID {
+	var seeded [seedSize + MaxKeySize]byte
+	copy(seeded[:], m.seed[:])
+	digest := sha256.Sum256(seeded[:seedSize+copy(seeded[seedSize:], key)])
+	return keyID(digest[:])
 }

@@ -38,12 +38,18 @@ func mark(t *testing.T, store replay.Store, key string, expiry time.Time) bool {
 	return fresh
 }
 
-// Covers TTS-15.
+// Of one part, and of several.
+//
+// Covers TTS-15, RTY-02, RTY-04.
 func TestMemoryKeepsTheContractOfStore(t *testing.T) {
-	replaytest.Run(t, func(t *testing.T) (replay.Store, trat.Clock) {
-		store, clock := newMemory(t, 1000)
-		return store, clock.Now
-	})
+	for _, limit := range []int{1000, 100_000} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			replaytest.Run(t, func(t *testing.T) (replay.Store, trat.Clock) {
+				store, clock := newMemory(t, limit)
+				return store, clock.Now
+			})
+		})
+	}
 }
 
 func TestMemoryNeedsRoom(t *testing.T) {
@@ -155,21 +161,6 @@ func TestOneOwnerCannotFillTheStoreForOthers(t *testing.T) {
 	for i := range limit / 2 {
 		if fresh, err := store.Mark(t.Context(), "rogue", fmt.Sprint("later", i), start.Add(time.Hour)); !fresh {
 			t.Fatalf("expired keys still count against their owner: %v", err)
-		}
-	}
-}
-
-func BenchmarkMemoryMark(b *testing.B) {
-	now := start
-	store, err := replay.NewMemory(1<<20, func() time.Time { return now })
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		now = now.Add(time.Millisecond)
-		if _, err := store.Mark(b.Context(), "owner", fmt.Sprint(i), now.Add(time.Minute)); err != nil {
-			b.Fatal(err)
 		}
 	}
 }
