@@ -20,8 +20,8 @@ var layers = map[string][]string{
 	"gen/...":          {"gen/..."},
 
 	"trat/callchain":            {"trat", "internal/svidleaf"},
-	"trat/callchain/chainlog":   {"trat", "trat/callchain"},
-	"trat/callchain/chainaudit": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/semconv"},
+	"trat/callchain/chainlog":   {"trat", "trat/callchain", "internal/hashchain", "internal/semconv"},
+	"trat/callchain/chainaudit": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/hashchain", "internal/semconv"},
 	"trat/replay":               {"trat"},
 	"trat/replay/...":           {"trat", "trat/replay"},
 	"trat/tratotel":             {"trat", "internal/semconv"},
@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"internal/rules":            {"trat", "trat/callchain", "gen/..."},
 	"internal/keys":             {"trat"},
 	"internal/devauthority":     {},
+	"internal/hashchain":        {"trat", "internal/semconv"},
 	"internal/outbound":         {},
 	"internal/svidleaf":         {},
 	"internal/token68":          {},
@@ -50,7 +51,7 @@ var layers = map[string][]string{
 		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules", "internal/samejson", "internal/token68",
 	},
 	// Where audit records go: beside the server, which knows only the interface.
-	"server/auditlog": {"trat", "server", "internal/semconv"},
+	"server/auditlog": {"trat", "server", "internal/hashchain", "internal/semconv"},
 	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "server/policy/internal/..."},
 	// The expressions of policies: all that knows the expression language.
 	"server/policy/internal/expr":     {"trat"},
@@ -62,7 +63,7 @@ var layers = map[string][]string{
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/outbound", "internal/semconv"},
 	// What the tests of server and of what is in front of it share.
 	"internal/servertest": {
-		"trat", "trat/replay", "spiffecreds", "gen/...", "authzen", "server", "server/policy", "server/subject",
+		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...", "authzen", "server", "server/policy", "server/subject",
 		"internal/keys", "internal/devauthority",
 	},
 	"internal/telemetry": {"internal/semconv"},

@@ -1,11 +1,12 @@
 package auditlog
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/internal/hashchain"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -22,13 +23,15 @@ import (
 const documentPolicy = "7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069"
 
 // documentLog writes the log that docs/audit-log.md shows.
-func documentLog() (text string, head Head) {
+func documentLog(t *testing.T) (text string, head Head) {
+	t.Helper()
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	c := newChain(nil)
-	c.head.Log = "5b0e6d3a9f1c4872a6d0b3e94c7f1825"
-	var b strings.Builder
-	b.Write(c.mark(semconv.EventAuditOpened, at, mark{}))
-	c.commit()
+	now := at
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	file, err := OpenFile(FileConfig{Path: path, Logger: slog.New(slog.DiscardHandler), Clock: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, r := range []server.Record{
 		{
 			DecisionID: "8d1f0a6c25e7b394", Time: at.Add(1250 * time.Millisecond), Requester: "spiffe://shop.test/gateway",
@@ -42,13 +45,41 @@ func documentLog() (text string, head Head) {
 			DecisionID: "41c9e07b6a2d85f3", Time: at.Add(3 * time.Second), Reason: trat.ReasonScopeExceeded,
 			Requester: "spiffe://shop.test/gateway", PolicyVersion: documentPolicy,
 		},
+		{},
 	} {
-		b.Write(c.record(context.Background(), &r))
-		c.commit()
+		if r.Time.IsZero() { // what comes after two that were lost
+			now = at.Add(5 * time.Second)
+			file.log.Lose(2)
+		}
+		if err := file.Record(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
 	}
-	b.Write(c.mark(semconv.EventAuditResumed, at.Add(5*time.Second), mark{Lost: 2}))
-	c.commit()
-	return b.String(), c.head
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(content), "\n")
+	return renamed(strings.Join(lines[:4], ""), "5b0e6d3a9f1c4872a6d0b3e94c7f1825")
+}
+
+// renamed gives a log that was just written the id of the one in the document.
+func renamed(text, id string) (log string, head Head) {
+	_, rest, _ := strings.Cut(text, `"txn_token.audit.log":"`)
+	text = strings.ReplaceAll(text, rest[:len(id)], id)
+	head = Head{Log: id, Hash: strings.Repeat("0", 64)}
+	for line := range strings.Lines(text) {
+		sealed, _, _ := strings.Cut(line, `,"hash":"`)
+		before, after, _ := strings.Cut(sealed, `"prev":"`)
+		sealed = before + `"prev":"` + head.Hash + after[len(head.Hash):]
+		sum := sha256.Sum256([]byte(sealed))
+		head.Sequence, head.Hash = head.Sequence+1, hex.EncodeToString(sum[:])
+		log += sealed + `,"hash":"` + head.Hash + "\"}\n"
+	}
+	return log, head
 }
 
 func TestDocumentShowsARealLog(t *testing.T) {
@@ -61,7 +92,7 @@ func TestDocumentShowsARealLog(t *testing.T) {
 		t.Fatalf("%d blocks of JSON lines", len(blocks))
 	}
 	shown := blocks[0][1]
-	want, head := documentLog()
+	want, head := documentLog(t)
 	if diff := cmp.Diff(want, shown); diff != "" {
 		t.Errorf("the example is not what is written (-want +got):\n%s", diff)
 	}
@@ -99,7 +130,8 @@ func TestDocumentExplainsEveryBreak(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kind := range []BreakKind{
-		BreakText, BreakContent, BreakLink, BreakMissing, BreakOrder, BreakStart, BreakLog, BreakKey, BreakTorn, BreakHead,
+		hashchain.BreakText, hashchain.BreakContent, hashchain.BreakLink, hashchain.BreakMissing, hashchain.BreakOrder,
+		hashchain.BreakStart, hashchain.BreakLog, hashchain.BreakKey, hashchain.BreakTorn, hashchain.BreakHead,
 	} {
 		if !strings.Contains(string(page), "| "+string(kind)+" |") {
 			t.Errorf("docs/audit-log.md does not explain %q", kind)

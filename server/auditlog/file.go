@@ -2,38 +2,14 @@ package auditlog
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/grpc-trat/grpc-trat/internal/hashchain"
 	"github.com/grpc-trat/grpc-trat/server"
-	"github.com/grpc-trat/grpc-trat/trat"
 )
-
-// lookInterval is how often a File looks whether the path still leads to what it writes.
-const lookInterval = time.Second
-
-var (
-	errClosed  = errors.New("auditlog: the log is closed")
-	errTooLong = fmt.Errorf("auditlog: the record is longer than %d bytes", MaxLine)
-)
-
-// appender is the open file. It is an *os.File, but for tests of disks that are full.
-type appender interface {
-	io.WriteCloser
-	Stat() (fs.FileInfo, error)
-	Sync() error
-}
 
 // File is a server.Auditor that appends each record to a file, as one line of JSON that has
 // a number and the hash of the line before. It never changes or removes what it has
@@ -42,242 +18,72 @@ type appender interface {
 // A record that cannot be written is lost, and Record returns the error. The next one that
 // can be is preceded by a line that says how many were lost, and which bytes before it are
 // the half of a line that a full disk left.
-type File struct {
-	path    string
-	maxSize int64
-	mode    SyncMode
-	every   uint64 // checkpoint records
-	clock   trat.Clock
-	logger  *slog.Logger
-	lock    io.Closer
-
-	mu       sync.Mutex // for what follows, down to appended
-	closing  bool
-	file     appender // nil after Close
-	chain    chain
-	tail     damage
-	fresh    bool   // the file has no line of ours yet
-	lost     uint64 // records since the last line
-	size     int64
-	rotateAt int64
-	looked   time.Time
-	appended uint64 // records since the last checkpoint
-
-	synced   atomic.Uint64 // every line up to this number is on disk
-	syncing  sync.Mutex    // held during an fsync; never taken while mu is held
-	unsynced atomic.Pointer[syncFailure]
-
-	checkpointing sync.Mutex // for noted, and for the order of checkpoints
-	noted         uint64     // number of the last checkpoint
-
-	early chan struct{} // asks for a checkpoint before its time
-	stop  chan struct{}
-	loops sync.WaitGroup
-}
+type File struct{ log *hashchain.File }
 
 // OpenFile opens the log at c.Path, or begins one, and goes on where the log ends: in that
 // file, or in the newest one that was rotated. What a crash has left of a half-written line
 // stays and is declared. It fails if another process has the log open, if it is not a log,
 // if its end was not written with this key, or if others than the owner may write it.
-func OpenFile(c FileConfig) (_ *File, err error) {
-	if err := c.complete(); err != nil {
+func OpenFile(c FileConfig) (*File, error) {
+	log, err := hashchain.OpenFile(c)
+	if err != nil {
 		return nil, err
 	}
-	f := &File{
-		path: c.Path, maxSize: c.MaxSize, rotateAt: c.MaxSize, mode: c.Sync, every: uint64(c.CheckpointRecords), //nolint:gosec // not negative
-		clock: c.Clock, logger: c.Logger, chain: newChain(c.Key), fresh: true,
-		early: make(chan struct{}, 1), stop: make(chan struct{}),
-	}
-	if f.lock, err = lockFile(c.Path + ".lock"); err != nil {
-		return nil, fmt.Errorf("auditlog: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.abandon())
-		}
-	}()
-	if err := f.resume(c.Key); err != nil {
-		return nil, fmt.Errorf("auditlog: %w", err)
-	}
-	file, size, err := openAppend(c.Path, os.O_CREATE)
-	if err != nil {
-		return nil, fmt.Errorf("auditlog: %w", err)
-	}
-	f.file, f.size, f.looked = file, size, f.clock()
-	if err := f.declare(); err != nil {
-		return nil, fmt.Errorf("auditlog: %w", err)
-	}
-	if err := syncDirectory(c.Path); err != nil && c.Sync != SyncNever {
-		return nil, fmt.Errorf("auditlog: %w", err)
-	}
-	f.Checkpoint()
-	f.loops.Go(func() { f.run(c.SyncInterval, c.CheckpointInterval) })
-	return f, nil
-}
-
-// openAppend opens a regular file that only its owner may write.
-func openAppend(path string, flags int) (file *os.File, size int64, err error) {
-	if _, err := regular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, err
-	}
-	file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|flags, 0o600) //nolint:gosec // the path is configuration
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := file.Stat()
-	if err == nil && info.Mode().Perm()&0o022 != 0 {
-		err = fmt.Errorf("%s can be written by others than its owner (%v)", path, info.Mode())
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, file.Close())
-	}
-	return file, info.Size(), nil
-}
-
-// regular looks at a path before it is opened: to open a pipe is to wait for its other end,
-// and a symbolic link is not the file that is looked for later, renamed and verified.
-func regular(path string) (fs.FileInfo, error) {
-	info, err := os.Lstat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	return info, err
-}
-
-// abandon lets go of what a failed OpenFile has taken.
-func (f *File) abandon() error {
-	err := f.lock.Close()
-	if f.file != nil {
-		err = errors.Join(f.file.Close(), err)
-	}
-	return err
-}
-
-func newLogID() string {
-	var id [idSize / 2]byte
-	_, _ = rand.Read(id[:]) // never fails: it ends the process instead
-	return hex.EncodeToString(id[:])
+	return &File{log: log}, nil
 }
 
 // Record implements server.Auditor. With SyncRecord it returns when the record is on disk.
 func (f *File) Record(ctx context.Context, r server.Record) error {
-	seq, err := f.append(ctx, &r)
-	if err == nil && f.mode == SyncRecord {
-		err = f.waitSynced(seq)
-	}
-	return err
+	return f.log.Append(entry(ctx, &r))
 }
 
-// append writes the line of r and returns its number.
-func (f *File) append(ctx context.Context, r *server.Record) (uint64, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closing {
-		return 0, errClosed
-	}
-	if err := f.prepare(); err != nil {
-		f.lost++
-		return 0, fmt.Errorf("auditlog: %w", err)
-	}
-	text := f.chain.record(ctx, r)
-	if len(text) > MaxLine+1 {
-		f.lost++
-		return 0, errTooLong
-	}
-	if err := f.write(text); err != nil {
-		f.lost++
-		return 0, fmt.Errorf("auditlog: %w", err)
-	}
-	if f.appended++; f.appended >= f.every {
-		f.appended = 0
-		select {
-		case f.early <- struct{}{}:
-		default:
+// entry is the line of a decision.
+func entry(ctx context.Context, r *server.Record) hashchain.Entry {
+	name, _, _ := event(r)
+	return hashchain.Entry{Event: name, Time: r.Time, Write: func(m *hashchain.Members) {
+		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+			m.Add("trace_id", slog.StringValue(span.TraceID().String()))
+			m.Add("span_id", slog.StringValue(span.SpanID().String()))
 		}
-	}
-	return f.chain.head.Sequence, nil
-}
-
-// prepare makes the file ready for the next record.
-func (f *File) prepare() error {
-	if now := f.clock(); now.Sub(f.looked) >= lookInterval || now.Before(f.looked) {
-		f.looked = now
-		if err := f.look(); err != nil {
-			return err
+		for i := range fields {
+			if v, ok := fields[i].value(r); ok {
+				m.Add(fields[i].key, v)
+			}
 		}
-	}
-	if f.fresh || f.lost > 0 || f.tail.torn > 0 {
-		if err := f.declare(); err != nil {
-			return err
-		}
-	}
-	if f.size < f.rotateAt {
-		return nil
-	}
-	return f.rotate()
+	}}
 }
 
-// declare writes the line that begins a file, or one that goes on after a failure.
-func (f *File) declare() error {
-	name := semconv.EventAuditResumed
-	if f.fresh {
-		name = semconv.EventAuditOpened
-	}
-	if err := f.write(f.chain.mark(name, f.clock(), f.tail.mark(f.lost))); err != nil {
-		return err
-	}
-	f.fresh, f.lost = false, 0
-	return nil
-}
-
-// write appends one line, and accounts for what a failure leaves.
-func (f *File) write(text []byte) error {
-	separator := f.tail.open || f.tail.torn > 0
-	if separator {
-		text = slices.Concat(newline, text)
-	}
-	n, err := f.file.Write(text)
-	f.size += int64(n)
-	switch {
-	case err == nil:
-		f.tail = damage{}
-	case n == len(text)-1: // all but the newline: the line counts
-		f.tail = damage{open: true}
-	default:
-		f.tail.add(text[:n])
-		return err
-	}
-	f.chain.commit()
-	return nil
-}
+// Checkpoint forces the log to disk, unless with SyncNever, and gives its head to the
+// logger if that has moved since the last time. A File does so by itself at the configured
+// intervals, when it is opened, and when it is closed.
+func (f *File) Checkpoint() { f.log.Checkpoint() }
 
 // Head returns the last line that was written.
-func (f *File) Head() Head {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.chain.head
-}
+func (f *File) Head() Head { return f.log.Head() }
 
 // Close writes a last checkpoint and closes the log. Later records are errors.
-func (f *File) Close() error {
-	f.mu.Lock()
-	again := f.closing
-	f.closing = true
-	f.mu.Unlock()
-	if again {
-		return nil
-	}
-	close(f.stop)
-	f.loops.Wait()
-	f.Checkpoint()
+func (f *File) Close() error { return f.log.Close() }
 
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	file := f.file
-	f.file = nil
-	err := errors.Join(file.Close(), f.lock.Close())
-	if err != nil {
-		return fmt.Errorf("auditlog: %w", err)
-	}
-	return nil
+// Files returns the files of the log at path that are there, in the order of the chain: the
+// rotated ones, and then path itself.
+func Files(path string) ([]string, error) { return hashchain.Files(path) }
+
+// Verify reads a log and tells whether it is as it was written. The error is nil for one
+// that is, contains ErrBroken for one that is not, and is another one if r cannot be read
+// or the options are wrong. The Report has what was found in any case. Verify needs memory
+// for one line and for the breaks that it reports, whatever r holds.
+func Verify(r io.Reader, o VerifyOptions) (Report, error) { return hashchain.Verify(r, o) }
+
+// VerifyFiles is Verify for a log of several files, given in the order of the chain; see
+// Files.
+func VerifyFiles(paths []string, o VerifyOptions) (Report, error) {
+	return hashchain.VerifyFiles(paths, o)
 }
+
+// ParseHead reads what Head.String has returned.
+func ParseHead(text string) (Head, error) { return hashchain.ParseHead(text) }
+
+// ReadCheckpoints returns the checkpoints in a log of operations, each once: lines of
+// slog's JSON or text handler with event.name txn_token.audit.checkpoint. Something may
+// stand before the record, as a system's log puts it there. Other lines are passed over.
+func ReadCheckpoints(r io.Reader) ([]Head, error) { return hashchain.ReadCheckpoints(r) }

@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"bytes"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
-	"github.com/grpc-trat/grpc-trat/server"
 )
 
 var (
@@ -143,19 +142,25 @@ func (f *fixture) crash(t testing.TB) {
 }
 
 // try writes the next record.
-func (f *fixture) try(t testing.TB) error {
-	t.Helper()
+func (f *fixture) try() error {
 	f.count++
-	return f.file.Record(t.Context(), server.Record{
-		Time: f.now, DecisionID: fmt.Sprintf("%016x", f.count), Requester: "spiffe://shop.test/gateway", Scope: "order.create",
-	})
+	return f.file.Append(record(f.now, f.count, "order.create"))
+}
+
+// record is an entry as an audit log has them.
+func record(at time.Time, id int, scope string) Entry {
+	return Entry{Event: "txn_token.issued", Time: at, Write: func(m *Members) {
+		m.Add("id", slog.StringValue(fmt.Sprintf("%016x", id)))
+		m.Add("requester", slog.StringValue("spiffe://shop.test/gateway"))
+		m.Add("scope", slog.StringValue(scope))
+	}}
 }
 
 // write writes n records.
 func (f *fixture) write(t testing.TB, n int) {
 	t.Helper()
 	for range n {
-		if err := f.try(t); err != nil {
+		if err := f.try(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ const sequenceDigits = 16
 func Files(path string) ([]string, error) {
 	files, err := rotatedFiles(path)
 	if err != nil {
-		return nil, fmt.Errorf("auditlog: %w", err)
+		return nil, fmt.Errorf("hashchain: %w", err)
 	}
 	switch _, err := os.Stat(path); {
 	case err == nil:
@@ -28,7 +28,7 @@ func Files(path string) ([]string, error) {
 	case errors.Is(err, fs.ErrNotExist) && len(files) > 0:
 		return files, nil
 	default:
-		return nil, fmt.Errorf("auditlog: %w", err)
+		return nil, fmt.Errorf("hashchain: %w", err)
 	}
 }
 

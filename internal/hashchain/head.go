@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"encoding/hex"
@@ -42,14 +42,14 @@ func ParseHead(text string) (Head, error) {
 		err = h.check()
 	}
 	if err != nil || h.String() != text {
-		return Head{}, errors.New("auditlog: a head is written id:sequence:hash, as in the log of checkpoints")
+		return Head{}, errors.New("hashchain: a head is written id:sequence:hash, as in the log of checkpoints")
 	}
 	return h, nil
 }
 
 func (h Head) check() error {
 	if !isHex(h.Log, idSize) || !isHex(h.Hash, hashSize) || h.Sequence == 0 {
-		return fmt.Errorf("auditlog: head %d is incomplete", h.Sequence)
+		return fmt.Errorf("hashchain: head %d is incomplete", h.Sequence)
 	}
 	return nil
 }

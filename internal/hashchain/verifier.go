@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 type verifier struct {
 	after     Head
 	maxBreaks int
+	each      func(Line) error
 	key       string            // its name
 	hashName  string            // what the lines are chained with
 	fn        hash.Hash         // that function
@@ -41,7 +42,7 @@ func newVerifier(o VerifyOptions) (*verifier, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	v := &verifier{after: o.After, maxBreaks: o.MaxBreaks, key: keyName(o.Key), heads: make(map[uint64][]Head)}
+	v := &verifier{after: o.After, maxBreaks: o.MaxBreaks, each: o.Each, key: keyName(o.Key), heads: make(map[uint64][]Head)}
 	v.fn, v.hashName = newHash(o.Key)
 	if v.maxBreaks == 0 {
 		v.maxBreaks = DefaultMaxBreaks
@@ -64,21 +65,27 @@ func (v *verifier) read(name string, r io.Reader) error {
 	for {
 		text, err := lines.ReadSlice('\n')
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-			return fmt.Errorf("auditlog: %w", err)
+			return fmt.Errorf("hashchain: %w", err)
 		}
 		full := errors.Is(err, bufio.ErrBufferFull)
 		if len(text) > 0 {
 			v.number++
 			text = bytes.TrimSuffix(text, newline)
 			if l, ok := parseLine(text); ok && !full {
-				v.line(&l)
+				changed := v.line(&l)
+				if v.each != nil {
+					each := Line{File: v.file, Number: v.number, Sequence: l.seq, Event: l.event, Text: text, Changed: changed}
+					if err := v.each(each); err != nil {
+						return err
+					}
+				}
 			} else {
 				v.unreadable(text)
 			}
 		}
 		if full {
 			if err = v.skip(lines); err != nil && !errors.Is(err, io.EOF) {
-				return fmt.Errorf("auditlog: %w", err)
+				return fmt.Errorf("hashchain: %w", err)
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -118,8 +125,8 @@ func (v *verifier) undeclared() {
 	v.text = region{}
 }
 
-// line holds one line to those before.
-func (v *verifier) line(l *line) {
+// line holds one line to those before, and says whether its text was changed.
+func (v *verifier) line(l *line) (changed bool) {
 	m, isMark := l.mark()
 	if isMark && m.Torn > 0 {
 		v.declared(l, &m)
@@ -131,6 +138,7 @@ func (v *verifier) line(l *line) {
 	}
 	if !v.unchecked {
 		if want := hashOf(v.fn, l.text); l.hash != string(want[:]) {
+			changed = true
 			v.found(Break{Kind: BreakContent, Sequence: l.seq})
 		}
 	}
@@ -149,6 +157,7 @@ func (v *verifier) line(l *line) {
 		v.report.Resumed++
 	}
 	v.report.Lost += m.Lost
+	return changed
 }
 
 // declared compares the region with what l says about it.

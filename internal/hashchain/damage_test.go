@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"bytes"
@@ -74,11 +74,11 @@ func TestFullDiskLosesRecordsButNotTheChain(t *testing.T) {
 		f.open(t)
 		f.write(t, 1)
 		d := f.onDisk(room)
-		if err := f.try(t); !errors.Is(err, errFull) {
+		if err := f.try(); !errors.Is(err, errFull) {
 			t.Fatalf("room for %d bytes: error %v", room, err)
 		}
 		d.room = room / 2 // of the line that would declare it
-		if err := f.try(t); !errors.Is(err, errFull) {
+		if err := f.try(); !errors.Is(err, errFull) {
 			t.Fatalf("room for %d bytes, second: error %v", room, err)
 		}
 		d.room = -1
@@ -103,7 +103,7 @@ func TestLineWithoutItsNewlineCounts(t *testing.T) {
 	d := f.onDisk(length - 1)
 	f.write(t, 1)
 	d.room = 1 // for the missing newline
-	if err := f.try(t); !errors.Is(err, errFull) {
+	if err := f.try(); !errors.Is(err, errFull) {
 		t.Fatalf("error %v", err)
 	}
 	d.room = -1
@@ -120,11 +120,11 @@ func TestCrashWhileTheDiskIsFull(t *testing.T) {
 	f.open(t)
 	f.write(t, 1)
 	d := f.onDisk(40)
-	if err := f.try(t); err == nil {
+	if err := f.try(); err == nil {
 		t.Fatal("no error")
 	}
 	d.room = 90
-	if err := f.try(t); err == nil {
+	if err := f.try(); err == nil {
 		t.Fatal("no error")
 	}
 	f.crash(t)
@@ -140,9 +140,7 @@ func TestCrashWhileTheDiskIsFull(t *testing.T) {
 func TestRecordThatIsTooLongIsLost(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)
-	r := fullRecord(t)
-	r.Scope = strings.Repeat("x", MaxLine)
-	if err := f.file.Record(t.Context(), r); !errors.Is(err, errTooLong) {
+	if err := f.file.Append(record(testTime, 1, strings.Repeat("x", MaxLine))); !errors.Is(err, ErrTooLong) {
 		t.Errorf("error %v", err)
 	}
 	f.write(t, 1)
@@ -155,20 +153,17 @@ func TestRecordThatIsTooLongIsLost(t *testing.T) {
 func TestLongestLineIsReadAgain(t *testing.T) {
 	f := newFixture(t)
 	f.open(t)
-	r := fullRecord(t)
-	r.Scope = ""
-	room := MaxLine + 1 - len(f.file.chain.record(t.Context(), &r)) - len(`,"txn_token.scope":""`)
-	r.Scope = strings.Repeat("x", room)
-	if err := f.file.Record(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
+	before := len(f.content(t))
+	must(t, f.file.Append(record(testTime, 1, "")))
+	room := MaxLine + 1 - (len(f.content(t)) - before)
+	must(t, f.file.Append(record(testTime, 1, strings.Repeat("x", room))))
 	f.crash(t)
 	f.open(t)
 	f.close(t)
-	if report := f.intact(t); report.Records != 1 {
+	if report := f.intact(t); report.Records != 2 {
 		t.Errorf("report %+v", report)
 	}
-	if longest := bytes.Split(f.content(t), []byte{'\n'})[1]; len(longest) != MaxLine {
+	if longest := bytes.Split(f.content(t), []byte{'\n'})[2]; len(longest) != MaxLine {
 		t.Errorf("line of %d bytes, want %d", len(longest), MaxLine)
 	}
 }

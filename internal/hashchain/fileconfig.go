@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"errors"
@@ -66,7 +66,7 @@ type FileConfig struct {
 }
 
 // String names the file. It does not print the key.
-func (c FileConfig) String() string { return fmt.Sprintf("auditlog.FileConfig(%q)", c.Path) }
+func (c FileConfig) String() string { return fmt.Sprintf("hashchain.FileConfig(%q)", c.Path) }
 
 // Format prints what String returns, whatever the verb.
 func (c FileConfig) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
@@ -82,7 +82,7 @@ func (c *FileConfig) complete() error {
 	var problems []error
 	add := func(bad bool, format string, args ...any) {
 		if bad {
-			problems = append(problems, fmt.Errorf("auditlog: "+format, args...))
+			problems = append(problems, fmt.Errorf("hashchain: "+format, args...))
 		}
 	}
 	add(c.Path == "", "Path is required")

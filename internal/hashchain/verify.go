@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"errors"
@@ -26,11 +26,28 @@ type VerifyOptions struct {
 	After Head
 	// MaxBreaks bounds Report.Breaks; default DefaultMaxBreaks.
 	MaxBreaks int
+	// Each, if not nil, gets every line that is one, those of the log about itself
+	// included. An error ends the verification and is returned.
+	Each func(Line) error
+}
+
+// Line is one line of a log, as VerifyOptions.Each gets it.
+type Line struct {
+	// File is the name of the file, if it has one, and Number the line's in it, from 1.
+	File   string
+	Number int64
+	// Sequence is the number that the line has.
+	Sequence uint64
+	Event    string
+	// Text is the line, one JSON object. It is valid until Each returns.
+	Text []byte
+	// Changed says that the line's hash is not that of its text.
+	Changed bool
 }
 
 // String says how much the log is held to. It does not print the key.
 func (o VerifyOptions) String() string {
-	return fmt.Sprintf("auditlog.VerifyOptions(%d heads, key: %t)", len(o.Heads), o.Key != nil)
+	return fmt.Sprintf("hashchain.VerifyOptions(%d heads, key: %t)", len(o.Heads), o.Key != nil)
 }
 
 // Format prints what String returns, whatever the verb.
@@ -46,7 +63,7 @@ func (o VerifyOptions) MarshalText() ([]byte, error) { return []byte(o.String())
 func (o VerifyOptions) check() error {
 	var problems []error
 	if o.Key != nil && len(o.Key) < minKey {
-		problems = append(problems, fmt.Errorf("auditlog: Key has fewer than %d bytes", minKey))
+		problems = append(problems, fmt.Errorf("hashchain: Key has fewer than %d bytes", minKey))
 	}
 	for _, head := range o.Heads {
 		problems = append(problems, head.check())
@@ -55,7 +72,7 @@ func (o VerifyOptions) check() error {
 		problems = append(problems, o.After.check())
 	}
 	if o.MaxBreaks < 0 {
-		problems = append(problems, errors.New("auditlog: MaxBreaks is negative"))
+		problems = append(problems, errors.New("hashchain: MaxBreaks is negative"))
 	}
 	return errors.Join(problems...)
 }
@@ -93,7 +110,7 @@ func VerifyFiles(paths []string, o VerifyOptions) (Report, error) {
 func (v *verifier) readFile(path string) error {
 	file, err := os.Open(path) //nolint:gosec // the caller names the files
 	if err != nil {
-		return fmt.Errorf("auditlog: %w", err)
+		return fmt.Errorf("hashchain: %w", err)
 	}
 	defer file.Close()
 	return v.read(path, file)

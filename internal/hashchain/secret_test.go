@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"encoding/base64"
@@ -36,7 +36,7 @@ func TestConfigurationDoesNotPrintItsKey(t *testing.T) {
 					t.Errorf("%q is in:\n%s", secret, &out)
 				}
 			}
-			if !strings.Contains(out.String(), "auditlog.") {
+			if !strings.Contains(out.String(), "hashchain.") {
 				t.Errorf("printed:\n%s", &out)
 			}
 		})

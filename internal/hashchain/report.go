@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"errors"
@@ -101,8 +101,8 @@ func (r *Report) err() error {
 	case 0:
 		return nil
 	case 1:
-		return fmt.Errorf("auditlog: %w: %v", ErrBroken, r.Breaks[0])
+		return fmt.Errorf("hashchain: %w: %v", ErrBroken, r.Breaks[0])
 	default:
-		return fmt.Errorf("auditlog: %w: %d breaks, the first: %v", ErrBroken, n, r.Breaks[0])
+		return fmt.Errorf("hashchain: %w: %d breaks, the first: %v", ErrBroken, n, r.Breaks[0])
 	}
 }

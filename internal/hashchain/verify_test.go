@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"bytes"
@@ -31,6 +31,7 @@ func tamperLog(t testing.TB, options ...func(*FileConfig)) (lines []string, head
 // rewrite chains the lines anew, as somebody can who has no key and needs none.
 func rewrite(lines []string) []string {
 	c := newChain(nil)
+	head := c.head
 	var out []string
 	for i, text := range lines {
 		l, ok := parseLine([]byte(strings.TrimSuffix(text, "\n")))
@@ -38,10 +39,11 @@ func rewrite(lines []string) []string {
 			panic("no line")
 		}
 		_, rest, _ := strings.Cut(string(l.text), beforeEvent)
-		c.draft.Sequence = uint64(i + 1)
-		c.buf = fmt.Appendf(nil, `%s%d%s%s%s%s`, beforeSeq, c.draft.Sequence, beforePrev, c.head.Hash, beforeEvent, rest)
-		out = append(out, string(c.seal()))
-		c.commit()
+		head.Sequence = uint64(i + 1)
+		text := fmt.Sprintf(`%s%d%s%s%s%s`, beforeSeq, head.Sequence, beforePrev, head.Hash, beforeEvent, rest)
+		digits := hashOf(c.fn, []byte(text))
+		head.Hash = string(digits[:])
+		out = append(out, text+beforeHash+head.Hash+afterHash+"\n")
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"context"
@@ -46,7 +46,7 @@ func (f *File) sync() error {
 	file, seq := f.file, f.chain.head.Sequence
 	f.mu.Unlock()
 	if file == nil {
-		return errClosed
+		return ErrClosed
 	}
 	if f.synced.Load() >= seq {
 		return nil
@@ -57,7 +57,7 @@ func (f *File) sync() error {
 		f.advanceSynced(seq)
 		return nil
 	}
-	failure := &syncFailure{after: f.synced.Load(), upTo: seq, err: fmt.Errorf("auditlog: not on disk: %w", err)}
+	failure := &syncFailure{after: f.synced.Load(), upTo: seq, err: fmt.Errorf("hashchain: not on disk: %w", err)}
 	f.unsynced.Store(failure)
 	return failure.err
 }

@@ -1,4 +1,4 @@
-package auditlog
+package hashchain
 
 import (
 	"bufio"
@@ -37,7 +37,7 @@ func ReadCheckpoints(r io.Reader) ([]Head, error) {
 		}
 		last := errors.Is(end, io.EOF)
 		if end != nil && !last {
-			return nil, fmt.Errorf("auditlog: %w", end)
+			return nil, fmt.Errorf("hashchain: %w", end)
 		}
 		if value, ok := checkpointOf(text); ok {
 			head, err := ParseHead(value)
@@ -46,11 +46,11 @@ func ReadCheckpoints(r io.Reader) ([]Head, error) {
 				seen[head] = true
 				heads = append(heads, head)
 			case err != nil && whole:
-				return nil, fmt.Errorf("auditlog: line %d: %w", number, err)
+				return nil, fmt.Errorf("hashchain: line %d: %w", number, err)
 			}
 		}
 		if len(heads) > MaxCheckpoints {
-			return nil, fmt.Errorf("auditlog: more than %d checkpoints", MaxCheckpoints)
+			return nil, fmt.Errorf("hashchain: more than %d checkpoints", MaxCheckpoints)
 		}
 		if last {
 			return heads, nil
