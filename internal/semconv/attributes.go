@@ -95,15 +95,51 @@ const (
 
 // Attribute keys for the call chain and the mTLS peer.
 const (
-	ChainResult     = attribute.Key("txn_chain.result")
-	ChainDepth      = attribute.Key("txn_chain.depth")
-	ChainLinkHash   = attribute.Key("txn_chain.link.hash")
+	// ChainResult is the guard's verdict on the chain, one of the ChainResult values.
+	ChainResult = attribute.Key("txn_chain.result")
+	// ChainDepth is the number of links before the last one since the root (int).
+	ChainDepth = attribute.Key("txn_chain.depth")
+	// ChainLinkHash is the hash of the call's own link, base64url, 43 characters: the
+	// same on the client's span and the server's. Spans and logs only.
+	ChainLinkHash = attribute.Key("txn_chain.link.hash")
+	// ChainLinkCount is how many links of the receipt of a replacement were verified (int).
+	// Audit log only.
+	ChainLinkCount = attribute.Key("txn_chain.link.count")
+	// ChainParentHash is the hash of the link that the caller had received. Spans and
+	// logs only.
 	ChainParentHash = attribute.Key("txn_chain.parent.hash")
+	// ChainTraceMatch says whether the received traceparent is what the caller signed
+	// (bool).
 	ChainTraceMatch = attribute.Key("txn_chain.trace_match")
-	ChainMode       = attribute.Key("txn_chain.mode")
-	ChainAlg        = attribute.Key("txn_chain.alg")
+	// ChainMode is how much of the chain is required or sent, one of the ChainMode values.
+	ChainMode = attribute.Key("txn_chain.mode")
+	// ChainAlg is the algorithm of a link's signature, "ES256".
+	ChainAlg = attribute.Key("txn_chain.alg")
 	// ChainPeerID is the SPIFFE ID of the mTLS peer. Server spans and logs only.
 	ChainPeerID = attribute.Key("txn_chain.peer.id")
+	// ReplayMode is what a replay store remembers, one of the ReplayMode values.
+	ReplayMode = attribute.Key("txn_token.replay_cache.mode")
+)
+
+// Values of ChainResult. A refusal for another reason than the chain leaves ChainResultOK.
+const (
+	ChainResultOK           = "ok"
+	ChainResultMissing      = "missing"
+	ChainResultLinkInvalid  = "link_invalid"
+	ChainResultPeerMismatch = "peer_mismatch"
+	ChainResultRootMismatch = "root_mismatch"
+	ChainResultTooDeep      = "too_deep"
+	ChainResultReplayed     = "replayed"
+	// ChainResultOff: the method requires no chain, and none was read.
+	ChainResultOff = "off"
+	// ChainResultError: the check itself could not be made.
+	ChainResultError = "error"
+)
+
+// Values of ReplayMode.
+const (
+	ReplayModeJTI  = "jti"
+	ReplayModeOnce = "once"
 )
 
 // Values of TokenResult.

@@ -35,3 +35,10 @@ func (i Instrument) Float64ObservableGauge(m metric.Meter, observe metric.Float6
 	return m.Float64ObservableGauge(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.Description),
 		metric.WithFloat64Callback(observe))
 }
+
+// Int64ObservableUpDownCounter makes the counter that i names, of things that come and go;
+// observe is called at each collection.
+func (i Instrument) Int64ObservableUpDownCounter(m metric.Meter, observe metric.Int64Callback) (metric.Int64ObservableUpDownCounter, error) {
+	return m.Int64ObservableUpDownCounter(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.Description),
+		metric.WithInt64Callback(observe))
+}

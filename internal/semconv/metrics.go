@@ -91,16 +91,6 @@ var (
 		Name: "txn_token.policy.stale", Unit: "1",
 		Description: "Whether the policy in force is not that of the file, because that is bad.",
 	}
-	// ReplayCacheSize is the number of entries of a replay store.
-	ReplayCacheSize = Instrument{
-		Name: "txn_token.replay_cache.size", Unit: "{entry}",
-		Description: "Entries in the replay store.",
-	}
-	// ReplayCacheRejections counts what a replay store refused.
-	ReplayCacheRejections = Instrument{
-		Name: "txn_token.replay_cache.rejections", Unit: "{rejection}",
-		Description: "Replays that were refused.",
-	}
 )
 
 // Instruments of key distribution.
@@ -119,17 +109,38 @@ var (
 
 // Instruments of the call chain.
 var (
+	// ChainVerifications counts judged chains by ChainResult and ChainMode.
 	ChainVerifications = Instrument{
 		Name: "txn_chain.server.verifications", Unit: "{verification}",
 		Description: "Call chains that the guard judged.",
 	}
+	// ChainLinks is the number of verified links of accepted chains.
 	ChainLinks = Instrument{
 		Name: "txn_chain.links", Unit: "{link}",
 		Description: "Links of received call chains.",
 		Buckets:     []float64{1, 2, 3, 4, 5, 6, 8, 12, 16},
 	}
+	// ChainSignDuration is the time one link took, by ChainAlg.
 	ChainSignDuration = Instrument{
 		Name: "txn_chain.client.sign.duration", Unit: unitSeconds,
 		Description: "Time to sign a link, waiting for its group included.", Buckets: verifyBuckets(),
+	}
+	// ReplayCacheSize is the number of entries of a guard's local replay stores, by
+	// ReplayMode.
+	ReplayCacheSize = Instrument{
+		Name: "txn_token.replay_cache.size", Unit: "{entry}",
+		Description: "Entries in the replay store.",
+	}
+	// ReplayCacheRejections counts calls that were refused as replays, or because a
+	// replay store could not tell, by ReplayMode and ErrorType.
+	ReplayCacheRejections = Instrument{
+		Name: "txn_token.replay_cache.rejections", Unit: "{rejection}",
+		Description: "Calls that were refused as replays, or because the replay store could not tell.",
+	}
+	// ReplayCacheOverflows counts calls that were let through although the replay store
+	// had no room to remember them.
+	ReplayCacheOverflows = Instrument{
+		Name: "txn_token.replay_cache.overflows", Unit: "{entry}",
+		Description: "Calls that were accepted without being remembered, for want of room in the replay store.",
 	}
 )
