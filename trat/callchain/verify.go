@@ -2,6 +2,8 @@ package callchain
 
 import (
 	"crypto/x509"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -34,38 +36,95 @@ type Received struct {
 	Mode Mode
 }
 
-// Evidence is a chain away from the connection that brought it: with a replacement at the
-// token service, or in an audit record.
-type Evidence struct {
-	// Encoded is what Chain.Receipt has returned.
-	Encoded string
-	// Audience is the workload that received the chain.
-	Audience spiffeid.ID
-	// TokenHash is the SHA-256 of the TraT that came with it.
-	TokenHash [32]byte
-	// Root is the TraT's req_wl, Anchor its chn, IssuedAt its iat.
-	Root     string
-	Anchor   Hash
-	IssuedAt time.Time
-	// At is when the chain was received; zero for now. Certificates and times are judged as
-	// of then.
-	At time.Time
-}
-
 // Verifier decides about chains. It is immutable but for its caches, and safe for
 // concurrent use.
 type Verifier struct {
-	bundles x509bundle.Source
-	clock   trat.Clock
+	bundles   x509bundle.Source
+	clock     trat.Clock
+	leeway    time.Duration
+	cacheSize int
+
+	mu     sync.Mutex // of those who replace trusts
+	trusts atomic.Pointer[map[spiffeid.TrustDomain]*trust]
 }
 
-// NewVerifier makes a Verifier.
-func NewVerifier(bundles x509bundle.Source, opts ...VerifierOption) (*Verifier, error) {
-	return &Verifier{bundles: bundles}, nil
+// Verify judges the chain of a call. It looks neither at path rules nor at whether a link
+// has come before. Errors are an *trat.Error, with a link's claim or what else is at fault
+// as Field; the checks run in this order, the cheap ones first:
+//
+//   - CHAIN_MISSING: no chain, or only its last link where ModePath wants all
+//   - CHAIN_LINK_INVALID: size, base64url, form (Field "txn-chain"); CHAIN_TOO_DEEP: more
+//     than MaxLinks, or a depth of more than MaxDepth ("n")
+//   - CHAIN_LINK_INVALID: the last link is of another "aud", "rpc" or token ("tth");
+//     CHAIN_PEER_MISMATCH: it is not of the peer ("iss"); CHAIN_LINK_INVALID: it comes at or
+//     past "exp" plus leeway
+//   - CHAIN_LINK_INVALID: an "iat" before the token's or the parent's, or in the future, each
+//     with leeway
+//   - CHAIN_ROOT_MISMATCH: the root is not of the token's req_wl ("iss"), or its anchor is
+//     not the token's chn ("ckp")
+//   - KEYS_UNAVAILABLE: no bundle of Audience's trust domain ("bundle")
+//   - CHAIN_LINK_INVALID: a "certificate" that is missing, misshapen, not of the link's
+//     issuer, of another trust domain, with another key than one on P-256, or without a path
+//     to the present bundle that is valid at iat; for the last link: that is valid now
+//   - CHAIN_LINK_INVALID: a "signature"
+//   - INTERNAL: r is incomplete
+//
+// In ModeHead the last link alone is judged, and of a chain in path form the earlier ones
+// are kept as they are, for a callee that wants them: this link's signature covers them.
+func (v *Verifier) Verify(r Received) (*Chain, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if r.Encoded == "" {
+		return nil, trat.Errorf(trat.ReasonChainMissing, "", "")
+	}
+	m, err := decode(r.Encoded, MaxEncodedSize, false)
+	if err != nil {
+		return nil, err
+	}
+	if m.form == formHead && r.Mode == ModePath {
+		return nil, trat.Errorf(trat.ReasonChainMissing, MetadataKey, "ancestors are missing")
+	}
+	h := holding{
+		audience:  r.Audience,
+		tokenHash: r.Token.Digest(),
+		root:      r.Token.RequestingWorkload(),
+		anchor:    r.Token.CallChainHash(),
+		earliest:  r.Token.IssuedAt().Add(-v.leeway),
+		leeway:    v.leeway,
+		now:       v.clock(),
+	}
+	if err := m.short.checkCall(&r, &h); err != nil {
+		return nil, err
+	}
+	links, err := m.links(&h, lastLink{issuer: r.Peer.ID, method: r.Method, leaf: r.Peer.Leaf.Raw})
+	if err != nil {
+		return nil, err
+	}
+	c := &Chain{signed: links, verified: len(links)}
+	if r.Mode == ModeHead {
+		c.verified = 1
+	}
+	return v.judge(c, &h, &conveyed{
+		intermediates: m.intermediates, peer: r.Peer.Leaf, peerIntermediates: r.Peer.Intermediates,
+	})
 }
 
-// Verify judges the chain of a call.
-func (v *Verifier) Verify(r Received) (*Chain, error) { return nil, errUnbuilt }
-
-// VerifyEvidence judges a chain away from its connection.
-func (v *Verifier) VerifyEvidence(e Evidence) (*Chain, error) { return nil, errUnbuilt }
+// check reports what a guard has forgotten.
+func (r *Received) check() error {
+	for _, c := range [...]struct {
+		bad  bool
+		name string
+	}{
+		{r.Mode != ModePath && r.Mode != ModeHead, "Mode"},
+		{r.Audience.IsZero(), "Audience"},
+		{!validMethod(r.Method), "Method"},
+		{r.Token == nil || r.Token.IssuedAt().IsZero(), "Token"},
+		{r.Peer.ID.IsZero() || r.Peer.Leaf == nil, "Peer"},
+	} {
+		if c.bad {
+			return trat.Errorf(trat.ReasonInternal, c.name, "not given, or not usable")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package callchain
+
+import (
+	"crypto/x509"
+	"maps"
+	"slices"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// trust is the bundle of a trust domain as it is now, and all that was verified by it. Any
+// change of the bundle makes a new one: what was verified before counts for nothing.
+type trust struct {
+	domain      spiffeid.TrustDomain
+	authorities []*x509.Certificate
+	pool        *x509.CertPool
+	// leaves has paths of certificates by the SHA-256 of the leaf.
+	leaves *cache[*leafPath]
+	// roots has the signatures of roots of groups by the root.
+	roots *cache[rootSignature]
+}
+
+// trust returns what there is to trust in domain: KEYS_UNAVAILABLE, Field "bundle", when
+// there is no bundle.
+func (v *Verifier) trust(domain spiffeid.TrustDomain) (*trust, error) {
+	bundle, err := v.bundles.GetX509BundleForTrustDomain(domain)
+	if err != nil {
+		return nil, &trat.Error{Reason: trat.ReasonKeysUnavailable, Field: fieldBundle, Err: err}
+	}
+	authorities := bundle.X509Authorities()
+	if len(authorities) == 0 {
+		return nil, trat.Errorf(trat.ReasonKeysUnavailable, fieldBundle, "it is empty")
+	}
+	if known := v.trusts.Load(); known != nil {
+		if t := (*known)[domain]; t != nil && slices.EqualFunc(t.authorities, authorities, sameCertificate) {
+			return t, nil
+		}
+	}
+	t := &trust{
+		domain:      domain,
+		authorities: authorities,
+		pool:        x509.NewCertPool(),
+		leaves:      newCache[*leafPath](v.cacheSize),
+		roots:       newCache[rootSignature](v.cacheSize),
+	}
+	for _, authority := range authorities {
+		t.pool.AddCert(authority)
+	}
+	v.remember(t)
+	return t, nil
+}
+
+// remember puts t in the place of what was known of its domain. There are as many domains
+// as workloads of this process and of its audits are of.
+func (v *Verifier) remember(t *trust) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	next := map[spiffeid.TrustDomain]*trust{}
+	if known := v.trusts.Load(); known != nil {
+		next = maps.Clone(*known)
+	}
+	next[t.domain] = t
+	v.trusts.Store(&next)
+}
+
+func sameCertificate(a, b *x509.Certificate) bool { return a == b || a.Equal(b) }
