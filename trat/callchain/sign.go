@@ -6,9 +6,21 @@ import (
 	"errors"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// What is at fault with a Draft, or with what signs it.
+const (
+	fieldParent = "prh"
+	fieldSVID   = "svid"
+)
+
+var (
+	errForeign       = errors.New("not in the trust domain of the TraT")
+	errOtherToken    = errors.New("the parent is of another TraT")
+	errOtherReceiver = errors.New("the parent was sent to another workload")
+	errUnverified    = errors.New("the parent was not verified")
 )
 
 // Draft is what the caller knows of a call before its link is signed.
@@ -20,7 +32,7 @@ type Draft struct {
 	// Token is the TraT that goes with the call.
 	Token *trat.Token
 	// Parent is the chain that was received with the call being handled; nil for the
-	// workload that requested Token.
+	// workload that requested Token. Signers do not ask whether it did: callees do.
 	Parent *Chain
 	// Trace is the trace and client span of the call; zero when it has no span.
 	Trace Trace
@@ -34,31 +46,56 @@ type LinkSigner interface {
 	SignLink(ctx context.Context, d Draft) (*Signed, error)
 }
 
-// Signer is the LinkSigner of an X.509-SVID's key.
-type Signer struct {
-	svids x509svid.Source
-	clock trat.Clock
+// link returns the link without what only the signature decides.
+func (d *Draft) link() (*link, error) {
+	l := &link{
+		audience:  d.Audience,
+		method:    d.Method,
+		tokenHash: d.Token.Digest(),
+		trace:     d.Trace,
+	}
+	switch {
+	case l.tokenHash == [32]byte{}:
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldToken, Err: errAbsent}
+	case d.Audience.Path() == "" || len(d.Audience.String()) > maxIDSize:
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldAudience, Err: errRange}
+	case d.Audience.TrustDomain().Name() != d.Token.Audience():
+		return nil, &trat.Error{Reason: trat.ReasonEgressBlocked, Field: fieldAudience, Err: errForeign}
+	case !validMethod(d.Method):
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldMethod, Err: errRange}
+	case d.Parent == nil:
+		l.anchor = d.Token.CallChainHash()
+		return l, nil
+	case d.Parent.Len() == 0:
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldParent, Err: errUnverified}
+	}
+	last := d.Parent.Last()
+	if last.TokenHash() != l.tokenHash {
+		return nil, &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: fieldParent, Err: errOtherToken}
+	}
+	if last.Depth() >= MaxDepth {
+		return nil, trat.Errorf(trat.ReasonChainTooDeep, fieldDepth, "more than %d links before it", MaxDepth)
+	}
+	l.parent, l.depth = last.Hash(), last.Depth()+1
+	return l, nil
 }
 
-var errUnbuilt = errors.New("not built")
-
-// NewSigner makes a Signer.
-func NewSigner(svids x509svid.Source, opts ...SignerOption) (*Signer, error) {
-	return &Signer{svids: svids}, nil
+// Signed is a link that was signed, behind the chain that it continues. It is immutable
+// and safe for concurrent use.
+type Signed struct {
+	own           signedLink
+	parent        *Chain
+	intermediates [][]byte
 }
-
-// SignLink implements LinkSigner.
-func (s *Signer) SignLink(ctx context.Context, d Draft) (*Signed, error) { return nil, errUnbuilt }
-
-// Signed is a link that was signed, behind the chain that it continues. Immutable.
-type Signed struct{ link Link }
 
 // Link returns the link.
-func (s *Signed) Link() Link { return s.link }
+func (s *Signed) Link() Link { return Link{s.own.link} }
 
 // Encode returns the value of MetadataKey: with ModePath all links, with ModeHead the last
-// one. presented is the leaf certificate that this workload presented when the connection
-// was made: only another one is sent along.
+// one, which is also all there is to send when not all links before it are known. presented
+// is the leaf certificate that this workload presented when the connection was made: only
+// another one is sent along. Errors: CHAIN_TOO_DEEP for a path of more than MaxLinks links,
+// METADATA_TOO_LARGE beyond MaxEncodedSize, INTERNAL for any other Mode.
 func (s *Signed) Encode(mode Mode, presented *x509.Certificate) (string, error) {
-	return "", errUnbuilt
+	return encodeCall(mode, s.parent, s.own, s.intermediates, presented)
 }

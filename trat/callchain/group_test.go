@@ -1,0 +1,354 @@
+package callchain
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// recorder signs nothing and remembers the groups.
+type recorder struct {
+	*queue
+	mu     sync.Mutex
+	groups []int
+	// fail says what is wrong with the signature of the group with the given number.
+	fail func(number int) error
+	// takes is how long a signature takes.
+	takes time.Duration
+}
+
+// newRecorder has a budget of 1000 per second of which 1 is saved.
+func newRecorder(size int) *recorder {
+	r := &recorder{fail: func(int) error { return nil }}
+	r.queue = &queue{budget: rate.NewLimiter(1000, 1), clock: time.Now, size: size, sign: r.sign}
+	return r
+}
+
+func (r *recorder) sign(links []*pending) {
+	time.Sleep(r.takes)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.fail(len(r.groups))
+	r.groups = append(r.groups, len(links))
+	for _, p := range links {
+		if p.err = err; err == nil {
+			p.seal = &seal{}
+		}
+	}
+}
+
+// sizes are those of the groups signed so far.
+func (r *recorder) sizes() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]int(nil), r.groups...)
+}
+
+// start has n callers come at once and returns where their errors arrive.
+func (r *recorder) start(ctx context.Context, n int) <-chan error {
+	errs := make(chan error, n)
+	for range n {
+		go func() { errs <- r.do(ctx, &pending{}) }()
+	}
+	synctest.Wait()
+	return errs
+}
+
+// crowd uses the budget up and has two callers inside at once.
+func (r *recorder) crowd(t *testing.T) {
+	t.Helper()
+	r.takes = 10 * time.Microsecond
+	errs := r.start(t.Context(), 2)
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.takes = 0
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.groups = nil
+}
+
+func wantSizes(t *testing.T, r *recorder, want ...int) {
+	t.Helper()
+	got := r.sizes()
+	if len(got) != len(want) {
+		t.Fatalf("groups of %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("groups of %v, want %v", got, want)
+		}
+	}
+}
+
+func TestLinkWithinTheBudgetDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(maxGroup)
+		r.crowd(t)
+		for range 3 {
+			time.Sleep(time.Millisecond) // one more signature in the budget
+			start := time.Now()
+			if err := r.do(t.Context(), &pending{}); err != nil || time.Since(start) != 0 {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
+		}
+		wantSizes(t, r, 1, 1, 1)
+	})
+}
+
+func TestCallerWhoIsAloneDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(maxGroup)
+		r.takes = 10 * time.Microsecond
+		start := time.Now()
+		for range 500 { // ten times what the budget permits
+			if err := r.do(t.Context(), &pending{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start); took != 500*r.takes {
+			t.Errorf("500 signatures took %s, want %s", took, 500*r.takes)
+		}
+	})
+}
+
+func TestLinksBeyondTheBudgetShareASignature(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(maxGroup)
+		r.crowd(t)
+		start := time.Now()
+		errs := r.start(t.Context(), 20)
+		wantSizes(t, r)
+		for range 20 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		wantSizes(t, r, 20)
+		if waited := time.Since(start); waited > time.Millisecond {
+			t.Errorf("they waited %s for a signature of 1000 per second", waited)
+		}
+	})
+}
+
+func TestFullGroupsFollowEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(4)
+		r.crowd(t)
+		start := time.Now()
+		errs := r.start(t.Context(), 10)
+		for range 10 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		wantSizes(t, r, 4, 4, 2)
+		if waited := time.Since(start); waited > 3*time.Millisecond {
+			t.Errorf("three groups took %s at 1000 per second", waited)
+		}
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(4)
+		r.crowd(t)
+		errs := r.start(t.Context(), 4*waitingGroups+3)
+		for range 3 {
+			if err := <-errs; !errors.Is(err, trat.ReasonRateLimited) {
+				t.Errorf("error = %v, want %s", err, trat.ReasonRateLimited)
+			}
+		}
+		for range 4 * waitingGroups {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestSlowSignatureDoesNotHoldUpTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(4)
+		r.crowd(t)
+		r.takes = 20 * time.Millisecond
+		start := time.Now()
+		errs := r.start(t.Context(), 12)
+		for range 12 {
+			<-errs
+		}
+		if took := time.Since(start); took > r.takes+3*time.Millisecond {
+			t.Errorf("three signatures took %s one after the other", took)
+		}
+	})
+}
+
+func TestFailedSignatureFailsItsGroupAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(4)
+		r.crowd(t)
+		failure := errors.New("no key")
+		r.fail = func(number int) error {
+			if number == 1 {
+				return failure
+			}
+			return nil
+		}
+		errs := r.start(t.Context(), 12)
+		failed := 0
+		for range 12 {
+			if err := <-errs; errors.Is(err, failure) {
+				failed++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if failed != 4 {
+			t.Errorf("%d failed, want the 4 of the second group", failed)
+		}
+	})
+}
+
+func TestCallerWhoLeavesDisturbsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(4)
+		r.crowd(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		staying := r.start(t.Context(), 3)
+		leaving := r.start(ctx, 4) // one in the first group, three in the second
+		alsoStaying := r.start(t.Context(), 2)
+		cancel()
+		synctest.Wait()
+		for range 4 {
+			if err := <-leaving; !errors.Is(err, context.Canceled) || !errors.Is(err, trat.ReasonDependencyUnavailable) {
+				t.Errorf("error = %v, want one for the context", err)
+			}
+		}
+		wantSizes(t, r)
+		for range 3 {
+			if err := <-staying; err != nil {
+				t.Error(err)
+			}
+		}
+		for range 2 {
+			if err := <-alsoStaying; err != nil {
+				t.Error(err)
+			}
+		}
+		wantSizes(t, r, 3, 1, 1)
+	})
+}
+
+func TestLastToLeaveCancelsTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(4)
+		r.crowd(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := r.start(ctx, 6)
+		cancel()
+		for range 6 {
+			<-errs
+		}
+		time.Sleep(time.Second)
+		wantSizes(t, r)
+		if r.turn != nil || r.waiting != 0 || len(r.groups) != 0 || len(r.queue.groups) != 0 {
+			t.Errorf("%d wait in %d groups", r.waiting, len(r.queue.groups))
+		}
+		r.crowd(t)
+		again := r.start(t.Context(), 3)
+		for range 3 {
+			if err := <-again; err != nil {
+				t.Error(err)
+			}
+		}
+		wantSizes(t, r, 3)
+	})
+}
+
+func TestGroupThatEmptiesIsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(2)
+		r.crowd(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		first := r.start(ctx, 2)
+		second := r.start(t.Context(), 2)
+		cancel()
+		for range 2 {
+			<-first
+		}
+		for range 2 {
+			if err := <-second; err != nil {
+				t.Error(err)
+			}
+		}
+		wantSizes(t, r, 2)
+	})
+}
+
+func TestBudgetHoldsUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(maxGroup)
+		r.takes = 50 * time.Microsecond
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var callers sync.WaitGroup
+		for i := range 64 {
+			callers.Go(func() {
+				own := rand.New(rand.NewPCG(1, uint64(i)))
+				for ctx.Err() == nil {
+					time.Sleep(time.Duration(own.Int64N(int64(8 * time.Millisecond))))
+					if err := r.do(t.Context(), &pending{}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		callers.Wait()
+		links := 0
+		sizes := r.sizes()
+		for _, n := range sizes {
+			links += n
+		}
+		if len(sizes) > 1020 || links < 10*len(sizes) {
+			t.Errorf("%d signatures for %d links in a second, with a budget of 1000", len(sizes), links)
+		}
+	})
+}
+
+// Callers come and leave at all moments; whoever stays gets a seal.
+func TestQueueIsSafeForConcurrentUse(t *testing.T) {
+	r := newRecorder(8)
+	r.budget = rate.NewLimiter(20_000, 1)
+	var callers sync.WaitGroup
+	for i := range 16 {
+		callers.Go(func() {
+			own := rand.New(rand.NewPCG(2, uint64(i)))
+			for range 300 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(own.Int64N(int64(200*time.Microsecond))))
+				p := &pending{}
+				if err := r.do(ctx, p); err == nil && p.seal == nil {
+					t.Error("neither seal nor error")
+				} else if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				cancel()
+			}
+		})
+	}
+	callers.Wait()
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	if r.waiting != 0 || len(r.queue.groups) != 0 {
+		t.Errorf("%d wait in %d groups, and nobody is there", r.waiting, len(r.queue.groups))
+	}
+}
