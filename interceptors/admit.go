@@ -9,6 +9,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // call is one call as the guard has judged it.
@@ -19,11 +20,12 @@ type call struct {
 	raw    string // the received token while it is not verified; for its hash only
 	err    error  // an *trat.Error
 	start  time.Time
+	chainCall
 }
 
 // admit makes every check that does not need the request message, in the order that
 // the package documentation draws. It returns the handler's context as well: the
-// verified token in, the reserved metadata out.
+// verified token and chain in, the reserved metadata out.
 func (s *Server) admit(ctx context.Context, fullMethod string) (context.Context, call) {
 	inside, c := insideContext{ctx}, call{start: s.clock()}
 	if c.method = s.lookup(fullMethod); c.method == nil {
@@ -41,7 +43,14 @@ func (s *Server) admit(ctx context.Context, fullMethod string) (context.Context,
 	if c.err = s.admitToken(ctx, &c); c.err != nil {
 		return inside, c
 	}
-	return trat.NewContext(inside, c.token), c
+	if c.err = s.admitChain(ctx, &c, fullMethod); c.err != nil {
+		return inside, c
+	}
+	handlers := trat.NewContext(inside, c.token)
+	if c.chain != nil {
+		handlers = callchain.NewContext(handlers, c.chain)
+	}
+	return handlers, c
 }
 
 // lookup returns what is required of fullMethod, nil while coverage is unchecked.

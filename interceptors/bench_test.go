@@ -14,6 +14,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -29,7 +30,7 @@ func draftClaims() []trattest.TokenOption {
 
 // openGuard is a guard of the test service whose coverage was checked.
 func openGuard(tb testing.TB, d *trattest.Domain, opts ...interceptors.ServerOption) *interceptors.Server {
-	g := guard(tb, d, interceptors.Rules{wholeService: interceptors.Require()}, opts...)
+	g := guard(tb, d, interceptors.Rules{wholeService: interceptors.Require().ReplayOff()}, opts...)
 	srv := grpc.NewServer(g.ServerOptions()...)
 	testpb.RegisterTestServiceServer(srv, &backend{})
 	if err := g.CheckCoverage(srv); err != nil {
@@ -38,17 +39,42 @@ func openGuard(tb testing.TB, d *trattest.Domain, opts ...interceptors.ServerOpt
 	return g
 }
 
-// incoming is a context as grpc-go makes it for a call with raw.
-func incoming(tb testing.TB, d *trattest.Domain, raw string) context.Context {
-	return metadata.NewIncomingContext(d.PeerContext(tb.Context(), "gateway"), metadata.Pairs(
-		":authority", "orders", "content-type", "application/grpc", "user-agent", "grpc-go/1.85.0", "txn-token", raw))
+// incoming is a context as grpc-go makes it for a call of method with raw, and with a
+// link for it if it is good.
+func incoming(tb testing.TB, d *trattest.Domain, method, raw string) context.Context {
+	return received(tb, d, d.PeerContext(tb.Context(), "gateway"), method, raw)
+}
+
+// received is incoming on the connection that peer is of.
+func received(tb testing.TB, d *trattest.Domain, peer context.Context, method, raw string) context.Context {
+	md := metadata.Pairs(
+		":authority", "orders", "content-type", "application/grpc", "user-agent", "grpc-go/1.85.0", "txn-token", raw)
+	if token, err := d.Verifier().Verify(raw); err == nil {
+		md.Set("txn-chain", rootChain(tb, d, signerOf(tb, d, "gateway"), token, "orders", method))
+	}
+	return metadata.NewIncomingContext(peer, md)
+}
+
+// rootChain is a chain of one link, as over a connection that the signer's present leaf
+// was presented on.
+func rootChain(tb testing.TB, d *trattest.Domain, signer callchain.LinkSigner, token *trat.Token, callee, method string) string {
+	tb.Helper()
+	signed, err := signer.SignLink(tb.Context(), callchain.Draft{Audience: d.ID(callee), Method: method, Token: token})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	encoded, err := signed.Encode(callchain.ModePath, signed.Link().Leaf())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return encoded
 }
 
 // BenchmarkGuardUnary is the guard alone with a token seen before, without transport.
 func BenchmarkGuardUnary(b *testing.B) {
 	d := trattest.New(b, domainName)
 	g := openGuard(b, d)
-	ctx := incoming(b, d, d.Raw(draftClaims()...))
+	ctx := incoming(b, d, unaryMethod, d.Raw(draftClaims()...))
 	handler := func(context.Context, any) (any, error) { return nil, nil }
 	info := &grpc.UnaryServerInfo{FullMethod: unaryMethod}
 	b.ReportAllocs()
@@ -64,7 +90,7 @@ func BenchmarkGuardUnary(b *testing.B) {
 func BenchmarkGuardRefusal(b *testing.B) {
 	d := trattest.New(b, domainName)
 	g := openGuard(b, d)
-	ctx := incoming(b, d, d.Broken(trattest.Forged, draftClaims()...))
+	ctx := incoming(b, d, unaryMethod, d.Broken(trattest.Forged, draftClaims()...))
 	handler := func(context.Context, any) (any, error) { return nil, nil }
 	info := &grpc.UnaryServerInfo{FullMethod: unaryMethod}
 	b.ReportAllocs()

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // ClientConfig holds what the carrier's trust rests on. Every field is required.
@@ -23,17 +24,27 @@ type ClientConfig struct {
 }
 
 // Client is the carrier: it sends the verified TraT of a call's context
-// (trat.FromContext) with the call, byte for byte. One Client serves any number of
-// connections and is safe for concurrent use; it keeps nothing of a call.
+// (trat.FromContext) with the call, byte for byte, and with it the call chain: the
+// links that the call being handled came with (callchain.FromContext) and a new one that
+// says who is called now, by which method. A retry is a call of its own, with its own
+// link. One Client serves any number of connections and is safe for concurrent use; it
+// keeps nothing of a call.
 //
 // A call is refused locally, before anything is sent, when there is no TraT
 // (TXN_TOKEN_MISSING) or it has expired (TXN_TOKEN_EXPIRED; by the clock, without
-// leeway), when the application set txn-token or txn-chain metadata itself
-// (CLIENT_METADATA_CONFLICT), when the context's metadata and the token would pass 7680
-// bytes as HTTP/2 counts them (METADATA_TOO_LARGE), when the server is not a workload
-// of the trust domain on a spiffecreds connection (EGRESS_BLOCKED), or when its
-// X.509-SVID has expired (PEER_SVID_EXPIRED). The error has the same form as one from a
-// guard; see ReasonFrom. Nothing is issued anew silently.
+// leeway), when the chain has as many links as there may be (CHAIN_TOO_DEEP), when the
+// application set txn-token or txn-chain metadata itself (CLIENT_METADATA_CONFLICT), when
+// the context's metadata, the token and the chain would pass 7680 bytes as HTTP/2 counts
+// them (METADATA_TOO_LARGE), when the server is not a workload of the trust domain on a
+// spiffecreds connection (EGRESS_BLOCKED), or when its X.509-SVID has expired
+// (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
+// Nothing is issued anew silently.
+//
+// The links of the context count only for the very TraT that they came with. With
+// another one, and without any, the workload that requested the TraT (req_wl) begins a
+// chain, and every other calls without one: whether that is enough is for the called
+// method to say. Servers outside the trust domain get no chain, whoever may have the
+// token: it shows which workloads there are.
 //
 // Two things are out of the carrier's sight. What other call credentials add does not
 // count toward the 7680 bytes (for a txn-token among it see DialOptions). And a call
@@ -46,6 +57,9 @@ type Client struct {
 	svids        x509svid.Source
 	foreign      map[spiffeid.TrustDomain]bool
 	withoutToken map[string]bool
+	id           string // this workload, as req_wl has it
+	signer       callchain.LinkSigner
+	modes        map[string]callchain.Mode // by full method, or "/pkg.Service/"
 	telemetry    clientTelemetry
 }
 
@@ -57,18 +71,26 @@ func NewClient(cfg ClientConfig, opts ...ClientOption) (*Client, error) {
 		svids:        cfg.SVIDs,
 		foreign:      make(map[spiffeid.TrustDomain]bool),
 		withoutToken: make(map[string]bool),
+		modes:        make(map[string]callchain.Mode),
 	}
 	var problems []error
 	if cfg.TrustDomain.IsZero() {
 		problems = append(problems, errors.New("no TrustDomain"))
 	}
-	problems = append(problems, checkIdentity(cfg.SVIDs, cfg.TrustDomain))
+	id, err := checkIdentity(cfg.SVIDs, cfg.TrustDomain)
+	c.id = id.String()
+	problems = append(problems, err)
 	for _, opt := range opts {
 		if opt == nil {
 			problems = append(problems, errors.New("nil option"))
 			continue
 		}
 		problems = append(problems, opt.applyClient(c))
+	}
+	if c.signer == nil && cfg.SVIDs != nil {
+		signer, err := callchain.NewSigner(cfg.SVIDs, callchain.WithClock(c.clock))
+		problems = append(problems, err)
+		c.signer = signer
 	}
 	problems = append(problems, c.telemetry.init(c.meter()))
 	if err := errors.Join(problems...); err != nil {
@@ -99,8 +121,8 @@ func (c *Client) DialOptions() []grpc.DialOption {
 }
 
 // Unary is the grpc.UnaryClientInterceptor. It only refuses early, before a connection
-// is looked for: what carries the token are the call credentials of DialOptions, and
-// they check again for every attempt.
+// is looked for; what carries token and chain are the call credentials of DialOptions,
+// which make every check for every attempt.
 func (c *Client) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if _, err := c.prepare(ctx, method, c.clock()); err != nil {
 		return c.refuse(ctx, refusal{method: method, err: err})
@@ -116,21 +138,33 @@ func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 	return streamer(ctx, desc, cc, method, opts...)
 }
 
-// prepare returns the token that goes out with a call of method, nil if none is to,
-// after every check that needs no connection.
-func (c *Client) prepare(ctx context.Context, method string, now time.Time) (*trat.Token, error) {
+// outbound is what is to go out with a call.
+type outbound struct {
+	method string
+	token  *trat.Token // nil: nothing goes out
+	// mode is how much of the chain goes out; zero when this workload has nothing to say
+	// about the token.
+	mode   callchain.Mode
+	parent *callchain.Chain // nil: this workload begins the chain
+}
+
+// prepare decides what goes out with a call of method, as far as that needs neither a
+// connection nor the call's metadata, to which stats handlers will add. It costs next to
+// nothing, for it runs twice.
+func (c *Client) prepare(ctx context.Context, method string, now time.Time) (outbound, error) {
 	if isHealth(method) || c.withoutToken[method] {
-		return nil, checkOutbound(ctx, 0)
+		return outbound{method: method}, nil
 	}
 	token, ok := trat.FromContext(ctx)
 	if !ok {
-		return nil, trat.Errorf(trat.ReasonTxnTokenMissing, "", "the call's context has no verified token")
+		return outbound{}, trat.Errorf(trat.ReasonTxnTokenMissing, "", "the call's context has no verified token")
 	}
 	if !now.Before(token.Expiry()) {
-		return nil, &trat.Error{Reason: trat.ReasonTxnTokenExpired, Field: "exp"}
+		return outbound{}, &trat.Error{Reason: trat.ReasonTxnTokenExpired, Field: "exp"}
 	}
 	if token.Audience() != c.trustDomain.Name() {
-		return nil, trat.Errorf(trat.ReasonEgressBlocked, "aud", "the token is of another trust domain than this carrier")
+		return outbound{}, trat.Errorf(trat.ReasonEgressBlocked, "aud", "the token is of another trust domain than this carrier")
 	}
-	return token, checkOutbound(ctx, token.Size())
+	out := outbound{method: method, token: token}
+	return out, c.prepareChain(ctx, &out)
 }

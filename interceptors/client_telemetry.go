@@ -2,6 +2,7 @@ package interceptors
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -14,27 +15,40 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // clientTelemetry holds the carrier's instruments.
 type clientTelemetry struct {
 	propagations metric.Int64Counter
 	attached     []metric.AddOption
+	signing      metric.Float64Histogram
+	signingBy    []metric.RecordOption
 }
 
-func (t *clientTelemetry) init(meter metric.Meter) (err error) {
-	t.propagations, err = semconv.ClientPropagations.Int64Counter(meter)
-	set := attribute.NewSet(semconv.TokenOutcome.String(semconv.OutcomeAttached))
-	t.attached = []metric.AddOption{metric.WithAttributeSet(set)}
-	return err
+func (t *clientTelemetry) init(meter metric.Meter) error {
+	var problems [2]error
+	t.propagations, problems[0] = semconv.ClientPropagations.Int64Counter(meter)
+	t.signing, problems[1] = semconv.ChainSignDuration.Float64Histogram(meter)
+	attached := attribute.NewSet(semconv.TokenOutcome.String(semconv.OutcomeAttached))
+	t.attached = []metric.AddOption{metric.WithAttributeSet(attached)}
+	signing := attribute.NewSet(semconv.ChainAlg.String(linkAlg))
+	t.signingBy = []metric.RecordOption{metric.WithAttributeSet(signing)}
+	return errors.Join(problems[:]...)
 }
 
-// reportAttached notes that one attempt carries token.
-func (c *Client) reportAttached(ctx context.Context, token *trat.Token, now time.Time) {
+// reportAttached notes that one attempt carries what out says, and link if there is one.
+func (c *Client) reportAttached(ctx context.Context, out *outbound, link callchain.Link, now time.Time) {
 	c.telemetry.propagations.Add(ctx, 1, c.telemetry.attached...)
-	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		span.SetAttributes(tokenAttributes(token, now)...)
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
 	}
+	attrs := tokenAttributes(out.token, now)
+	if !link.IsZero() {
+		attrs = append(append(attrs, semconv.ChainMode.String(out.mode.String())), linkAttributes(link)...)
+	}
+	span.SetAttributes(attrs...)
 }
 
 // outcomeOf groups refusals; ErrorType has the reason itself.

@@ -206,7 +206,7 @@ func TestEveryMethodWithEveryCaller(t *testing.T) {
 	}
 	addr := serve(t, srv)
 	for _, c := range callers() {
-		cc := connect(t, addr, d.ClientCredentials(c.path, d.Members()))
+		cc := connectAs(t, d, c.path, addr)
 		for name, info := range srv.GetServiceInfo() {
 			if name == "grpc.health.v1.Health" {
 				continue // TestHealthIsExemptByDefaultAndReflectionIsNot

@@ -2,12 +2,15 @@ package interceptors
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // carrierCredentials is the carrier as call credentials. Only here, per attempt and
@@ -27,33 +30,57 @@ func (cc carrierCredentials) GetRequestMetadata(ctx context.Context, _ ...string
 	if ok && isHealth(info.Method) {
 		return nil, nil // client-side health checking comes through here too
 	}
-	peer, _ := spiffecreds.PeerFromAuthInfo(info.AuthInfo)
-	token, err := c.release(ctx, info.Method, peer)
-	if err != nil {
+	md, err := c.release(ctx, info)
+	switch gone := ctx.Err(); {
+	case err == nil:
+		return md, nil
+	case gone != nil && errors.Is(err, gone):
+		return nil, status.FromContextError(gone).Err() // while its link waited to be signed
+	default:
+		peer, _ := spiffecreds.PeerFromAuthInfo(info.AuthInfo)
 		return nil, c.refuse(ctx, refusal{method: info.Method, attempt: true, server: peer.ID, err: err})
 	}
-	if token == nil {
-		return nil, nil
-	}
-	return map[string]string{tokenKey: token.UnsafeRaw()}, nil
 }
 
-// release decides whether the token of ctx goes out to server; nil if none is to. A
-// zero server is one without a verified identity.
-func (c *Client) release(ctx context.Context, method string, server spiffecreds.Peer) (*trat.Token, error) {
+// release returns what goes out on the connection that info describes.
+func (c *Client) release(ctx context.Context, info credentials.RequestInfo) (map[string]string, error) {
 	now := c.clock()
-	token, err := c.prepare(ctx, method, now)
-	if err != nil || token == nil {
+	out, err := c.prepare(ctx, info.Method, now)
+	if err != nil {
 		return nil, err
 	}
+	size, err := outboundSize(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if out.token == nil {
+		return nil, checkBudget(size)
+	}
+	size += fieldSize(tokenKey, out.token.Size())
+	if err := checkBudget(size); err != nil {
+		return nil, err
+	}
+	server, _ := spiffecreds.PeerFromAuthInfo(info.AuthInfo) // zero without a verified identity
 	if err := c.mayReceive(server.ID); err != nil {
 		return nil, err
 	}
 	if server.Expired(now) {
 		return nil, trat.Errorf(trat.ReasonPeerSVIDExpired, "", "the server's certificate is past its NotAfter")
 	}
-	c.reportAttached(ctx, token, now)
-	return token, nil
+	md := map[string]string{tokenKey: out.token.UnsafeRaw()}
+	var link callchain.Link
+	if out.mode != 0 && server.ID.MemberOf(c.trustDomain) {
+		var encoded string
+		if link, encoded, err = c.sign(ctx, &out, info.AuthInfo, server.ID); err != nil {
+			return nil, err
+		}
+		if err := checkBudget(size + fieldSize(callchain.MetadataKey, len(encoded))); err != nil {
+			return nil, err
+		}
+		md[callchain.MetadataKey] = encoded
+	}
+	c.reportAttached(ctx, &out, link, now)
+	return md, nil
 }
 
 // mayReceive reports whether the server may have a token.

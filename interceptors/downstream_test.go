@@ -24,9 +24,9 @@ import (
 // Covers ERR-16, ERR-18.
 func TestADownstreamRefusalIsNotRelayed(t *testing.T) {
 	d := trattest.New(t, domainName)
-	cAddr := serveGuarded(t, d, guard(t, d, interceptors.Rules{wholeService: interceptors.Require("never.granted")}), &backend{})
-	withCarrier := dialCarrier(t, d, cAddr, carrier(t, d))
-	withoutCarrier := dialRaw(t, d, cAddr)
+	cAddr := serveAs(t, d, "stocks", guardOf(t, d, "stocks", interceptors.Rules{wholeService: interceptors.Require("never.granted")}), &backend{})
+	withCarrier := dialCarrierAs(t, d, "orders", cAddr, carrierOf(t, d, "orders"))
+	withoutCarrier := dialAs(t, d, "orders", cAddr)
 	newerReason := func(context.Context) error {
 		st, err := status.New(codes.PermissionDenied, "x").WithDetails(&errdetails.ErrorInfo{Domain: "trat.v1", Reason: "A_WORD_OF_NEXT_YEAR"})
 		if err != nil {
@@ -72,7 +72,7 @@ func TestADownstreamOutageIsNotRelayed(t *testing.T) {
 	serviceC := guard(t, d, anyScope())
 	srv := grpc.NewServer(append(serviceC.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
 	testpb.RegisterTestServiceServer(srv, &backend{})
-	unchecked := dialCarrier(t, d, serve(t, srv), carrier(t, d))
+	unchecked := dialCarrierAs(t, d, "orders", serve(t, srv), carrierOf(t, d, "orders"))
 	callC := func(ctx context.Context) error { return callUnary(ctx, unchecked) }
 
 	s := newSinks()

@@ -44,7 +44,7 @@ func startCounted(t *testing.T, d *trattest.Domain, opts ...interceptors.ServerO
 func TestGarbageCostsNoSignatureOperation(t *testing.T) {
 	d := trattest.New(t, domainName)
 	addr, keys := startCounted(t, d)
-	flooding := dial(t, addr, d.ClientCredentials("billing", d.Members()))
+	flooding := dialAs(t, d, "billing", addr)
 	good := dialRaw(t, d, addr)
 	const flood = 1000
 	var malformed, limited int
@@ -77,7 +77,8 @@ func TestGarbageCostsNoSignatureOperation(t *testing.T) {
 func TestForgedTokensAreLimitedPerPeer(t *testing.T) {
 	d := trattest.New(t, domainName)
 	addr, keys := startCounted(t, d, interceptors.WithFailureLimit(2, 3))
-	forger, other := dial(t, addr, d.ClientCredentials("billing", d.Members())), dialRaw(t, d, addr)
+	forger, other := dialAs(t, d, "billing", addr), dialRaw(t, d, addr)
+	owned := trattest.Requester(d.ID("billing").String())
 	forge := func() error { return callBidi(withToken(callContext(t), d.Broken(trattest.Forged)), forger) }
 	for range 3 {
 		wantRefusal(t, forge(), trat.ReasonTxnTokenInvalid)
@@ -89,13 +90,13 @@ func TestForgedTokensAreLimitedPerPeer(t *testing.T) {
 		t.Errorf("%d signature operations, want 3", n)
 	}
 	// Its good tokens wait too, for as long as the allowance says and no longer.
-	wantRefusal(t, callUnary(withToken(callContext(t), d.Raw()), forger), trat.ReasonRateLimited)
+	wantRefusal(t, callUnary(withToken(callContext(t), d.Raw(owned)), forger), trat.ReasonRateLimited)
 	if err := callUnary(withToken(callContext(t), d.Raw()), other); err != nil {
 		t.Errorf("another peer: %v", err)
 	}
 	d.Advance(500 * time.Millisecond)
 	for range 20 { // good tokens use nothing up
-		if err := callUnary(withToken(callContext(t), d.Raw()), forger); err != nil {
+		if err := callUnary(withToken(callContext(t), d.Raw(owned)), forger); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -213,11 +213,11 @@ func TestACheckIsNotPassedOverInTheOtherShape(t *testing.T) {
 	}
 	ran := false
 	asStream := func(method string) error {
-		return g.Stream(nil, onlyContext{ctx: incoming(t, d, d.Raw())}, &grpc.StreamServerInfo{FullMethod: method},
+		return g.Stream(nil, onlyContext{ctx: incoming(t, d, method, d.Raw())}, &grpc.StreamServerInfo{FullMethod: method},
 			func(any, grpc.ServerStream) error { ran = true; return nil })
 	}
 	asUnary := func(method string) error {
-		_, err := g.Unary(incoming(t, d, d.Raw()), nil, &grpc.UnaryServerInfo{FullMethod: method},
+		_, err := g.Unary(incoming(t, d, method, d.Raw()), nil, &grpc.UnaryServerInfo{FullMethod: method},
 			func(context.Context, any) (any, error) { ran = true; return nil, nil })
 		return err
 	}

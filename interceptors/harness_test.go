@@ -180,8 +180,15 @@ func drain(stream interface {
 // guard makes a guard of workload "orders" with the Domain's clock.
 func guard(tb testing.TB, d *trattest.Domain, rules interceptors.Rules, opts ...interceptors.ServerOption) *interceptors.Server {
 	tb.Helper()
+	return guardOf(tb, d, "orders", rules, opts...)
+}
+
+// guardOf makes a guard of the workload with the given path.
+func guardOf(tb testing.TB, d *trattest.Domain, path string, rules interceptors.Rules, opts ...interceptors.ServerOption) *interceptors.Server {
+	tb.Helper()
 	opts = append([]interceptors.ServerOption{interceptors.WithClock(d.Now), interceptors.WithLogger(quiet())}, opts...)
-	s, err := interceptors.NewServer(serverConfig(d), rules, opts...)
+	source := d.Source(path)
+	s, err := interceptors.NewServer(interceptors.ServerConfig{Verifier: d.Verifier(), SVIDs: source, Bundles: source}, rules, opts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -196,9 +203,15 @@ func serverConfig(d *trattest.Domain) interceptors.ServerConfig {
 // carrier makes a carrier of workload "gateway" with the Domain's clock.
 func carrier(tb testing.TB, d *trattest.Domain, opts ...interceptors.ClientOption) *interceptors.Client {
 	tb.Helper()
+	return carrierOf(tb, d, "gateway", opts...)
+}
+
+// carrierOf makes a carrier of the workload with the given path.
+func carrierOf(tb testing.TB, d *trattest.Domain, path string, opts ...interceptors.ClientOption) *interceptors.Client {
+	tb.Helper()
 	opts = append([]interceptors.ClientOption{interceptors.WithClock(d.Now), interceptors.WithLogger(quiet())}, opts...)
 	c, err := interceptors.NewClient(interceptors.ClientConfig{
-		TrustDomain: d.TrustDomain(), SVIDs: d.Source("gateway"),
+		TrustDomain: d.TrustDomain(), SVIDs: d.Source(path),
 	}, opts...)
 	if err != nil {
 		tb.Fatal(err)
@@ -206,11 +219,17 @@ func carrier(tb testing.TB, d *trattest.Domain, opts ...interceptors.ClientOptio
 	return c
 }
 
-// serveGuarded serves svc behind a guard whose coverage was checked, and returns the
-// address.
+// serveGuarded serves svc as workload "orders" behind a guard whose coverage was checked,
+// and returns the address.
 func serveGuarded(tb testing.TB, d *trattest.Domain, g *interceptors.Server, svc testpb.TestServiceServer, opts ...grpc.ServerOption) string {
 	tb.Helper()
-	opts = append(g.ServerOptions(), append([]grpc.ServerOption{grpc.Creds(d.ServerCredentials("orders", d.Members()))}, opts...)...)
+	return serveAs(tb, d, "orders", g, svc, opts...)
+}
+
+// serveAs serves svc as the workload with the given path.
+func serveAs(tb testing.TB, d *trattest.Domain, path string, g *interceptors.Server, svc testpb.TestServiceServer, opts ...grpc.ServerOption) string {
+	tb.Helper()
+	opts = append(g.ServerOptions(), append([]grpc.ServerOption{grpc.Creds(d.ServerCredentials(path, d.Members()))}, opts...)...)
 	srv := grpc.NewServer(opts...)
 	testpb.RegisterTestServiceServer(srv, svc)
 	if err := g.CheckCoverage(srv); err != nil {
@@ -254,16 +273,35 @@ func connect(tb testing.TB, addr string, creds credentials.TransportCredentials,
 	return cc
 }
 
-// dialRaw returns a client without a carrier, for sending whatever a test likes.
-func dialRaw(tb testing.TB, d *trattest.Domain, addr string) testpb.TestServiceClient {
+// dialRaw returns a client of workload "gateway" without a carrier, for sending whatever
+// a test likes. A good token that a test sends gets the link that belongs to it; see
+// linking.
+func dialRaw(tb testing.TB, d *trattest.Domain, addr string, opts ...grpc.DialOption) testpb.TestServiceClient {
 	tb.Helper()
-	return dial(tb, addr, d.ClientCredentials("gateway", d.Members()))
+	return dialAs(tb, d, "gateway", addr, opts...)
 }
 
-// dialCarrier returns a client with c.
+// dialAs is dialRaw for the workload with the given path.
+func dialAs(tb testing.TB, d *trattest.Domain, path, addr string, opts ...grpc.DialOption) testpb.TestServiceClient {
+	tb.Helper()
+	return testpb.NewTestServiceClient(connectAs(tb, d, path, addr, opts...))
+}
+
+func connectAs(tb testing.TB, d *trattest.Domain, path, addr string, opts ...grpc.DialOption) *grpc.ClientConn {
+	tb.Helper()
+	return connect(tb, addr, d.ClientCredentials(path, d.Members()), append(opts, grpc.WithPerRPCCredentials(linkingAs(tb, d, path)))...)
+}
+
+// dialCarrier returns a client of workload "gateway" with c.
 func dialCarrier(tb testing.TB, d *trattest.Domain, addr string, c *interceptors.Client, opts ...grpc.DialOption) testpb.TestServiceClient {
 	tb.Helper()
-	return dial(tb, addr, d.ClientCredentials("gateway", d.Members()), append(c.DialOptions(), opts...)...)
+	return dialCarrierAs(tb, d, "gateway", addr, c, opts...)
+}
+
+// dialCarrierAs is dialCarrier for the workload with the given path, whose carrier c is.
+func dialCarrierAs(tb testing.TB, d *trattest.Domain, path, addr string, c *interceptors.Client, opts ...grpc.DialOption) testpb.TestServiceClient {
+	tb.Helper()
+	return dial(tb, addr, d.ClientCredentials(path, d.Members()), append(c.DialOptions(), opts...)...)
 }
 
 // withToken returns a context that sends values as txn-token.
@@ -296,6 +334,12 @@ var codeOf = map[trat.Reason]codes.Code{
 	trat.ReasonPolicyDenied:           codes.PermissionDenied,
 	trat.ReasonPeerDenied:             codes.PermissionDenied,
 	trat.ReasonEgressBlocked:          codes.PermissionDenied,
+	trat.ReasonChainMissing:           codes.PermissionDenied,
+	trat.ReasonChainLinkInvalid:       codes.PermissionDenied,
+	trat.ReasonChainPeerMismatch:      codes.PermissionDenied,
+	trat.ReasonChainRootMismatch:      codes.PermissionDenied,
+	trat.ReasonChainTooDeep:           codes.PermissionDenied,
+	trat.ReasonChainReplayed:          codes.PermissionDenied,
 	trat.ReasonKeysUnavailable:        codes.Unavailable,
 	trat.ReasonPolicyUnavailable:      codes.Unavailable,
 	trat.ReasonCoverageUnchecked:      codes.Unavailable,

@@ -100,28 +100,32 @@ func hasReserved(md metadata.MD) bool {
 	return false
 }
 
-// checkOutbound refuses outgoing metadata in which the application set a reserved
-// key, or that would pass the header budget together with a token of tokenSize bytes
-// (0: none).
-func checkOutbound(ctx context.Context, tokenSize int) error {
+// outboundSize returns the size of the outgoing metadata, as HTTP/2 counts it, and
+// refuses one in which the application set a reserved key.
+func outboundSize(ctx context.Context) (int, error) {
 	size := 0
-	if tokenSize > 0 {
-		size = len(tokenKey) + tokenSize + fieldOverhead
-	}
 	md, _ := metadata.FromOutgoingContext(ctx)
 	for key, values := range md {
 		if reserved(key) {
-			return &trat.Error{Reason: trat.ReasonClientMetadataConflict, Field: key}
+			return 0, &trat.Error{Reason: trat.ReasonClientMetadataConflict, Field: key}
 		}
 		for _, value := range values {
-			size += len(key) + valueSize(key, value) + fieldOverhead
+			size += fieldSize(key, valueSize(key, value))
 		}
 	}
+	return size, nil
+}
+
+// checkBudget refuses size bytes of metadata if they are too many.
+func checkBudget(size int) error {
 	if size > headerBudget {
 		return trat.Errorf(trat.ReasonMetadataTooLarge, "", "%d bytes of metadata, at most %d", size, headerBudget)
 	}
 	return nil
 }
+
+// fieldSize is what a field with a value of n bytes counts.
+func fieldSize(key string, n int) int { return len(key) + n + fieldOverhead }
 
 // valueSize is the length of a metadata value on the wire: gRPC sends -bin values in
 // base64.

@@ -65,7 +65,10 @@ func FuzzOutboundMetadata(f *testing.F) {
 	f.Add("blob-bin", strings.Repeat("\x00", 5000), 4096)
 	f.Fuzz(func(t *testing.T, key, value string, size int) {
 		size &= 4095
-		err := checkOutbound(metadata.AppendToOutgoingContext(t.Context(), key, value), size)
+		used, err := outboundSize(metadata.AppendToOutgoingContext(t.Context(), key, value))
+		if err == nil {
+			err = checkBudget(used + fieldSize(tokenKey, size))
+		}
 		lower := strings.ToLower(key)
 		switch {
 		case reserved(lower):

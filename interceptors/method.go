@@ -30,6 +30,7 @@ type method struct {
 	relay         bool
 	scopes        []string
 	callers       []spiffeid.Matcher
+	chain         chainRule
 	checks        []CheckFunc
 	messageChecks []CheckFunc
 	accepted      []metric.AddOption // of the verification counter, for the usual outcome
@@ -44,6 +45,7 @@ func newMethod(fullMethod string, rule Rule) *method {
 		relay:         rule.relay,
 		scopes:        rule.scopes,
 		callers:       rule.callers,
+		chain:         rule.chain.withDefaults(),
 		checks:        rule.checks,
 		messageChecks: rule.messageChecks,
 	}

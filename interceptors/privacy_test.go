@@ -26,7 +26,7 @@ func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 		bidiStreaming: interceptors.Require("test").CheckMessage(deny),
 	}, interceptors.WithLogger(s.logger), interceptors.WithMeterProvider(s.meters), interceptors.WithFailureLimit(1e6, 1e6))
 	addr := serveGuarded(t, d, g, &backend{}, s.serverOption())
-	client := dial(t, addr, d.ClientCredentials("gateway", d.Members()), s.dialOption())
+	client := dialRaw(t, d, addr, s.dialOption())
 	c := carrier(t, d, interceptors.WithLogger(s.logger), interceptors.WithMeterProvider(s.meters))
 	carried := dialCarrier(t, d, addr, c, s.dialOption())
 	contents := []trattest.TokenOption{

@@ -28,7 +28,11 @@ func TestTheTokenIsTheSameFiveHopsOn(t *testing.T) {
 	var seen []string // fingerprints as the hops verified them, last hop first to finish
 	var next testpb.TestServiceClient
 	for hop := 5; hop >= 1; hop-- {
-		after := next
+		after, path := next, fmt.Sprintf("hop-%d", hop)
+		caller := "gateway"
+		if hop > 1 {
+			caller = fmt.Sprintf("hop-%d", hop-1)
+		}
 		svc := &backend{handle: func(ctx context.Context) error {
 			token, _ := trat.FromContext(ctx)
 			mu.Lock()
@@ -40,8 +44,8 @@ func TestTheTokenIsTheSameFiveHopsOn(t *testing.T) {
 			// Hops of different kinds, so that all carry on.
 			return kinds()[hop%len(kinds())].call(ctx, after)
 		}}
-		addr := serveGuarded(t, d, guard(t, d, anyScope()), svc)
-		next = dialCarrier(t, d, addr, carrier(t, d))
+		addr := serveAs(t, d, path, guardOf(t, d, path, anyScope()), svc)
+		next = dialCarrierAs(t, d, caller, addr, carrierOf(t, d, caller))
 	}
 	raw := d.Raw()
 	token, err := d.Verifier().Verify(raw)
@@ -78,8 +82,8 @@ func TestParallelRequestsDoNotMixTheirTokens(t *testing.T) {
 		}
 		return nil
 	}
-	leafAddr := serveGuarded(t, d, guard(t, d, anyScope()), unaryFunc{handle: sameTransaction})
-	leaf := dialCarrier(t, d, leafAddr, carrier(t, d))
+	leafAddr := serveAs(t, d, "stocks", guardOf(t, d, "stocks", anyScope()), unaryFunc{handle: sameTransaction})
+	leaf := dialCarrierAs(t, d, "orders", leafAddr, carrierOf(t, d, "orders"))
 	middle := unaryFunc{handle: func(ctx context.Context, req *testpb.SimpleRequest) error {
 		if err := sameTransaction(ctx, req); err != nil {
 			return err
@@ -184,8 +188,9 @@ func TestTheEdgeDropsWhatOutsidersSend(t *testing.T) {
 		if got := md.Get("txn-token"); n != i+1 || len(got) != 1 || got[0] != issued.UnsafeRaw() {
 			t.Errorf("%s: inside, %d calls and %d tokens", k.name, n, len(got))
 		}
-		if len(md.Get("authorization"))+len(md.Get("txn-chain")) != 0 {
-			t.Errorf("%s: outside metadata went inside", k.name)
+		chain := md.Get("txn-chain")
+		if len(md.Get("authorization")) != 0 || len(chain) != 1 || chain[0] == "forged" {
+			t.Errorf("%s: outside metadata went inside, or the gateway's own link did not", k.name)
 		}
 	}
 	// What the inside says about the gateway is not said to the outsider.

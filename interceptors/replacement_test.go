@@ -17,7 +17,7 @@ import (
 func TestCallsBesideAReplacementCarryTheTokenThatWasReceived(t *testing.T) {
 	d := trattest.New(t, domainName)
 	r, addr := serveRecorded(t, d.ServerCredentials("payments", d.Members()), &backend{})
-	onward := dialCarrier(t, d, addr, carrier(t, d))
+	onward := dialCarrierAs(t, d, "orders", addr, carrierOf(t, d, "orders"))
 	replaced := d.Token(trattest.TransactionID("txn-1"), trattest.Details(`{"tax":19}`))
 	const branches = 8
 	orders := &backend{handle: func(ctx context.Context) error {

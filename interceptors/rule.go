@@ -33,6 +33,7 @@ type Rule struct {
 	why           string
 	scopes        []string
 	callers       []spiffeid.Matcher
+	chain         chainRule
 	checks        []CheckFunc
 	messageChecks []CheckFunc
 	relay         bool
@@ -49,7 +50,10 @@ const (
 
 // Require demands a valid TraT whose scope holds every one of scopes; with none, any
 // valid TraT. Each must be one scope token (RFC 6749 section 3.3): NewServer refuses
-// others.
+// others. It also demands the call chain back to the workload that requested the TraT,
+// signed by every workload on the way, with a last link that was not used before;
+// ChainHead, ChainOff and ReplayOff demand less, Through, NotThrough, MaxLinks,
+// StrictTrace and Once more.
 func Require(scopes ...string) Rule {
 	return Rule{kind: ruleRequire, scopes: slices.Clone(scopes)}
 }
@@ -131,7 +135,7 @@ func (r Rule) validate(key string) error {
 		if method == wildcard {
 			problems = append(problems, errors.New("a wildcard cannot be exempt"))
 		}
-		if len(r.callers)+len(r.checks)+len(r.messageChecks) > 0 {
+		if len(r.callers)+len(r.checks)+len(r.messageChecks) > 0 || !r.chain.isZero() {
 			problems = append(problems, errors.New("an exemption cannot have conditions"))
 		}
 	case ruleRequire:
@@ -147,6 +151,7 @@ func (r Rule) validate(key string) error {
 		if slices.ContainsFunc(r.checks, isNil) || slices.ContainsFunc(r.messageChecks, isNil) {
 			problems = append(problems, errors.New("a check is nil"))
 		}
+		problems = append(problems, r.chain.validate(len(r.callers) > 0)...)
 	default:
 		problems = append(problems, errors.New("zero Rule: use Require or Exempt"))
 	}

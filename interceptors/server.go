@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // ServerConfig holds what the guard's trust rests on. Every field is required.
@@ -41,6 +44,10 @@ type Server struct {
 	foreign     map[spiffeid.TrustDomain]bool
 	rules       Rules
 	failures    failures
+	id          spiffeid.ID // this workload: the audience of links
+	chains      *callchain.Verifier
+	chainLog    chainlog.Sink // nil: none
+	replays     replays
 	telemetry   serverTelemetry
 	misconfig   *rate.Limiter // of the log line about a method without a rule
 	unchecked   *rate.Limiter // of the log line about coverage
@@ -66,6 +73,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		rules:     maps.Clone(rules),
 		misconfig: rate.NewLimiter(rate.Every(time.Minute), 1),
 		unchecked: rate.NewLimiter(rate.Every(time.Minute), 1),
+		replays:   replays{limit: defaultReplayLimit, overflow: ReplayOverflowAllow, logs: newLimitedLog()},
 	}
 	s.failures.init()
 	problems := []error{s.checkConfig()}
@@ -82,7 +90,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		}
 		problems = append(problems, opt.applyServer(s))
 	}
-	problems = append(problems, s.telemetry.init(s.meter()))
+	problems = append(problems, s.initChains(), s.telemetry.init(s.meter(), &s.replays))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("interceptors: new guard: %w", err)
 	}
@@ -106,7 +114,9 @@ func (s *Server) checkConfig() error {
 		}
 		s.trustDomain = td
 	}
-	problems = append(problems, checkIdentity(s.svids, s.trustDomain))
+	id, err := checkIdentity(s.svids, s.trustDomain)
+	s.id = id
+	problems = append(problems, err)
 	switch {
 	case s.bundles == nil:
 		problems = append(problems, errors.New("no Bundles"))
@@ -118,19 +128,32 @@ func (s *Server) checkConfig() error {
 	return errors.Join(problems...)
 }
 
-// checkIdentity demands an own SVID in td; a zero td is somebody else's problem.
-func checkIdentity(svids x509svid.Source, td spiffeid.TrustDomain) error {
+// initChains makes what judges call chains, after all options were applied.
+func (s *Server) initChains() error {
+	once := slices.ContainsFunc(slices.Collect(maps.Values(s.rules)), func(r Rule) bool { return r.chain.replay == replayOnce })
+	problems := []error{s.replays.init(s.clock, once)}
+	if s.bundles != nil {
+		var err error
+		s.chains, err = callchain.NewVerifier(s.bundles, callchain.WithClock(s.clock))
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// checkIdentity demands an own SVID in td and returns whose it is; a zero td is somebody
+// else's problem.
+func checkIdentity(svids x509svid.Source, td spiffeid.TrustDomain) (spiffeid.ID, error) {
 	if svids == nil {
-		return errors.New("no SVIDs")
+		return spiffeid.ID{}, errors.New("no SVIDs")
 	}
 	svid, err := svids.GetX509SVID()
 	if err != nil {
-		return fmt.Errorf("own X.509-SVID: %w", err)
+		return spiffeid.ID{}, fmt.Errorf("own X.509-SVID: %w", err)
 	}
 	if !td.IsZero() && !svid.ID.MemberOf(td) {
-		return fmt.Errorf("own identity %s is not in the trust domain %s", svid.ID, td.Name())
+		return spiffeid.ID{}, fmt.Errorf("own identity %s is not in the trust domain %s", svid.ID, td.Name())
 	}
-	return nil
+	return svid.ID, nil
 }
 
 // ServerOptions returns what grpc.NewServer needs for the guard: both interceptors and
@@ -153,7 +176,10 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if c.err == nil {
 		c.err = c.method.judge(ctx, unaryCall, c.token, req)
 	}
-	s.report(ctx, &c)
+	if c.err == nil {
+		c.err = s.markUsed(ctx, &c, info.FullMethod, req)
+	}
+	s.report(ctx, &c, info.FullMethod)
 	if c.err != nil {
 		return nil, grpcerr.Error(c.err)
 	}
@@ -164,14 +190,17 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return resp, err
 }
 
-// Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. The token is verified once, before the
-// handler runs.
+// Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. Token and chain
+// are verified once, before the handler runs.
 func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, c := s.admit(stream.Context(), info.FullMethod)
 	if c.err == nil {
 		c.err = c.method.judge(ctx, streamCall, c.token, nil)
 	}
-	s.report(ctx, &c)
+	if c.err == nil {
+		c.err = s.markUsed(ctx, &c, info.FullMethod, nil)
+	}
+	s.report(ctx, &c, info.FullMethod)
 	if c.err != nil {
 		return grpcerr.Error(c.err)
 	}

@@ -22,10 +22,12 @@ type serverTelemetry struct {
 	duration      metric.Float64Histogram
 	durationBy    map[string][]metric.RecordOption // by result
 	withScope     bool
+	chain         chainTelemetry
 }
 
-func (t *serverTelemetry) init(meter metric.Meter) error {
-	var problems [2]error
+func (t *serverTelemetry) init(meter metric.Meter, r *replays) error {
+	var problems [3]error
+	problems[2] = t.chain.init(meter, r)
 	t.verifications, problems[0] = semconv.ServerVerifications.Int64Counter(meter)
 	t.duration, problems[1] = semconv.ServerVerificationDuration.Float64Histogram(meter)
 	t.durationBy = make(map[string][]metric.RecordOption)
@@ -51,7 +53,9 @@ func verificationAttributes(m *method, result string, reason trat.Reason) attrib
 }
 
 // report writes down what became of c, once, before its handler runs.
-func (s *Server) report(ctx context.Context, c *call) {
+func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
+	s.telemetry.chain.reportChain(ctx, c)
+	s.record(ctx, c, fullMethod)
 	result := c.method.acceptedResult()
 	if c.err != nil {
 		result = resultOf(reasonOf(c.err))
@@ -116,12 +120,12 @@ func (c *call) fingerprint() string {
 
 // spanAttributes are what the server span has of every call.
 func (c *call) spanAttributes(result string) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 10)
+	attrs := make([]attribute.KeyValue, 0, 16)
 	attrs = append(attrs, semconv.TokenResult.String(result), semconv.TokenMode.String(c.method.mode()))
 	if !c.peer.IsZero() {
 		attrs = append(attrs, semconv.ChainPeerID.String(c.peer.String()))
 	}
-	return attrs
+	return c.chainAttributes(attrs)
 }
 
 // tokenAttributes are what client and server spans have of a verified token.

@@ -249,7 +249,15 @@ func (tc refusalCase) start(t *testing.T, d *trattest.Domain) (*backend, testpb.
 			t.Fatal(err)
 		}
 	}
-	return svc, dial(t, serve(t, srv), client)
+	return svc, dial(t, serve(t, srv), client, tc.dialOptions(t, d)...)
+}
+
+// dialOptions are what makes good calls in d's own trust domain good.
+func (tc refusalCase) dialOptions(t *testing.T, d *trattest.Domain) []grpc.DialOption {
+	if tc.client != nil {
+		return nil
+	}
+	return []grpc.DialOption{grpc.WithPerRPCCredentials(linkingAs(t, d, "gateway"))}
 }
 
 // Covers VER-13.
@@ -260,8 +268,12 @@ func TestListedForeignTrustDomainMayCallWithOurToken(t *testing.T) {
 			continue
 		}
 		tc.opts = append(tc.opts, interceptors.UnsafeAllowPeerTrustDomain(foreign.TrustDomain()))
+		_, strict := tc.start(t, d)
+		// Nobody there can sign a link that counts here.
+		tc.rules = interceptors.Rules{wholeService: interceptors.Require().FromCallers(spiffeid.MatchID(foreign.ID("gateway"))).ChainOff()}
 		_, client := tc.start(t, d)
 		for _, k := range kinds() {
+			wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), strict), trat.ReasonChainMissing)
 			if err := k.call(withToken(callContext(t), d.Raw()), client); err != nil {
 				t.Errorf("%s: %v", k.name, err)
 			}
@@ -299,7 +311,7 @@ func TestHealthIsExemptByDefaultAndReflectionIsNot(t *testing.T) {
 	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
 	reflection.Register(srv)
-	cc := connect(t, serve(t, srv), d.ClientCredentials("gateway", d.Members()))
+	cc := connectAs(t, d, "gateway", serve(t, srv))
 	check := func(when string) {
 		t.Helper()
 		// A forged token does not matter either: it is not read.
@@ -343,7 +355,7 @@ func TestUnknownServicesAreGuardedUnderHealthsNameToo(t *testing.T) {
 			return nil
 		}))...)
 	testpb.RegisterTestServiceServer(srv, &backend{})
-	cc := connect(t, serve(t, srv), d.ClientCredentials("gateway", d.Members()))
+	cc := connectAs(t, d, "gateway", serve(t, srv))
 	methods := []string{
 		"/grpc.health.v1.Health/Admin", "/grpc.health.v1.Health/../pkg.Svc/Get", "/grpc.health.v1.Health/Check/x",
 		"/grpc.health.v1.Health/", "/grpc.health.v1.HealthX/Check", "/pkg.Svc/Get", "//grpc.health.v1.Health/Check",
@@ -371,7 +383,7 @@ func TestARuleForHealthReplacesTheExemption(t *testing.T) {
 	g := guard(t, d, interceptors.Rules{"/grpc.health.v1.Health/*": interceptors.Require()})
 	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
-	client := healthpb.NewHealthClient(connect(t, serve(t, srv), d.ClientCredentials("gateway", d.Members())))
+	client := healthpb.NewHealthClient(connectAs(t, d, "gateway", serve(t, srv)))
 	_, err := client.Check(callContext(t), &healthpb.HealthCheckRequest{})
 	wantRefusal(t, err, trat.ReasonCoverageUnchecked)
 	if err := g.CheckCoverage(srv); err != nil {
@@ -406,7 +418,7 @@ func TestHandlersCannotReadTheRawToken(t *testing.T) {
 			client := dialRaw(t, d, serveGuarded(t, d, guard(t, d, eachMethod(rule)), svc))
 			for _, k := range kinds() {
 				ctx := metadata.AppendToOutgoingContext(withToken(callContext(t), d.Raw()),
-					"txn-chain", "a,b", "txn-chain-certs-bin", "\x00\x01", "x-request-id", "7")
+					"txn-chain-certs-bin", "\x00\x01", "x-request-id", "7")
 				if err := k.call(ctx, client); err != nil {
 					t.Errorf("%s: %v", k.name, err)
 				}

@@ -112,6 +112,19 @@ func ours(attrs []attribute.KeyValue) map[string]any {
 	return m
 }
 
+// without returns attrs without the keys that a test cannot know the values of, and checks
+// that they are there.
+func without(t *testing.T, attrs map[string]any, keys ...string) map[string]any {
+	t.Helper()
+	for _, key := range keys {
+		if _, ok := attrs[key]; !ok {
+			t.Errorf("no attribute %s", key)
+		}
+		delete(attrs, key)
+	}
+	return attrs
+}
+
 // points returns the attribute sets of a metric with their counts, "k=v,k=v 3".
 func (s *sinks) points(t *testing.T, name string) []string {
 	t.Helper()
@@ -131,6 +144,10 @@ func (s *sinks) points(t *testing.T, name string) []string {
 			case metricdata.Sum[int64]:
 				for _, p := range data.DataPoints {
 					add(p.Attributes, uint64(p.Value))
+				}
+			case metricdata.Histogram[int64]:
+				for _, p := range data.DataPoints {
+					add(p.Attributes, p.Count)
 				}
 			case metricdata.Histogram[float64]:
 				for _, p := range data.DataPoints {

@@ -35,12 +35,15 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	common := func(result, mode string, more map[string]any) map[string]any {
+	common := func(result, mode string, more ...map[string]any) map[string]any {
 		m := map[string]any{"txn_token.result": result, "txn_token.mode": mode}
-		maps.Copy(m, more)
+		for _, some := range more {
+			maps.Copy(m, some)
+		}
 		return m
 	}
 	peer := d.ID("gateway").String()
+	verified := map[string]any{"txn_chain.result": "ok", "txn_chain.mode": "path", "txn_chain.depth": int64(0)}
 	for i, tc := range []struct {
 		name   string
 		call   func(context.Context, testpb.TestServiceClient) error
@@ -51,7 +54,7 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 			"txn_chain.peer.id": peer, "txn_token.txn": "txn-1", "txn_token.hash": hash16(good),
 			"txn_token.req_wl": peer, "txn_token.size": int64(len(good)),
 			"txn_token.remaining_lifetime": token.Expiry().Sub(d.Now()).Seconds(),
-		})},
+		}, verified)},
 		{"missing", callUnary, nil, common("denied", "strict", map[string]any{
 			"txn_chain.peer.id": peer, "error.type": "TXN_TOKEN_MISSING",
 		})},
@@ -61,15 +64,19 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 		{"scope", callUnary, []string{narrow}, common("denied", "strict", map[string]any{
 			"txn_chain.peer.id": peer, "error.type": "INSUFFICIENT_SCOPE", "txn_token.hash": hash16(narrow),
 		})},
-		{"exempt", callClientStreaming, []string{forged}, common("exempt", "off", nil)},
+		{"exempt", callClientStreaming, []string{forged}, common("exempt", "off")},
 		{"message", callBidi, []string{good}, common("denied", "strict", map[string]any{
 			"txn_chain.peer.id": peer, "error.type": "POLICY_DENIED", "txn_token.hash": hash16(good),
 			"txn_token.txn": "txn-1", "txn_token.req_wl": peer, "txn_token.size": int64(len(good)),
 			"txn_token.remaining_lifetime": token.Expiry().Sub(d.Now()).Seconds(),
-		})},
+		}, verified)},
 	} {
 		_ = tc.call(withToken(callContext(t), tc.values...), client)
-		if diff := cmp.Diff(tc.want, s.last(t, i+1, trace.SpanKindServer)); diff != "" {
+		got := s.last(t, i+1, trace.SpanKindServer)
+		if tc.want["txn_chain.result"] != nil {
+			got = without(t, got, "txn_chain.link.hash")
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s: attributes of the server span (-want +got):\n%s", tc.name, diff)
 		}
 	}
@@ -115,8 +122,9 @@ func TestClientTelemetryPerOutcome(t *testing.T) {
 	want := map[string]any{
 		"txn_token.txn": "txn-1", "txn_token.hash": hash16(token.UnsafeRaw()), "txn_token.req_wl": d.ID("gateway").String(),
 		"txn_token.size": int64(token.Size()), "txn_token.remaining_lifetime": token.Expiry().Sub(d.Now()).Seconds(),
+		"txn_chain.mode": "path", "txn_chain.depth": int64(0),
 	}
-	if diff := cmp.Diff(want, s.last(t, 1, trace.SpanKindClient)); diff != "" {
+	if diff := cmp.Diff(want, without(t, s.last(t, 1, trace.SpanKindClient), "txn_chain.link.hash")); diff != "" {
 		t.Errorf("attributes of the client span (-want +got):\n%s", diff)
 	}
 
@@ -198,7 +206,7 @@ func TestCardinalityIsConstant(t *testing.T) {
 	handler := func(context.Context, any) (any, error) { return nil, nil }
 	peer := d.PeerContext(t.Context(), "gateway")
 	call := func(i int, raw string) {
-		ctx := metadata.NewIncomingContext(peer, metadata.Pairs("txn-token", raw))
+		ctx := received(t, d, peer, unaryMethod, raw)
 		_, _ = g.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: unaryMethod}, handler)
 		_, _ = g.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: fmt.Sprintf("/made.up/Method%d", i)}, handler)
 	}
