@@ -130,14 +130,19 @@ func (s *Signer) SignLink(ctx context.Context, d Draft) (*Signed, error) {
 	if err := s.queue.do(ctx, p); err != nil {
 		return nil, err
 	}
+	return p.signed(), nil
+}
+
+// signed returns the link with what proves it, once it has its seal.
+func (p *pending) signed() *Signed {
 	return &Signed{
-		parent: d.Parent,
+		parent: p.parent,
 		own: signedLink{
-			link: l, leaf: l.leaf.Raw,
+			link: p.link, leaf: p.link.leaf.Raw,
 			path: p.seal.tree.path(p.index), signature: p.seal.signature,
 		},
 		intermediates: p.seal.intermediates,
-	}, nil
+	}
 }
 
 // seal is what the links of a group share.
