@@ -77,6 +77,9 @@ func (c FileConfig) LogValue() slog.Value { return slog.StringValue(c.String()) 
 // MarshalText returns what String returns: as JSON, too, it has no key.
 func (c FileConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// Check returns every problem of c.
+func (c FileConfig) Check() error { return c.complete() }
+
 // complete fills the defaults in and returns every problem.
 func (c *FileConfig) complete() error {
 	var problems []error

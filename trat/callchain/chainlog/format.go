@@ -1,0 +1,51 @@
+package chainlog
+
+import "github.com/grpc-trat/grpc-trat/internal/semconv"
+
+// Version is that of the lines of calls.
+const Version = 1
+
+// The lines of a log, by their event.name. Those that the log writes about itself are
+// package hashchain's.
+const (
+	eventCall        = semconv.EventChainAudit
+	eventCertificate = "chain.certificate" // one that lines of calls and bundles name
+	eventBundle      = "chain.bundle"      // the authorities that are trusted from here on
+	eventClosed      = "chain.closed"      // written last
+)
+
+// Members of the lines. docs/call-chain-audit.md says what they hold.
+const (
+	memberVersion      = "v"
+	memberServer       = "server"
+	memberPeer         = "peer"
+	memberMethod       = "method"
+	memberMode         = "mode"
+	memberTxn          = "txn"
+	memberToken        = "tth"
+	memberRequester    = "req_wl"
+	memberIssuedAt     = "iat"
+	memberAnchor       = "chn"
+	memberResult       = "result"
+	memberReason       = "reason"
+	memberLink         = "link"
+	memberEncoded      = "encoded"
+	memberReceipt      = "receipt"
+	memberCertificates = "certificates"
+	memberReceived     = "received"
+	memberSpan         = "span"
+
+	memberFingerprint = "x5t"
+	memberDER         = "der"
+	memberTrustDomain = "trust_domain"
+	memberAuthorities = "authorities"
+)
+
+// Limits of what a reader takes.
+const (
+	maxCertificates   = 64 // of a receipt
+	maxCertificate    = 16 << 10
+	maxAuthorities    = 256 // of a bundle
+	maxReceipt        = 32 << 10
+	receiptHeaderSize = 2 // form and number of certificates
+)
