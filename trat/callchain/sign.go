@@ -34,7 +34,8 @@ type Draft struct {
 	// Parent is the chain that was received with the call being handled; nil for the
 	// workload that requested Token. Signers do not ask whether it did: callees do.
 	Parent *Chain
-	// Trace is the trace and client span of the call; zero when it has no span.
+	// Trace is the trace and client span of the call; zero when it has no span. With one of
+	// the two ids alone it counts as zero.
 	Trace Trace
 }
 
@@ -52,7 +53,9 @@ func (d *Draft) link() (*link, error) {
 		audience:  d.Audience,
 		method:    d.Method,
 		tokenHash: d.Token.Digest(),
-		trace:     d.Trace,
+	}
+	if d.Trace.valid() {
+		l.trace = d.Trace
 	}
 	switch {
 	case l.tokenHash == [32]byte{}:
