@@ -53,6 +53,9 @@ type Request struct {
 	// seconds the same answer again, and refuses the id with other parameters
 	// (PARAMETER_INVALID). Optional: a random one.
 	RequestID string
+
+	// callChain is the receipt of the call chain that a TraT to be replaced came with.
+	callChain string
 }
 
 // LogValue keeps everything but the subject token's type and the request id out of
@@ -105,6 +108,7 @@ func (r Request) message(audience string) *tratv1.ExchangeRequest {
 		SubjectToken:       r.SubjectToken,
 		SubjectTokenType:   string(r.SubjectTokenType),
 		RequestId:          r.RequestID,
+		CallChain:          r.callChain,
 	}
 	if !r.Context.IsZero() {
 		m.RequestContext = r.Context.JSON()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // Replacement is what a workload wants in place of the TraT that it received. The token
@@ -45,8 +46,15 @@ func (r Replacement) Format(f fmt.State, _ rune) {
 // earlier ones. Errors are those of Exchange; REPLACEMENT_DENIED, REPLACEMENT_LIMIT and
 // ISSUANCE_DENIED are policy's. Without a TraT in ctx it is PARAMETER_MISSING of
 // "subject_token".
+//
+// What proves that this workload received the TraT is the call chain that the guard has put
+// into ctx, which Replace sends along. Without one the token service refuses
+// (REPLACEMENT_DENIED), unless this workload requested the TraT itself. The chain stays in
+// the returned context for the handler to read; calls with the new TraT begin a chain of
+// their own, which is bound to it.
 func (c *Client) Replace(ctx context.Context, r Replacement) (context.Context, error) {
 	old, _ := trat.FromContext(ctx)
+	chain := chainOf(ctx, old)
 	scope := r.Scope
 	if scope == "" {
 		scope = old.Scope().String()
@@ -58,15 +66,27 @@ func (c *Client) Replace(ctx context.Context, r Replacement) (context.Context, e
 		Context:          r.Context,
 		Details:          r.Details,
 		RequestID:        r.RequestID,
-	}, func(t *trat.Token) error { return succeeds(t, old) })
+		callChain:        chain.Receipt(),
+	}, func(t *trat.Token) error { return succeeds(t, old, chain) })
 	if err != nil {
 		return nil, err
 	}
 	return trat.NewContext(ctx, token), nil
 }
 
-// succeeds reports why token, which the token service has sent, does not replace old.
-func succeeds(token, old *trat.Token) error {
+// chainOf returns the call chain of ctx, nil if it has none or that of another TraT: with
+// a TraT that was obtained meanwhile no call has arrived.
+func chainOf(ctx context.Context, token *trat.Token) *callchain.Chain {
+	chain, ok := callchain.FromContext(ctx)
+	if !ok || chain.Last().TokenHash() != token.Digest() {
+		return nil
+	}
+	return chain
+}
+
+// succeeds reports why token, which the token service has sent, does not replace old, which
+// came by the given calls.
+func succeeds(token, old *trat.Token, calls *callchain.Chain) error {
 	chain, err := old.Claims().Requesters().With(token.RequestingWorkload())
 	switch {
 	case token.TransactionID() != old.TransactionID():
@@ -77,6 +97,17 @@ func succeeds(token, old *trat.Token) error {
 		return answerError("scope", errors.New("more than that of the replaced token"))
 	case err != nil || token.RequestingWorkloadChain() != chain:
 		return answerError("req_wl_chain", errors.New("not that of the replaced token and this workload"))
+	case token.CallChainHash() != anchor(old, calls):
+		return answerError("chn", errors.New("not that of the calls by which the replaced token came"))
 	}
 	return nil
+}
+
+// anchor is the chn of a token that replaces old, which came by the given calls: the last of
+// them, or the one before old if there are none.
+func anchor(old *trat.Token, calls *callchain.Chain) [32]byte {
+	if calls.Len() == 0 {
+		return old.CallChainHash()
+	}
+	return calls.Last().Hash()
 }

@@ -12,16 +12,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/grpc-trat/grpc-trat/client"
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
-// started returns a Client of workload and a context with a TraT that the gateway asked
-// for, at the real token service.
+// started returns a Client of workload and the context of a call to it by the gateway, with
+// a TraT that the gateway asked for at the real token service.
 func started(t *testing.T, workload string) (*client.Client, context.Context) {
 	t.Helper()
 	d := trattest.New(t, "shop.test")
@@ -48,10 +51,25 @@ func started(t *testing.T, workload string) (*client.Client, context.Context) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return connect(workload), trat.NewContext(timeout(t), token)
+	ctx := trat.NewContext(timeout(t), token)
+	if workload != "gateway" {
+		ctx = callchain.NewContext(ctx, called(t, d, token, nil, "gateway", workload))
+	}
+	return connect(workload), ctx
 }
 
-// Covers REPL-02, REPL-03, REPL-06, REPL-09.
+// called is the chain that the last of the workloads has when each has called the next one.
+func called(t *testing.T, d *trattest.Domain, token *trat.Token, parent *callchain.Chain, workloads ...string) *callchain.Chain {
+	t.Helper()
+	calls := servertest.Calls{Clock: d.Now, Identity: func(id spiffeid.ID) servertest.Identity { return d.Source(id.Path()[1:]) }}
+	ids := make([]spiffeid.ID, len(workloads))
+	for i, workload := range workloads {
+		ids[i] = d.ID(workload)
+	}
+	return calls.Received(t, token, callchain.ModePath, parent, ids...)
+}
+
+// Covers REPL-02, REPL-03, REPL-06, REPL-07, REPL-09.
 func TestReplaceIsForWhatDependsOnIt(t *testing.T) {
 	c, ctx := started(t, "pricing")
 	before, _ := trat.FromContext(ctx)
@@ -63,6 +81,10 @@ func TestReplaceIsForWhatDependsOnIt(t *testing.T) {
 		t.Error("the context that was there before has another token")
 	}
 	token, ok := trat.FromContext(behind)
+	calls, _ := callchain.FromContext(ctx)
+	if callchain.Hash(token.CallChainHash()) != calls.Last().Hash() {
+		t.Error("the new token is not bound to the call that brought the old one")
+	}
 	if !ok || token.TransactionID() != before.TransactionID() || token.Subject() != before.Subject() || token.Fingerprint() == before.Fingerprint() {
 		t.Fatalf("the new context has %v", token)
 	}
@@ -74,8 +96,9 @@ func TestReplaceIsForWhatDependsOnIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token, _ := trat.FromContext(again); token.ReplacementCount() != 2 || token.Scope().String() != "report.read" {
-		t.Errorf("count %d, scope %q", token.ReplacementCount(), token.Scope())
+	if token, _ := trat.FromContext(again); token.ReplacementCount() != 2 || token.Scope().String() != "report.read" ||
+		callchain.Hash(token.CallChainHash()) != calls.Last().Hash() {
+		t.Errorf("count %d, scope %q, or another call", token.ReplacementCount(), token.Scope())
 	}
 }
 
@@ -105,7 +128,7 @@ func TestConcurrentBranchesKeepTheirOwnTokens(t *testing.T) {
 	wg.Wait()
 }
 
-// Covers REPL-01, REPL-03.
+// Covers REPL-01, REPL-03, REPL-07.
 func TestReplaceFailsWithoutAnotherContext(t *testing.T) {
 	for name, test := range map[string]struct {
 		workload string
@@ -116,6 +139,9 @@ func TestReplaceFailsWithoutAnotherContext(t *testing.T) {
 		"a workload that is not listed": {workload: "gateway", reason: trat.ReasonIssuanceDenied},
 		"more scope":                    {workload: "pricing", request: client.Replacement{Scope: "report.make report.delete"}, reason: trat.ReasonScopeExceeded},
 		"a malformed scope":             {workload: "pricing", request: client.Replacement{Scope: " "}, reason: trat.ReasonScopeMalformed},
+		"no chain": {
+			workload: "pricing", ctx: func(ctx context.Context) context.Context { return callchain.NewContext(ctx, nil) }, reason: trat.ReasonReplacementDenied,
+		},
 		"no token": {
 			workload: "pricing", ctx: func(ctx context.Context) context.Context { return trat.NewContext(ctx, nil) }, reason: trat.ReasonParameterMissing,
 		},
@@ -159,12 +185,13 @@ func TestReplaceRefusesAnswersThatReplaceSomethingElse(t *testing.T) {
 		asked  string
 		field  string // of the refusal; empty: accepted
 	}{
-		"as it should be":     {change: func(*trat.Claims) {}},
-		"less scope":          {change: func(c *trat.Claims) { c.Scope = scopeOf(t, "b") }},
-		"another transaction": {change: func(c *trat.Claims) { c.TransactionID = "txn-2" }, field: "txn"},
-		"another subject":     {change: func(c *trat.Claims) { c.Subject = "login:bob" }, field: "sub"},
-		"more scope":          {asked: "a b c", change: func(c *trat.Claims) { c.Scope = scopeOf(t, "a c") }, field: "scope"},
-		"another workload":    {change: func(c *trat.Claims) { *c = old; c.RequestingWorkload = "spiffe://shop.test/x" }, field: "req_wl"},
+		"as it should be":        {change: func(*trat.Claims) {}},
+		"another chain of calls": {change: func(c *trat.Claims) { c.CallChainHash[0] = 1 }, field: "chn"},
+		"less scope":             {change: func(c *trat.Claims) { c.Scope = scopeOf(t, "b") }},
+		"another transaction":    {change: func(c *trat.Claims) { c.TransactionID = "txn-2" }, field: "txn"},
+		"another subject":        {change: func(c *trat.Claims) { c.Subject = "login:bob" }, field: "sub"},
+		"more scope":             {asked: "a b c", change: func(c *trat.Claims) { c.Scope = scopeOf(t, "a c") }, field: "scope"},
+		"another workload":       {change: func(c *trat.Claims) { *c = old; c.RequestingWorkload = "spiffe://shop.test/x" }, field: "req_wl"},
 		"no chain": {change: func(c *trat.Claims) {
 			c.RequestingWorkloadChain, c.ReplacementCount, c.TransactionStart = trat.WorkloadChain{}, 0, time.Time{}
 		}, field: "req_wl_chain"},

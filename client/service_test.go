@@ -82,6 +82,7 @@ func startService(t *testing.T, d *trattest.Domain) string {
 		Keys:        ring,
 		Policy:      func() *policy.Policy { return rules },
 		Subjects:    subjects,
+		Bundles:     d.Source("tts"),
 		Auditor:     noAudit{},
 		Logger:      slog.New(slog.DiscardHandler),
 		Clock:       d.Now,

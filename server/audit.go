@@ -53,6 +53,15 @@ type Record struct {
 	// ReplacementCount is how many tokens of the transaction were replaced up to the
 	// issued one, 0 for the first.
 	ReplacementCount int
+	// ChainResult is what was found of the call chain by which the requester proves that it
+	// received the replaced token: "ok", or why it proves nothing, such as "missing" or
+	// "link_invalid". Empty if it sent none and needed none.
+	ChainResult string
+	// ChainLinkHash is the hash of the last link of the verified chain, base64url: the claim
+	// chn of the issued token, and the name of that link in the records of the calls.
+	ChainLinkHash string
+	// ChainLinks is how many links were verified.
+	ChainLinks int
 	// Repeated says that nothing new was issued: the request was sent again, and the
 	// answer is that of the first one (see IdempotencyWindow). Everything about the token
 	// is as in the record of the first.

@@ -166,7 +166,7 @@ func TestCallerCannotAvoidTheRecordByHangingUp(t *testing.T) {
 func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
 	f := newFixture(t)
 	first := f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken()
-	taxed := replace(first)
+	taxed := f.Replace(t, first, tax)
 	taxed.RequestDetails = `{"tax": 19}`
 	second := f.exchange(t, f.as(t, tax), taxed).GetAccessToken()
 	for name, tc := range map[string]struct {
@@ -194,7 +194,7 @@ func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
 		"a member would change": {
 			tax, func(r *tratv1.ExchangeRequest) {
 				proto.Reset(r)
-				proto.Merge(r, replace(second))
+				proto.Merge(r, f.Replace(t, second, tax))
 				r.RequestDetails = `{"tax":7331}`
 			},
 			trat.ReasonReplacementDenied, "tax", nil, "tctx.tax",

@@ -101,6 +101,10 @@ func (s *Server) record(a *attempt, o outcome) Record {
 		r.SubjectPseudonym, r.SubjectPseudonymKey = pseudonyms.ofSubject(a.principal.Subject), pseudonyms.name
 		r.ReplacedFingerprint = a.principal.Transaction.Fingerprint()
 	}
+	r.ChainResult = a.receipt.result
+	if called := a.receipt.chain; called.Len() > 0 {
+		r.ChainLinkHash, r.ChainLinks = called.Last().Hash().String(), called.Len()
+	}
 	r.Rule, r.DroppedMembers = a.grant.Rule, a.grant.Dropped
 	if a.grant.Evaluation != nil {
 		r.EvaluationPDP, r.EvaluationFailedOpen = a.grant.Evaluation.PDP, a.failedOpen

@@ -9,6 +9,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
@@ -72,6 +73,9 @@ type Config struct {
 	Policy func() *policy.Policy
 	// Subjects verifies subject tokens. Required.
 	Subjects Subjects
+	// Bundles has the X.509 authorities of TrustDomain, which the certificates in the receipts
+	// of replacements must come from. Required.
+	Bundles x509bundle.Source
 	// Auditor gets one record per decision. Required.
 	Auditor Auditor
 	// Logger gets the causes of refusals and faults. Required.
@@ -131,6 +135,7 @@ func (c *Config) complete() error {
 	required("Keys", c.Keys != nil)
 	required("Policy", c.Policy != nil)
 	required("Subjects", c.Subjects != nil)
+	required("Bundles", c.Bundles != nil)
 	required("Auditor", c.Auditor != nil)
 	required("Logger", c.Logger != nil)
 	problems = append(problems, trat.CheckTrustDomain(c.TrustDomain.Name()), trat.CheckIssuer(c.Issuer),

@@ -33,6 +33,7 @@ type attempt struct {
 	policy    *policy.Policy
 	principal *subject.Principal
 	grant     policy.Grant
+	receipt   receipt // of a replacement
 	// failedOpen: the policy decision point did not answer, and policy went on without.
 	failedOpen bool
 	token      string
@@ -164,6 +165,11 @@ func (s *Server) judge(ctx context.Context, a *attempt) (err error) {
 	}
 	if a.grant, err = a.policy.Decide(ask); err != nil {
 		return err
+	}
+	if replaces {
+		if err := s.prove(a); err != nil { // last, because signatures cost most
+			return err
+		}
 	}
 	return refuseCredentials(a.request.subjectToken, a.principal.Subject, a.grant)
 }

@@ -252,7 +252,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, name := range []string{"trustDomain", "issuer", "Keys", "Policy", "Subjects", "Auditor", "Logger", "MaxWatchers"} {
+	for _, name := range []string{"trustDomain", "issuer", "Keys", "Policy", "Subjects", "Bundles", "Auditor", "Logger", "MaxWatchers"} {
 		if !contains(err.Error(), name) {
 			t.Errorf("%s is not named in:\n%v", name, err)
 		}

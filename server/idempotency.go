@@ -57,6 +57,7 @@ func digestOf(req *tratv1.ExchangeRequest) [sha256.Size]byte {
 	parameters := [...]string{
 		req.GetGrantType(), req.GetAudience(), req.GetScope(), req.GetRequestedTokenType(), req.GetSubjectToken(),
 		req.GetSubjectTokenType(), req.GetRequestContext(), req.GetRequestDetails(), req.GetRequestId(),
+		req.GetCallChain(),
 	}
 	size := 0
 	for _, p := range parameters {

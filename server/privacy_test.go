@@ -106,7 +106,7 @@ func TestNoSinkHasTheSubjectOrAToken(t *testing.T) {
 	if _, err := front.Exchange(t.Context(), goodRequest()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := back.Exchange(t.Context(), replace(first.GetAccessToken())); err != nil {
+	if _, err := back.Exchange(t.Context(), f.Replace(t, first.GetAccessToken(), tax)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := office.Exchange(t.Context(), deskRequest("desk.read")); err != nil {

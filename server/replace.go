@@ -10,12 +10,15 @@ import (
 // replacement turns claims of a token that starts a transaction into those of one that
 // replaces old (draft section 13.15). Policy has judged whether and how; what no policy
 // may do is held here again. Transaction, subject and audience stay; the history of
-// requesters is that of old and the requester, and of nothing that was sent.
+// requesters is that of old and the requester, and of nothing that was sent; the call chain
+// is the one that prove has verified.
 func (s *Server) replacement(a *attempt, claims trat.Claims, now time.Time) (trat.Claims, error) {
 	old, rights := a.principal.Transaction.Claims(), a.grant.Replacement
 	switch {
 	case rights == nil:
 		return trat.Claims{}, trat.Errorf(trat.ReasonReplacementDenied, "", "the grant is none to replace a token")
+	case !a.receipt.proved:
+		return trat.Claims{}, trat.Errorf(trat.ReasonReplacementDenied, "", "the requester has not proved that it received the token")
 	case old.Issuer != claims.Issuer || old.Audience != claims.Audience || old.Subject != claims.Subject:
 		return trat.Claims{}, trat.Errorf(trat.ReasonInternal, "", "the verified token is not of this service, or not of this subject")
 	case !old.Scope.Covers(claims.Scope):
@@ -31,6 +34,12 @@ func (s *Server) replacement(a *attempt, claims trat.Claims, now time.Time) (tra
 	}
 	claims.TransactionID = old.TransactionID
 	claims.RequestingWorkloadChain, claims.ReplacementCount = chain, old.ReplacementCount+1
+	// A requester that replaces its own token without having been called since still stands
+	// where the chain before that token ended.
+	claims.CallChainHash = old.CallChainHash
+	if called := a.receipt.chain; called.Len() > 0 {
+		claims.CallChainHash = called.Last().Hash()
+	}
 	claims.TransactionStart = old.FirstIssuedAt()
 	if claims.TransactionStart.After(claims.IssuedAt) { // by the clock of another replica
 		claims.TransactionStart = claims.IssuedAt

@@ -14,14 +14,11 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// replace returns a request that asks for a replacement of raw.
-func replace(raw string) *tratv1.ExchangeRequest { return servertest.Replace(raw) }
-
 // replaced lets each of ids replace the token that the one before it has.
 func (f *fixture) replaced(t *testing.T, raw string, ids ...spiffeid.ID) *trat.Token {
 	t.Helper()
 	for _, id := range ids {
-		raw = f.exchange(t, f.as(t, id), replace(raw)).GetAccessToken()
+		raw = f.exchange(t, f.as(t, id), f.Replace(t, raw, id)).GetAccessToken()
 	}
 	return f.verify(t, raw)
 }
@@ -32,7 +29,7 @@ func TestReplacementKeepsTheTransaction(t *testing.T) {
 	first := f.verify(t, f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken())
 	f.Clock.Advance(4 * time.Second)
 	f.Records.Take()
-	request := replace(first.UnsafeRaw())
+	request := f.Replace(t, first.UnsafeRaw(), tax)
 	request.RequestDetails = `{"tax": 19, "req_wl_chain": ["spiffe://shop.test/forged"], "rpl_cnt": 0}`
 	request.RequestContext = `{"ip": "203.0.113.7", "req_wl": "spiffe://shop.test/forged"}`
 	response := f.exchange(t, f.as(t, tax), request)
@@ -43,6 +40,7 @@ func TestReplacementKeepsTheTransaction(t *testing.T) {
 	want.RequestingWorkloadChain = chain(t, gateway, tax)
 	want.ReplacementCount = 1
 	want.TransactionStart = first.IssuedAt()
+	want.CallChainHash = second.CallChainHash() // another test's
 	want.IssuedAt = f.Clock.Now()
 	want.TransactionContext, _ = trat.ParseObject(`{"order_id":9007199254740993,"tax":19}`)
 	if diff := cmp.Diff(want, second.Claims()); diff != "" {
@@ -116,7 +114,7 @@ func TestReplacementOutlivesOnlyByPolicyAndUpToTheAgeOfTheTransaction(t *testing
 		t.Errorf("the transaction ends after %s, want 50s", got)
 	}
 	f.Clock.Advance(14*time.Second + 500*time.Millisecond) // half a second is left
-	_, err := f.Server.Exchange(f.as(t, batch), replace(third.UnsafeRaw()))
+	_, err := f.Server.Exchange(f.as(t, batch), f.Replace(t, third.UnsafeRaw(), batch))
 	wantReason(t, err, trat.ReasonReplacementLimit)
 }
 
@@ -157,21 +155,21 @@ func TestReplacementIsRefused(t *testing.T) {
 		"no token at all": {as: tax, reason: trat.ReasonSubjectTokenInvalid, prepare: change(func(r *tratv1.ExchangeRequest) { r.SubjectToken = "x" })},
 		"a member of tctx would change": {as: tax, reason: trat.ReasonReplacementDenied, prepare: func(t *testing.T, in *input, r *tratv1.ExchangeRequest) {
 			r.RequestDetails = `{"tax": 19}`
-			r.SubjectToken = in.f.exchange(t, in.f.as(t, tax), r).GetAccessToken()
+			r.SubjectToken, r.CallChain = in.f.exchange(t, in.f.as(t, tax), r).GetAccessToken(), ""
 			r.RequestDetails = `{"tax": 7}`
 		}},
 		"the fourth": {as: batch, reason: trat.ReasonReplacementLimit, prepare: func(t *testing.T, in *input, r *tratv1.ExchangeRequest) {
-			r.SubjectToken = in.f.replaced(t, in.raw, tax, batch, batch).UnsafeRaw()
+			r.SubjectToken, r.CallChain = in.f.replaced(t, in.raw, tax, batch, batch).UnsafeRaw(), ""
 		}},
 		"a loop": {as: tax, reason: trat.ReasonReplacementLimit, prepare: func(t *testing.T, in *input, r *tratv1.ExchangeRequest) {
-			r.SubjectToken = in.f.replaced(t, in.raw, tax, tax).UnsafeRaw()
+			r.SubjectToken, r.CallChain = in.f.replaced(t, in.raw, tax, tax).UnsafeRaw(), ""
 		}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			in := &input{f: newFixture(t)}
 			in.raw = in.f.exchange(t, in.f.as(t, gateway), goodRequest()).GetAccessToken()
-			request := replace(in.raw)
+			request := in.f.Replace(t, in.raw, tc.as)
 			if tc.prepare != nil {
 				tc.prepare(t, in, request)
 			}
@@ -196,7 +194,7 @@ func TestReplacementIsRefused(t *testing.T) {
 func TestSubjectTokenOfAnotherKindIsNoReplacement(t *testing.T) {
 	f := newFixture(t)
 	raw := f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken()
-	request := replace(raw)
+	request := servertest.Replace(raw)
 	request.SubjectTokenType = trat.TokenTypeAccessToken
 	request.RequestDetails = `{"order_id": 1}`
 	response := f.exchange(t, f.as(t, gateway), request) // its verifier takes anything
@@ -209,7 +207,7 @@ func TestReplacementIsOnTheSpan(t *testing.T) {
 	f := newFixture(t)
 	raw := f.exchange(t, f.as(t, gateway), goodRequest()).GetAccessToken()
 	client := f.dial(t, f.serve(t), tax)
-	if _, err := client.Exchange(t.Context(), replace(raw)); err != nil {
+	if _, err := client.Exchange(t.Context(), f.Replace(t, raw, tax)); err != nil {
 		t.Fatal(err)
 	}
 	got := flat(f.endedSpans(1)[0].Attributes)

@@ -41,7 +41,7 @@ func issued(t *testing.T, c trat.Claims) *trat.Token {
 
 // What a policy must not grant is held in the server too: the policy may be wrong.
 //
-// Covers REPL-02, REPL-03, REPL-04, REPL-05, REPL-06.
+// Covers REPL-02, REPL-03, REPL-04, REPL-05, REPL-06, REPL-07.
 func TestReplacementIsHeldBeyondPolicy(t *testing.T) {
 	const other = "spiffe://shop.test/other"
 	wide, _ := trat.ParseScope("order.create order.read")
@@ -74,6 +74,7 @@ func TestReplacementIsHeldBeyondPolicy(t *testing.T) {
 				}
 			},
 		},
+		"no receipt":              {change: func(a *attempt) { a.receipt.proved = false }, reason: trat.ReasonReplacementDenied},
 		"no right":                {change: func(a *attempt) { a.grant.Replacement = nil }, reason: trat.ReasonReplacementDenied},
 		"more scope":              {change: func(a *attempt) { a.grant.Scope = wide }, reason: trat.ReasonScopeExceeded},
 		"another subject":         {change: func(a *attempt) { a.principal.Subject = "login:bob" }, reason: trat.ReasonInternal},
@@ -125,7 +126,7 @@ func TestReplacementIsHeldBeyondPolicy(t *testing.T) {
 					TransactionContext: claims.TransactionContext, RequestContext: claims.RequestContext,
 				},
 			}
-			a.requester.ID = spiffeid.RequireFromString(other)
+			a.requester.ID, a.receipt.proved = spiffeid.RequireFromString(other), true
 			if tc.change != nil {
 				tc.change(a)
 			}

@@ -21,6 +21,7 @@ const (
 	fieldRequestContext     = "request_context"
 	fieldRequestDetails     = "request_details"
 	fieldRequestID          = "request_id"
+	fieldCallChain          = "call_chain"
 )
 
 // request is an ExchangeRequest whose parameters hold what they must by themselves:
@@ -32,6 +33,7 @@ type request struct {
 	context          trat.Object
 	details          trat.Object
 	id               string
+	callChain        string
 }
 
 // parse checks every parameter and reports all that are wrong, the missing ones
@@ -45,6 +47,7 @@ func (s *Server) parse(req *tratv1.ExchangeRequest) (request, error) {
 	r := request{
 		subjectToken:     req.GetSubjectToken(),
 		subjectTokenType: req.GetSubjectTokenType(),
+		callChain:        req.GetCallChain(),
 	}
 	check := func(field string, judge func() error) {
 		if violations[field] != nil {
@@ -84,6 +87,9 @@ func (s *Server) parse(req *tratv1.ExchangeRequest) (request, error) {
 		}
 		r.id = req.GetRequestId()
 		return nil
+	})
+	check(fieldCallChain, func() error {
+		return unless(r.callChain == "" || r.subjectTokenType == trat.TokenType, trat.ReasonParameterInvalid, fieldCallChain)
 	})
 	if err := violations.join(); err != nil {
 		return request{id: r.id}, err

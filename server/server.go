@@ -14,6 +14,7 @@ import (
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // Server is a TokenService. Make one with New. Safe for concurrent use.
@@ -29,6 +30,7 @@ type Server struct {
 	logger      *slog.Logger
 	clock       trat.Clock
 	evaluators  map[string]Evaluator
+	chains      *callchain.Verifier // of receipts
 
 	validator  protovalidate.Validator
 	pseudonyms *pseudonymizer
@@ -53,6 +55,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: compile the request's constraints: %w", err)
 	}
+	chains, err := callchain.NewVerifier(cfg.Bundles, callchain.WithClock(cfg.Clock))
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
 	telemetry, err := newTelemetry(cfg.MeterProvider)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
@@ -67,6 +73,7 @@ func New(cfg Config) (*Server, error) {
 		logger:      cfg.Logger,
 		clock:       cfg.Clock,
 		evaluators:  maps.Clone(cfg.Evaluators),
+		chains:      chains,
 		validator:   validator,
 		pseudonyms:  newPseudonymizer(slices.Clone(cfg.PseudonymKey), cfg.PseudonymPeriod),
 		telemetry:   telemetry,

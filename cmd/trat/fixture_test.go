@@ -186,7 +186,8 @@ func serveTokens(t *testing.T) tokenService {
 	quiet := slog.New(slog.DiscardHandler)
 	tokens, err := server.New(server.Config{
 		TrustDomain: shop, Issuer: shopIssuer, Keys: ring, Policy: func() *policy.Policy { return decided },
-		Subjects: registry, Auditor: auditlog.NewLog(slog.New(slog.NewTextHandler(new(bytes.Buffer), nil))), Logger: quiet,
+		Subjects: registry, Bundles: authority.Source(spiffeid.RequireFromString(shopTTS)),
+		Auditor: auditlog.NewLog(slog.New(slog.NewTextHandler(new(bytes.Buffer), nil))), Logger: quiet,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -36,7 +37,7 @@ func newIdleServer(t *testing.T, out *logs) *server.Server {
 	logger := telemetry.NewLogger(out, 0, telemetry.JSON)
 	tokens, err := server.New(server.Config{
 		TrustDomain: trustDomain, Issuer: "https://tts.shop.test", Keys: ring, Policy: func() *policy.Policy { return &policy.Policy{} },
-		Subjects: registry, Auditor: auditlog.NewLog(logger), Logger: logger,
+		Subjects: registry, Bundles: x509bundle.NewSet(), Auditor: auditlog.NewLog(logger), Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,9 +22,11 @@ import (
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/server/auditlog"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 var orders = spiffeid.RequireFromString("spiffe://shop.test/orders")
@@ -147,7 +149,7 @@ func orderRequest(subjectToken string, subjectTokenType client.SubjectTokenType)
 	}
 }
 
-// Covers TTS-02, TTS-42, TTS-44, PRIV-01, PRIV-03.
+// Covers TTS-02, TTS-42, TTS-44, PRIV-01, PRIV-03, REPL-07.
 func TestBothFrontEndsOfOneService(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -202,8 +204,10 @@ func TestBothFrontEndsOfOneService(t *testing.T) {
 		t.Errorf("over HTTP %v, over gRPC %v", byHTTP.Claims(), byGRPC.Claims())
 	}
 
-	replaced, err := tratv1.NewTokenServiceClient(connect(t, authority, orders, daemon.address)).
-		Exchange(ctx, orderRequest(answer.GetAccessToken(), client.SubjectTokenType(trat.TokenType)))
+	calls := servertest.Calls{Identity: func(id spiffeid.ID) servertest.Identity { return authority.Source(id) }, Clock: time.Now}
+	replacement := orderRequest(answer.GetAccessToken(), client.SubjectTokenType(trat.TokenType))
+	replacement.CallChain = calls.Received(t, byGRPC, callchain.ModePath, nil, gateway, orders).Receipt()
+	replaced, err := tratv1.NewTokenServiceClient(connect(t, authority, orders, daemon.address)).Exchange(ctx, replacement)
 	if err != nil {
 		t.Fatal(err)
 	}

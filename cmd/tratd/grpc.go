@@ -28,7 +28,7 @@ import (
 // What a peer can make the server hold.
 const (
 	maxHeaderBytes  = 16 << 10
-	maxMessageBytes = 64 << 10 // the fields of an ExchangeRequest are half of it at most
+	maxMessageBytes = 64 << 10 // the fields of an ExchangeRequest are four fifths of it at most
 	connectTimeout  = 10 * time.Second
 )
 

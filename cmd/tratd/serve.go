@@ -93,6 +93,7 @@ func serve(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error
 		Policy:            policies.Policy,
 		Subjects:          subjects,
 		Evaluators:        evaluators,
+		Bundles:           source,
 		Auditor:           auditor,
 		Logger:            logger,
 		MaxWatchers:       cfg.Limits.MaxWatchers,

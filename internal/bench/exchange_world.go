@@ -171,6 +171,7 @@ func (w *exchangeWorld) newService(rules int, alg trat.Algorithm) (*server.Serve
 		Keys:        ring,
 		Policy:      func() *policy.Policy { return decided },
 		Subjects:    registry,
+		Bundles:     w.authority.Source(exchangeTTS),
 		Auditor:     auditlog.NewLog(slog.New(slog.NewJSONHandler(sink{}, nil))),
 		Logger:      logger,
 		// A caller that measures asks as fast as it can.

@@ -33,6 +33,11 @@ func badRequests() map[string]Refusal {
 		"request_id is not ASCII":       one(func(r *request) { r.RequestId = "reqü" }, "request_id", "PARAMETER_INVALID"),
 		"request_id with a line break":  one(func(r *request) { r.RequestId = "a\nb" }, "request_id", "PARAMETER_INVALID"),
 
+		"call_chain too long":            one(replacing(func(r *request) { r.CallChain = long(16385) }), "call_chain", "PARAMETER_INVALID"),
+		"call_chain in another alphabet": one(replacing(func(r *request) { r.CallChain = "a+b/" }), "call_chain", "PARAMETER_INVALID"),
+		"call_chain holds a JWT":         one(replacing(func(r *request) { r.CallChain = SubjectToken }), "call_chain", "PARAMETER_INVALID"),
+		"call_chain without a TraT":      one(func(r *request) { r.CallChain = "AAAA" }, "call_chain", "PARAMETER_INVALID"),
+
 		"another grant type":            one(func(r *request) { r.GrantType = "client_credentials" }, "grant_type", "GRANT_TYPE_UNSUPPORTED"),
 		"another trust domain":          one(func(r *request) { r.Audience = "other.test" }, "audience", "AUDIENCE_NOT_SERVED"),
 		"trust domain in other case":    one(func(r *request) { r.Audience = "SHOP.test" }, "audience", "AUDIENCE_NOT_SERVED"),
@@ -93,6 +98,14 @@ func badRequests() map[string]Refusal {
 // one is a bad request with one parameter at fault.
 func one(change func(*request), field string, reason trat.Reason) Refusal {
 	return Refusal{Change: change, Reason: reason, Fields: map[string]string{field: string(reason)}}
+}
+
+// replacing is change for a request of which the subject token is said to be a TraT.
+func replacing(change func(*request)) func(*request) {
+	return func(r *request) {
+		r.SubjectTokenType = trat.TokenType
+		change(r)
+	}
 }
 
 func long(n int) string { return strings.Repeat("x", n) }

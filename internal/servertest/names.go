@@ -30,7 +30,8 @@ var (
 // Start is when a World begins.
 var Start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-const policyText = `
+// PolicyText is the policy that a World begins with.
+const PolicyText = `
 version: 1
 claims: {email: string}
 details: {order_id: any, note: any, tax: int, total: int, heads: int}
@@ -107,7 +108,8 @@ func GoodRequest() *tratv1.ExchangeRequest {
 	}
 }
 
-// Replace is a request to replace the TraT raw, that of GoodRequest.
+// Replace is a request to replace the TraT raw, that of GoodRequest, by the workload that
+// requested raw: without a receipt.
 func Replace(raw string) *tratv1.ExchangeRequest {
 	return &tratv1.ExchangeRequest{
 		GrantType:          trat.GrantType,

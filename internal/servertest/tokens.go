@@ -58,15 +58,29 @@ func realTokens() map[string]Refusal {
 			As: Tax, Reason: trat.ReasonReplacementDenied,
 			Prepare: replaces(func(t testing.TB, w *World, r *request) {
 				r.RequestDetails = `{"tax": 19}`
-				r.SubjectToken = w.Issue(t, Tax, r)
+				r.SubjectToken, r.CallChain = w.Issue(t, Tax, r), ""
 				r.RequestDetails = `{"tax": 7}`
 			}),
+		},
+		"a TraT without a receipt": {
+			As: Tax, Reason: trat.ReasonReplacementDenied,
+			Prepare: replaces(func(_ testing.TB, _ *World, r *request) { r.CallChain = "" }),
+		},
+		"a TraT with a receipt of another workload": {
+			As: Tax, Reason: trat.ReasonReplacementDenied,
+			Prepare: replaces(func(t testing.TB, w *World, r *request) {
+				r.CallChain = w.Receipt(t, r.GetSubjectToken(), Gateway, Batch)
+			}),
+		},
+		"a TraT with a receipt that is none": {
+			As: Tax, Reason: trat.ReasonReplacementDenied,
+			Prepare: replaces(func(_ testing.TB, _ *World, r *request) { r.CallChain = "AAAA" }),
 		},
 		"a TraT in a loop": {
 			As: Tax, Reason: trat.ReasonReplacementLimit,
 			Prepare: replaces(func(t testing.TB, w *World, r *request) {
 				for range 2 {
-					r.SubjectToken = w.Issue(t, Tax, r)
+					r.SubjectToken, r.CallChain = w.Issue(t, Tax, r), ""
 				}
 			}),
 		},
@@ -92,12 +106,13 @@ func selfSigned(t testing.TB, w *World, r *request, id spiffeid.ID) {
 	r.SubjectToken, r.SubjectTokenType = raw, trat.TokenTypeSelfSigned
 }
 
-// replaces makes the request one to replace a TraT of Gateway, and then changes it.
+// replaces makes the request one of Tax to replace a TraT with which Gateway has called
+// it, and then changes it.
 func replaces(change func(testing.TB, *World, *request)) func(testing.TB, *World, *request) {
 	return func(t testing.TB, w *World, r *request) {
 		raw := w.Issue(t, Gateway, GoodRequest())
 		proto.Reset(r)
-		proto.Merge(r, Replace(raw))
+		proto.Merge(r, w.Replace(t, raw, Tax))
 		if change != nil {
 			change(t, w, r)
 		}

@@ -75,7 +75,7 @@ func At(t testing.TB, now time.Time, changes ...func(*server.Config)) *World {
 	w.Ring, err = keys.New(keys.Config{Clock: w.Clock.Now})
 	check(t, err)
 	w.Clock.Advance(keys.DefaultLead) // its key is active
-	rules, err := policy.Parse([]byte(policyText))
+	rules, err := policy.Parse([]byte(PolicyText))
 	check(t, err)
 	w.SetPolicy(rules)
 	w.Config = server.Config{
@@ -84,6 +84,7 @@ func At(t testing.TB, now time.Time, changes ...func(*server.Config)) *World {
 		Keys:          w.Ring,
 		Policy:        w.Policy,
 		Subjects:      w.subjects(t),
+		Bundles:       authority.Source(TTS),
 		Auditor:       w.Records,
 		Evaluators:    map[string]server.Evaluator{"central": w.PDP},
 		Logger:        w.Logger,

@@ -357,7 +357,7 @@ var File_trat_v1_token_service_proto protoreflect.FileDescriptor
 
 const file_trat_v1_token_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1btrat/v1/token_service.proto\x12\atrat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa5\x04\n" +
+	"\x1btrat/v1/token_service.proto\x12\atrat.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa6\x04\n" +
 	"\x0fExchangeRequest\x12*\n" +
 	"\n" +
 	"grant_type\x18\x01 \x01(\tB\v\xbaH\b\xc8\x01\x01r\x03(\x80\x01R\tgrantType\x12'\n" +
@@ -369,10 +369,10 @@ const file_trat_v1_token_service_proto_rawDesc = "" +
 	"\x0frequest_context\x18\a \x01(\tB\v\xbaH\x05r\x03(\x80@\x80\x01\x01R\x0erequestContext\x124\n" +
 	"\x0frequest_details\x18\b \x01(\tB\v\xbaH\x05r\x03(\x80@\x80\x01\x01R\x0erequestDetails\x12=\n" +
 	"\n" +
-	"request_id\x18\t \x01(\tB\x1e\xbaH\x1b\xd8\x01\x01r\x16(@2\x12^[A-Za-z0-9._~-]+$R\trequestId\x12?\n" +
+	"request_id\x18\t \x01(\tB\x1e\xbaH\x1b\xd8\x01\x01r\x16(@2\x12^[A-Za-z0-9._~-]+$R\trequestId\x12@\n" +
 	"\n" +
 	"call_chain\x18\n" +
-	" \x01(\tB \xbaH\x1a\xd8\x01\x01r\x15(\x80@2\x10^[A-Za-z0-9_-]+$\x80\x01\x01R\tcallChain\"\xcf\x01\n" +
+	" \x01(\tB!\xbaH\x1b\xd8\x01\x01r\x16(\x80\x80\x012\x10^[A-Za-z0-9_-]+$\x80\x01\x01R\tcallChain\"\xcf\x01\n" +
 	"\x10ExchangeResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12*\n" +
 	"\x11issued_token_type\x18\x02 \x01(\tR\x0fissuedTokenType\x12\x1d\n" +
