@@ -82,7 +82,9 @@ func Example_guardedServer() {
 		fmt.Println(answer.GetReceiptId())
 	}
 	none := context.Background()
-	good := d.Context(none, trattest.Subject("user-7"), trattest.Scope("order.create"))
+	// Orders has asked for the token itself, so that it begins the call chain.
+	byOrders := trattest.Requester(d.ID("orders").String())
+	good := d.Context(none, byOrders, trattest.Subject("user-7"), trattest.Scope("order.create"))
 	charge(good, orders)
 	charge(d.Context(none, trattest.Scope("order.read")), orders)
 	charge(none, orders)
