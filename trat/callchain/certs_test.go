@@ -1,0 +1,200 @@
+package callchain
+
+import (
+	"crypto/x509"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// A workload signs with the leaf that it has now, whatever leaf its connections were made
+// with; links of both leaves are in one chain.
+//
+// Covers B-T12, KEY-07.
+func TestLeafMayDifferFromTheConnections(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("gateway", Hash{})
+	first := w.chain(token, "gateway", "orders")
+	old := w.workload("orders")
+	rotated := w.authority.svid(t, old.id, newKey(t), nil)
+	for _, mode := range []Mode{ModePath, ModeHead} {
+		chain, err := w.verify(&call{from: rotated, presented: old, to: w.id("stock"), token: token, parent: first, mode: mode})
+		if err != nil || !chain.Last().Leaf().Equal(rotated.leaf) {
+			t.Fatalf("%s: %v, %v", mode, chain, err)
+		}
+		if _, err := w.verify(&call{from: w.workload("stock"), to: w.id("audit"), token: token, parent: chain, mode: mode}); err != nil {
+			t.Errorf("%s, the next: %v", mode, err)
+		}
+	}
+	impostor := w.authority.svid(t, w.id("payments"), newKey(t), nil)
+	impostor.id = old.id
+	_, err := w.verify(&call{from: impostor, presented: old, to: w.id("stock"), token: token, parent: first})
+	wantError(t, err, trat.ReasonChainLinkInvalid, "certificate")
+}
+
+// Intermediates come from the connection, with a leaf that did not, and with those of
+// earlier links, each once.
+func TestLeavesMayHaveIntermediates(t *testing.T) {
+	w := newWorld(t)
+	w.authority = newIssuer(t, w.domain, w.authority)
+	intermediate := w.authority.cert
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.workload(name).intermediates = []*x509.Certificate{intermediate}
+	}
+	token := w.token("a", Hash{})
+	chain := w.chain(token, "a", "b", "c", "d")
+	for _, v := range []*Verifier{w.verifier, w.newVerifier(WithCacheSize(0))} {
+		w.verifier = v
+		c := &call{from: w.workload("d"), to: w.id("e"), token: token, parent: chain}
+		last, err := w.verify(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := decode(w.encode(c), MaxEncodedSize, false)
+		if err != nil || len(m.intermediates) != 1 {
+			t.Errorf("%d intermediates, %v", len(m.intermediates), err)
+		}
+		if _, err := v.VerifyEvidence(evidence(w, last, token)); err != nil {
+			t.Errorf("the receipt: %v", err)
+		}
+	}
+	r := w.received(&call{from: w.workload("d"), to: w.id("e"), token: token, parent: chain})
+	m, err := decode(r.Encoded, MaxEncodedSize, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.intermediates = nil
+	r.Encoded, r.Peer.Intermediates = m.String(), nil
+	_, err = w.verifier.Verify(r)
+	wantError(t, err, trat.ReasonChainLinkInvalid, "certificate")
+}
+
+// What was verified counts for as long as the bundle is the same.
+func TestChangeOfTheBundleForgetsAll(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("gateway", Hash{})
+	r := w.received(&call{
+		from: w.workload("orders"), to: w.id("stock"), token: token, parent: w.chain(token, "gateway", "orders"), group: 4,
+	})
+	if _, err := w.verifier.Verify(r); err != nil {
+		t.Fatal(err)
+	}
+	other := newIssuer(t, w.domain, nil).cert
+	w.bundle.SetX509Authorities([]*x509.Certificate{other})
+	_, err := w.verifier.Verify(r)
+	wantError(t, err, trat.ReasonChainLinkInvalid, "certificate")
+
+	w.bundle.SetX509Authorities([]*x509.Certificate{other, w.authority.cert})
+	if _, err := w.verifier.Verify(r); err != nil {
+		t.Errorf("the authority is back: %v", err)
+	}
+}
+
+// A leaf that was verified before is judged by its times again.
+func TestRememberedLeafIsJudgedAsOfNow(t *testing.T) {
+	w := newWorld(t)
+	w.workloads["gateway"] = w.authority.svid(t, w.id("gateway"), newKey(t), func(c *x509.Certificate) {
+		c.NotAfter = worldNow.Add(time.Minute)
+	})
+	verify := func() error {
+		_, err := w.verify(&call{from: w.workload("gateway"), to: w.id("orders"), token: w.token("gateway", Hash{})})
+		return err
+	}
+	if err := verify(); err != nil {
+		t.Fatal(err)
+	}
+	w.now = worldNow.Add(time.Minute)
+	if err := verify(); err != nil {
+		t.Errorf("in its last second: %v", err)
+	}
+	w.now = worldNow.Add(time.Minute + time.Millisecond)
+	wantError(t, verify(), trat.ReasonChainLinkInvalid, "certificate")
+}
+
+// The links of a group cost one verification, and nothing but the verified signature counts
+// for the root.
+func TestRootOfAGroupIsVerifiedOnce(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("gateway", Hash{})
+	c := &call{from: w.workload("gateway"), to: w.id("orders"), token: token, group: 8}
+	r := w.received(c)
+	chain, err := w.verifier.Verify(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := chain.signed[0].root()
+	trust, err := w.verifier.trust(w.domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, ok := trust.roots.get(root)
+	if !ok || known.leafHash != chain.Last().LeafHash() || known.signature != chain.signed[0].signature {
+		t.Fatal("the root is not remembered with what has signed it")
+	}
+	m, err := decode(r.Encoded, MaxEncodedSize, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.short.signature[63] ^= 1
+	altered := r
+	altered.Encoded = m.String()
+	_, err = w.verifier.Verify(altered)
+	wantError(t, err, trat.ReasonChainLinkInvalid, "signature")
+
+	// Whoever is signed alone comes once as a last link; as an ancestor he comes again.
+	alone := w.chain(token, "gateway", "orders")
+	if _, ok := trust.roots.get(alone.signed[0].root()); ok {
+		t.Error("a last link that was signed alone is remembered")
+	}
+	if _, err := w.verify(&call{from: w.workload("orders"), to: w.id("stock"), token: token, parent: alone}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := trust.roots.get(alone.signed[0].root()); !ok {
+		t.Error("an ancestor is not remembered")
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	c := newCache[int](64)
+	for i := range 10_000 {
+		c.put([32]byte{byte(i), byte(i >> 8)}, i, int64(i))
+	}
+	found := 0
+	for i := range 10_000 {
+		if v, ok := c.get([32]byte{byte(i), byte(i >> 8)}); ok && v == i {
+			found++
+		}
+	}
+	if found != 64 {
+		t.Errorf("%d of 64 entries", found)
+	}
+	c.put([32]byte{}, -1, 1<<40)
+	c.put([32]byte{}, -2, 1<<40)
+	if v, ok := c.get([32]byte{}); !ok || v != -2 {
+		t.Errorf("%d, %t", v, ok)
+	}
+}
+
+func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
+	w := newWorld(t, WithCacheSize(4))
+	token := w.token("a", Hash{})
+	r := w.received(&call{from: w.workload("c"), to: w.id("d"), token: token, parent: w.chain(token, "a", "b", "c"), group: 2})
+	other := newIssuer(t, w.domain, nil).cert
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 25 {
+				if i == 0 {
+					w.bundle.SetX509Authorities([]*x509.Certificate{other, w.authority.cert})
+					w.bundle.SetX509Authorities([]*x509.Certificate{w.authority.cert})
+				}
+				if _, err := w.verifier.Verify(r); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
