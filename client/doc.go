@@ -57,6 +57,18 @@
 // and sub, names the workload as its requester, with the earlier ones in req_wl_chain,
 // and does not live longer, unless policy says so.
 //
+// The token service wants to know how this workload came by the TraT: Replace sends it the
+// receipt of the call chain that the guard has put into the context. The new TraT is bound to
+// that chain (the claim chn), and calls with it begin a chain of their own.
+//
+// # Checkpoints
+//
+// A call chain has room for six links, and for as many bytes as servers take. A workload
+// that may be further away from the beginning of a transaction calls [Client.Checkpoint]
+// before its own calls, or dials with [Client.CheckpointDialOptions]: at the limit, and only
+// there, the TraT is replaced. The token service has then verified the links so far, and
+// req_wl_chain names the workload that asked.
+//
 // # Retries
 //
 // Exchange and Replace send a call that ended with code UNAVAILABLE again, at most twice.

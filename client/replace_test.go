@@ -27,7 +27,16 @@ import (
 // a TraT that the gateway asked for at the real token service.
 func started(t *testing.T, workload string) (*client.Client, context.Context) {
 	t.Helper()
-	d := trattest.New(t, "shop.test")
+	if workload == "gateway" {
+		return startedAlong(t, trattest.New(t, "shop.test"), workload)
+	}
+	return startedAlong(t, trattest.New(t, "shop.test"), "gateway", workload)
+}
+
+// startedAlong is started for a call that has come through the given workloads, from the
+// gateway to the one whose Client and context it returns.
+func startedAlong(t *testing.T, d *trattest.Domain, workloads ...string) (*client.Client, context.Context) {
+	t.Helper()
 	target := "passthrough:///" + startService(t, d)
 	connect := func(workload string) *client.Client {
 		source := d.Source(workload)
@@ -52,21 +61,21 @@ func started(t *testing.T, workload string) (*client.Client, context.Context) {
 		t.Fatal(err)
 	}
 	ctx := trat.NewContext(timeout(t), token)
-	if workload != "gateway" {
-		ctx = callchain.NewContext(ctx, called(t, d, token, nil, "gateway", workload))
+	if len(workloads) > 1 {
+		ctx = callchain.NewContext(ctx, called(t, d, token, callchain.ModePath, nil, workloads...))
 	}
-	return connect(workload), ctx
+	return connect(workloads[len(workloads)-1]), ctx
 }
 
 // called is the chain that the last of the workloads has when each has called the next one.
-func called(t *testing.T, d *trattest.Domain, token *trat.Token, parent *callchain.Chain, workloads ...string) *callchain.Chain {
+func called(t *testing.T, d *trattest.Domain, token *trat.Token, mode callchain.Mode, parent *callchain.Chain, workloads ...string) *callchain.Chain {
 	t.Helper()
 	calls := servertest.Calls{Clock: d.Now, Identity: func(id spiffeid.ID) servertest.Identity { return d.Source(id.Path()[1:]) }}
 	ids := make([]spiffeid.ID, len(workloads))
 	for i, workload := range workloads {
 		ids[i] = d.ID(workload)
 	}
-	return calls.Received(t, token, callchain.ModePath, parent, ids...)
+	return calls.Received(t, token, mode, parent, ids...)
 }
 
 // Covers REPL-02, REPL-03, REPL-06, REPL-07, REPL-09.

@@ -38,6 +38,10 @@ rules:
     subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
     tctx: {pages: optional details.pages}
     replacement: {scopes: [report.make, report.read]}
+  - name: archive
+    requester: spiffe://shop.test/archive
+    subject_tokens: [urn:ietf:params:oauth:token-type:txn_token]
+    replacement: {scopes: [report.make, report.read], receipt: head}
 `
 
 type noAudit struct{}

@@ -1,0 +1,156 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/grpc-trat/grpc-trat/client"
+	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/trattest"
+)
+
+// six is the longest path, of workloads that are not the last one.
+var six = []string{"gateway", "a", "b", "c", "d", "e"}
+
+func TestCheckpointReplacesAtTheLimitOnly(t *testing.T) {
+	long := metadata.Pairs("note", strings.Repeat("x", 5000))
+	for name, test := range map[string]struct {
+		workloads  []string
+		change     func(context.Context) context.Context
+		checkpoint bool
+	}{
+		"a first token":                {workloads: six[:1]},
+		"one call":                     {workloads: []string{"gateway", "pricing"}},
+		"room for one more":            {workloads: append(slices.Clone(six[:5]), "pricing")},
+		"no room":                      {workloads: append(slices.Clone(six), "pricing"), checkpoint: true},
+		"metadata of the application":  {workloads: []string{"gateway", "a", "pricing"}, change: with(long), checkpoint: true},
+		"the same for a first token":   {workloads: six[:1], change: with(long)},
+		"no token":                     {workloads: six[:1], change: func(ctx context.Context) context.Context { return trat.NewContext(ctx, nil) }},
+		"a guard that wants no chain":  {workloads: append(slices.Clone(six), "pricing"), change: func(ctx context.Context) context.Context { return callchain.NewContext(ctx, nil) }},
+		"a workload that may not, yet": {workloads: append(slices.Clone(six[:5]), "stranger")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, ctx := startedAlong(t, trattest.New(t, "shop.test"), test.workloads...)
+			if test.change != nil {
+				ctx = test.change(ctx)
+			}
+			got, err := c.Checkpoint(ctx, client.Replacement{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (got != ctx) != test.checkpoint {
+				t.Fatalf("another context: %v, want %v", got != ctx, test.checkpoint)
+			}
+			if test.checkpoint {
+				wantBound(t, got, ctx)
+				if again, err := c.Checkpoint(got, client.Replacement{}); err != nil || again != got {
+					t.Errorf("right behind a checkpoint: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func with(md metadata.MD) func(context.Context) context.Context {
+	return func(ctx context.Context) context.Context { return metadata.NewOutgoingContext(ctx, md) }
+}
+
+// wantBound checks that the token of after replaces that of before and is bound to its calls.
+func wantBound(t *testing.T, after, before context.Context) {
+	t.Helper()
+	old, _ := trat.FromContext(before)
+	token, _ := trat.FromContext(after)
+	calls, _ := callchain.FromContext(before)
+	if token.ReplacementCount() != old.ReplacementCount()+1 || token.TransactionID() != old.TransactionID() || token.Scope() != old.Scope() {
+		t.Errorf("count %d, scope %q", token.ReplacementCount(), token.Scope())
+	}
+	if callchain.Hash(token.CallChainHash()) != calls.Last().Hash() {
+		t.Error("the new token is not bound to the calls")
+	}
+}
+
+func TestCheckpointFailsWhereTheReplacementDoes(t *testing.T) {
+	c, ctx := startedAlong(t, trattest.New(t, "shop.test"), append(slices.Clone(six), "stranger")...)
+	behind, err := c.Checkpoint(ctx, client.Replacement{})
+	if !errors.Is(err, trat.ReasonIssuanceDenied) || behind != nil {
+		t.Errorf("got %v, %v; want ISSUANCE_DENIED", behind, err)
+	}
+}
+
+// Where only last links are known, they go on to the largest depth.
+func TestCheckpointOfHeadsIsAtTheLargestDepth(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	c, ctx := startedAlong(t, d, "gateway", "archive")
+	token, _ := trat.FromContext(ctx)
+	chain, _ := callchain.FromContext(ctx)
+	for chain.Last().Depth() < callchain.MaxDepth {
+		behind, err := c.Checkpoint(callchain.NewContext(ctx, chain), client.Replacement{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now, _ := trat.FromContext(behind); now != token {
+			t.Fatalf("replaced at depth %d", chain.Last().Depth())
+		}
+		chain = called(t, d, token, callchain.ModeHead, chain, "archive", "archive")
+	}
+	ctx = callchain.NewContext(ctx, chain)
+	behind, err := c.Checkpoint(ctx, client.Replacement{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBound(t, behind, ctx)
+}
+
+// Every call of a connection gets the context of a checkpoint, and what it fails with.
+func TestCheckpointDialOptions(t *testing.T) {
+	for _, last := range []string{"pricing", "stranger"} {
+		c, ctx := startedAlong(t, trattest.New(t, "shop.test"), append(slices.Clone(six), last)...)
+		var seen []context.Context
+		conn, err := grpc.NewClient("passthrough:///nowhere", slices.Concat(
+			[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(nobody)},
+			c.CheckpointDialOptions(),
+			[]grpc.DialOption{
+				grpc.WithChainUnaryInterceptor(func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ grpc.UnaryInvoker, _ ...grpc.CallOption) error {
+					seen = append(seen, ctx)
+					return nil
+				}),
+				grpc.WithChainStreamInterceptor(func(ctx context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, _ grpc.Streamer, _ ...grpc.CallOption) (grpc.ClientStream, error) {
+					seen = append(seen, ctx)
+					return nil, errStop
+				}),
+			})...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		health := healthpb.NewHealthClient(conn)
+		_, unary := health.Check(ctx, &healthpb.HealthCheckRequest{})
+		_, stream := health.Watch(ctx, &healthpb.HealthCheckRequest{})
+		if last == "stranger" {
+			if !errors.Is(unary, trat.ReasonIssuanceDenied) || !errors.Is(stream, trat.ReasonIssuanceDenied) || len(seen) > 0 {
+				t.Errorf("unary %v, stream %v, %d calls", unary, stream, len(seen))
+			}
+			continue
+		}
+		if unary != nil || !errors.Is(stream, errStop) || len(seen) != 2 {
+			t.Fatalf("unary %v, stream %v, %d calls", unary, stream, len(seen))
+		}
+		for _, behind := range seen {
+			wantBound(t, behind, ctx)
+		}
+	}
+}
+
+var errStop = errors.New("far enough")
+
+func nobody(context.Context, string) (net.Conn, error) { return nil, errStop }
