@@ -6,7 +6,7 @@
 #   install.sh path NAME          print where one is; an error when it is not installed
 #
 # A directory of the cache is complete or not there: everything is made beside it and moved.
-# It is named after the pinned version, the toolchain and a digest of the pins, so that a
+# It is named after the version, where that comes from and a digest of the pins, so that a
 # change of any of them makes another. Whole directories may be deleted at any time.
 set -euo pipefail
 
@@ -16,7 +16,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/grpc-trat/components
 # To be raised when the commands below change what they make.
 recipe=1
 
-all=(oidc-provider spire dex cerbos)
+all=(oidc-provider spire dex cerbos redis otelcol)
 
 die() {
   printf 'install.sh: %s\n' "$*" >&2
@@ -33,9 +33,18 @@ describe() {
   [[ -d $pins/$name ]] || die "there is no component $name; there are: ${all[*]}"
   need sha256sum 'the GNU core utilities'
   local toolchain
-  if [[ -f $pins/$name/go.mod ]]; then
+  if [[ -f $pins/$name/packages ]]; then
+    files=(packages)
+    if server=$(find_server); then
+      version=$(server_version "$server")
+      toolchain=from-$(sha256sum <<<"$server" | cut -c-12)
+    else
+      version=$(sed -n '/^#/!{s/^[^ ]* *\([0-9]*:\)\{0,1\}\([^ ]*\).*/\2/p;q}' "$pins/$name/packages")
+      toolchain=debian12-amd64
+    fi
+  elif [[ -f $pins/$name/go.mod ]]; then
     need go Go
-    files=(go.mod go.sum)
+    mapfile -t files < <(cd "$pins/$name" && ls go.mod go.sum && find . -maxdepth 1 -name '*.go' | sort)
     version=$(sed -n 's/^require [^ ]* \(v[^ ]*\)$/\1/p' "$pins/$name/go.mod")
     toolchain=$(go env GOVERSION GOOS GOARCH | paste -sd-)
   else
@@ -70,6 +79,56 @@ install_npm() {
   (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
 }
 
+# server_version prints the version of a Redis or Valkey, which is the same for both.
+server_version() { "$1" --version | sed -n 's/.* v=\([0-9][0-9.]*\).*/\1/p'; }
+
+# find_server prints where in PATH a Redis or Valkey is that is new enough.
+find_server() {
+  local program found
+  for program in redis-server valkey-server; do
+    found=$(command -v "$program") || continue
+    if printf '%s\n' 6.2 "$(server_version "$found")" | sort -CV; then
+      echo "$found"
+      return
+    fi
+  done
+  return 1
+}
+
+# install_redis takes the server in PATH, or fetches the pinned packages with lists of its own:
+# this needs no rights and changes nothing of the machine.
+install_redis() {
+  if [[ -n $server ]]; then
+    ln -s "$server" "$1/redis-server"
+    return
+  fi
+  local without='or else Redis or Valkey 6.2 or later in PATH'
+  need apt-get "apt of Debian 12, $without"
+  need dpkg-deb "dpkg of Debian 12, $without"
+  [[ $(dpkg --print-architecture) == amd64 ]] || die "$name needs Debian on amd64, $without"
+  local apt=$1/apt package pinned sum
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$1/lib"
+  local options=(-qq -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=)
+  apt-get "${options[@]}" update >&2
+  while read -r package pinned sum; do
+    [[ $package == '#'* ]] && continue
+    (cd "$apt" && apt-get "${options[@]}" download "$package=$pinned" >&2) ||
+      die "$name: the package archive has no $package $pinned: pin the one it has, $without"
+    sha256sum --check --quiet <<<"$sum  $(echo "$apt/${package}_"*.deb)" >&2 || die "$name: $package is not the pinned one"
+    dpkg-deb --extract "$apt/${package}_"*.deb "$apt/root"
+  done <"$pins/$name/packages"
+  cp -P "$apt"/root/usr/lib/x86_64-linux-gnu/*.so* "$1/lib/"
+  cp "$apt/root/usr/bin/redis-check-rdb" "$1/lib/redis-server" # one program, which goes by its name
+  rm -r "$apt"
+  cat >"$1/redis-server" <<'END'
+#!/bin/sh
+lib=$(dirname "$0")/lib
+LD_LIBRARY_PATH=$lib exec "$lib/redis-server" "$@"
+END
+  chmod +x "$1/redis-server"
+  "$1/redis-server" --version >&2 || die "$name: the server does not run on this machine"
+}
+
 install_one() {
   describe
   need flock flock
@@ -90,7 +149,11 @@ install_one() {
   # shellcheck disable=SC2064 # now is when it is known
   trap "rm -rf '$part'" EXIT
   echo "$name $version: installing" >&2
-  if [[ -f $pins/$name/go.mod ]]; then build_go "$part"; else install_npm "$part"; fi
+  case ${files[0]} in
+  packages) install_redis "$part" ;;
+  go.mod) build_go "$part" ;;
+  *) install_npm "$part" ;;
+  esac
   mv "$part" "$directory"
   echo "$name $version: installed in $SECONDS s" >&2
 }
