@@ -29,6 +29,13 @@
 //		})
 //	}
 //
+// What Context makes is where a transaction begins: a carrier of the workload "gateway",
+// which requested the token, signs the first link of a call chain and needs no help. For
+// what happens behind that, [Domain.ChainContext] has the chain that a guard would have
+// put into the context of a handler, and [Domain.RawChain] what is sent:
+//
+//	ctx := d.ChainContext(t.Context(), []string{"gateway", "orders"}, "stock", "/shop.v1.StockService/Deliver")
+//
 // The name of a trust domain must end in ".test" (RFC 6761 reserves it): no real
 // workload can be configured for it, so what leaks out of a test is worth nothing.
 //

@@ -13,9 +13,11 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
-// svidLifetime outlives any test, also one that moves the Domain's clock.
+// svidLifetime is how long SVIDs are valid before and after they are issued: more than any
+// test moves the Domain's clock.
 const svidLifetime = 24 * time.Hour
 
 // Domain is a virtual trust domain: a token service's key, a certificate authority
@@ -28,6 +30,7 @@ type Domain struct {
 	keys      *keySet
 	signing   atomic.Pointer[signingKey]
 	verifier  *trat.Verifier
+	chains    *callchain.Verifier
 }
 
 // signingKey is the token service's key in both forms: what signs what is right, and
@@ -58,8 +61,10 @@ func New(tb testing.TB, trustDomain string) *Domain {
 	if d.name, err = spiffeid.TrustDomainFromString(trustDomain); err != nil {
 		tb.Fatalf("trattest: %v", err)
 	}
-	// Certificates follow real time: the service under test may not know this clock.
-	if d.authority, err = devauthority.New(d.name, devauthority.WithSVIDLifetime(svidLifetime)); err != nil {
+	// Certificates follow real time: the service under test may not know this clock. They
+	// begin in the past, for links that are signed by a clock that stands still.
+	past := func() time.Time { return time.Now().Add(-svidLifetime) }
+	if d.authority, err = devauthority.New(d.name, devauthority.WithClock(past), devauthority.WithSVIDLifetime(2*svidLifetime)); err != nil {
 		tb.Fatalf("trattest: %v", err)
 	}
 	tb.Cleanup(func() {
@@ -69,6 +74,9 @@ func New(tb testing.TB, trustDomain string) *Domain {
 	})
 	d.RotateKeys()
 	if d.verifier, err = trat.NewVerifier(d.name.Name(), d.Issuer(), d.keys, trat.WithClock(d.Now)); err != nil {
+		tb.Fatalf("trattest: %v", err)
+	}
+	if d.chains, err = callchain.NewVerifier(d.authority.Source(d.name.ID()), callchain.WithClock(d.Now)); err != nil {
 		tb.Fatalf("trattest: %v", err)
 	}
 	return d

@@ -3,6 +3,7 @@ package trattest_test
 import (
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,6 +182,22 @@ func TestMisuseFailsTheTest(t *testing.T) {
 		"unknown flaw":                   func(tb testing.TB) { trattest.New(tb, "shop.test").Broken("unheard of") },
 		"bad path":                       func(tb testing.TB) { trattest.New(tb, "shop.test").ID("a//b") },
 		"bad verifier option":            func(tb testing.TB) { trattest.New(tb, "shop.test").Verifier(trat.WithLeeway(time.Hour)) },
+		"chain through nobody": func(tb testing.TB) {
+			trattest.New(tb, "shop.test").ChainContext(t.Context(), nil, "orders", placeOrder)
+		},
+		"chain of another requester": func(tb testing.TB) {
+			d := trattest.New(tb, "shop.test")
+			d.Chain(d.Token(), []string{"timer"}, "orders", placeOrder)
+		},
+		"chain to no method": func(tb testing.TB) {
+			trattest.New(tb, "shop.test").ChainContext(t.Context(), []string{"gateway"}, "orders", "CreateOrder")
+		},
+		"chain that is too long": func(tb testing.TB) {
+			trattest.New(tb, "shop.test").ChainContext(t.Context(), strings.Split("abcdefg", ""), "orders", placeOrder)
+		},
+		"chain of no token": func(tb testing.TB) {
+			trattest.New(tb, "shop.test").RawChain(nil, []string{"gateway"}, "orders", placeOrder)
+		},
 		"server without matcher":         func(tb testing.TB) { trattest.New(tb, "shop.test").ServerCredentials("a", nil) },
 		"client without matcher":         func(tb testing.TB) { trattest.New(tb, "shop.test").ClientCredentials("a", nil) },
 	} {

@@ -3,9 +3,11 @@ package trattest_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -35,6 +37,27 @@ func ExampleNew() {
 		trattest.Subject("user-7"), trattest.Scope("order.create"), trattest.Details(`{"quantity":3}`))
 	fmt.Println(createOrder(ctx))
 	// Output: 3 for user-7
+}
+
+// deliver is a handler that wants to know through whom a request came.
+func deliver(ctx context.Context) string {
+	chain, ok := callchain.FromContext(ctx)
+	if !ok {
+		return "nobody has signed"
+	}
+	var through []string
+	for link := range chain.Links() {
+		through = append(through, link.Issuer().Path())
+	}
+	return "called through " + strings.Join(through, ", ")
+}
+
+func ExampleDomain_ChainContext() {
+	d := trattest.New(t, "shop.test")
+	ctx := d.ChainContext(context.Background(), []string{"gateway", "orders"}, "stock", "/shop.v1.StockService/Deliver",
+		trattest.Scope("order.create"))
+	fmt.Println(deliver(ctx))
+	// Output: called through /gateway, /orders
 }
 
 func ExampleDomain_Advance() {
