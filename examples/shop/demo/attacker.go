@@ -30,10 +30,11 @@ type attacker struct {
 
 	gateway, orders, scheduler, mallory, rival *workloadapi.X509Source
 
-	accessToken string    // alice's, with orders:write and orders:read
-	stolen      string    // a good TraT for the order of the demo
-	brief       string    // a TraT that lives for one second
-	briefEnds   time.Time // when nobody accepts that any more
+	accessToken string         // alice's, with orders:write and orders:read
+	stolen      string         // a good TraT for the order of the demo
+	brief       string         // a TraT that lives for one second
+	briefEnds   time.Time      // when nobody accepts that any more
+	verifier    *trat.Verifier // what a workload knows of tokens
 }
 
 // newAttacker takes over the workloads' identities.
@@ -79,7 +80,11 @@ func (a *attacker) dialAt(source *workloadapi.X509Source, address string, id spi
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds))
+	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds)}
+	if links := a.linkingAs(source); links != nil {
+		opts = append(opts, grpc.WithPerRPCCredentials(links))
+	}
+	conn, err := grpc.NewClient(address, opts...)
 	if err != nil {
 		return nil, err
 	}

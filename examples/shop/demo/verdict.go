@@ -22,6 +22,14 @@ func (a *attacker) prepare(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, a.user.conn)
+	tokens, err := a.client(a.gateway, a.shop.addresses["tts"])
+	if err != nil {
+		return err
+	}
+	if err := tokens.WaitReady(ctx); err != nil {
+		return err
+	}
+	a.verifier = tokens.Verifier()
 	if a.accessToken, err = a.user.accessToken(ctx, "orders:write orders:read"); err != nil {
 		return err
 	}
