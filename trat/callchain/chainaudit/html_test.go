@@ -144,7 +144,7 @@ func TestPageEscapesNamesOfStrangers(t *testing.T) {
 			t.Errorf("does not show %q", want)
 		}
 	}
-	if strings.Contains(page, strings.Repeat("W", maxSentence+1)) {
+	if strings.Contains(page, strings.Repeat("W", sentenceLetters+1)) {
 		t.Error("a name without end")
 	}
 }

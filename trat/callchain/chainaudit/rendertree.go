@@ -259,14 +259,14 @@ func splitMethod(full string) (service, method string) {
 
 // How much of a name and of a sentence is shown, in letters.
 const (
-	maxName     = 200
-	maxSentence = 1000
+	nameLetters     = 200
+	sentenceLetters = 1000
 )
 
 // visible makes text one line of letters that can be seen: some of it was written by
 // strangers, who might like it to look like something else. Other characters are shown as
 // in Go: \n, \u202e.
-func visible(text string) string { return visibleUpTo(text, maxName) }
+func visible(text string) string { return visibleUpTo(text, nameLetters) }
 
 func visibleUpTo(text string, limit int) string {
 	var b strings.Builder

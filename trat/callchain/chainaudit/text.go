@@ -128,7 +128,7 @@ func (x *TextWriter) finding(b *strings.Builder, f *Finding, hops []*row) {
 
 // sentence is the text of f, with where it shows.
 func (f *Finding) sentence() string {
-	text := visibleUpTo(f.Text, maxSentence)
+	text := visibleUpTo(f.Text, sentenceLetters)
 	if f.Log != "" {
 		text += " (" + visible(f.Log)
 		if f.Line > 0 {
