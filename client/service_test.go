@@ -51,6 +51,12 @@ func (noAudit) Record(context.Context, server.Record) error { return nil }
 // startService serves the real token service of d and returns its address.
 func startService(t *testing.T, d *trattest.Domain) string {
 	t.Helper()
+	return startServiceBy(t, d, servicePolicy)
+}
+
+// startServiceBy is startService with another policy.
+func startServiceBy(t *testing.T, d *trattest.Domain, text string) string {
+	t.Helper()
 	seen, err := replay.NewMemory(100, d.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +82,7 @@ func startService(t *testing.T, d *trattest.Domain) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := policy.Parse([]byte(servicePolicy))
+	rules, err := policy.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
