@@ -138,7 +138,17 @@ func (m *message) checkCertificates() error {
 }
 
 // String returns the message as text.
-func (m *message) String() string { return encoding.EncodeToString(m.append(nil)) }
+func (m *message) String() string {
+	const usualLink = 384 // with an ID, a method and a path of some levels
+	size := (len(m.full) + 1) * usualLink
+	for _, der := range m.leaves {
+		size += len(der)
+	}
+	for _, der := range m.intermediates {
+		size += len(der)
+	}
+	return encoding.EncodeToString(m.append(make([]byte, 0, size)))
+}
 
 // append appends the message in bytes.
 func (m *message) append(dst []byte) []byte {

@@ -34,12 +34,14 @@ type world struct {
 	tokens    *trat.Signer
 	verifier  *Verifier
 	workloads map[string]*workload
+	// random fills ids, and the nodes of others in a group.
+	random func([]byte)
 }
 
 // issuer is a CA certificate with its key.
 type issuer struct {
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  crypto.Signer
 }
 
 // workload is an X.509-SVID.
@@ -54,7 +56,7 @@ func newWorld(tb testing.TB, opts ...VerifierOption) *world {
 	tb.Helper()
 	w := &world{
 		tb: tb, domain: spiffeid.RequireTrustDomainFromString("prod.example.org"),
-		now: worldNow, workloads: map[string]*workload{},
+		now: worldNow, workloads: map[string]*workload{}, random: func(b []byte) { _, _ = rand.Read(b) },
 	}
 	w.authority = newIssuer(tb, w.domain, nil)
 	w.bundle = x509bundle.FromX509Authorities(w.domain, []*x509.Certificate{w.authority.cert})
@@ -88,10 +90,16 @@ func newKey(tb testing.TB) *ecdsa.PrivateKey {
 
 func newIssuer(tb testing.TB, domain spiffeid.TrustDomain, parent *issuer) *issuer {
 	tb.Helper()
-	i := &issuer{key: newKey(tb)}
+	return namedIssuer(tb, domain, parent, rand.Text(), newKey(tb))
+}
+
+func namedIssuer(tb testing.TB, domain spiffeid.TrustDomain, parent *issuer, name string, key crypto.Signer) *issuer {
+	tb.Helper()
+	i := &issuer{key: key}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: rand.Text()}, URIs: []*url.URL{domain.ID().URL()},
-		NotBefore: worldNow.Add(-24 * time.Hour), NotAfter: worldNow.Add(24 * time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, URIs: []*url.URL{domain.ID().URL()},
+		SubjectKeyId: []byte(name),
+		NotBefore:    worldNow.Add(-24 * time.Hour), NotAfter: worldNow.Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: true,
 	}
 	if parent == nil {
@@ -146,8 +154,13 @@ func (w *world) workload(path string) *workload {
 // replacement of one that came with chn if that is not zero.
 func (w *world) token(requester string, chn Hash) *trat.Token {
 	w.tb.Helper()
+	return w.fixedToken(requester, chn, rand.Text())
+}
+
+func (w *world) fixedToken(requester string, chn Hash, txn string) *trat.Token {
+	w.tb.Helper()
 	claims := trat.Claims{
-		Issuer: "https://tts.prod.example.org", Subject: "alice", Audience: w.domain.Name(), TransactionID: rand.Text(),
+		Issuer: "https://tts.prod.example.org", Subject: "alice", Audience: w.domain.Name(), TransactionID: txn,
 		RequestingWorkload: w.id(requester).String(), IssuedAt: w.now, Expiry: w.now.Add(time.Minute),
 	}
 	var err error
@@ -205,7 +218,7 @@ func (w *world) link(c *call) signedLink {
 		issuer: c.from.id, audience: c.to, method: worldMethod, issuedAt: w.now, lifetime: DefaultLifetime,
 		tokenHash: c.token.Digest(), leafHash: sha256.Sum256(c.from.leaf.Raw), trace: c.trace, leaf: c.from.leaf,
 	}
-	_, _ = rand.Read(l.id[:])
+	w.random(l.id[:])
 	if c.parent == nil {
 		l.anchor = c.token.CallChainHash()
 	} else {
@@ -223,7 +236,7 @@ func (w *world) sign(by *workload, l *link, group int) signedLink {
 	w.tb.Helper()
 	nodes := make([][32]byte, group)
 	for i := range nodes {
-		_, _ = rand.Read(nodes[i][:])
+		w.random(nodes[i][:])
 	}
 	index := group / 2
 	nodes[index] = leafNode(l.hash)
@@ -234,7 +247,7 @@ func (w *world) sign(by *workload, l *link, group int) signedLink {
 		w.tb.Fatal(err)
 	}
 	s := signedLink{link: l, leaf: by.leaf.Raw, path: t.path(index)}
-	if key, ok := by.key.(*ecdsa.PrivateKey); ok && key.Curve == elliptic.P256() { // all others are refused before
+	if key, ok := by.key.Public().(*ecdsa.PublicKey); ok && key.Curve == elliptic.P256() { // all others are refused before
 		if s.signature, err = fromDER(der); err != nil {
 			w.tb.Fatal(err)
 		}
