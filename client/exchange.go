@@ -53,9 +53,10 @@ type Request struct {
 	// seconds the same answer again, and refuses the id with other parameters
 	// (PARAMETER_INVALID). Optional: a random one.
 	RequestID string
-
-	// callChain is the receipt of the call chain that a TraT to be replaced came with.
-	callChain string
+	// CallChain is the receipt ([callchain.Chain.Receipt]) of the call chain that a TraT came
+	// with: only where SubjectTokenType is TransactionToken, and there required of a workload
+	// that did not request that TraT itself. Client.Replace fills it in.
+	CallChain string
 }
 
 // LogValue keeps everything but the subject token's type and the request id out of
@@ -108,7 +109,7 @@ func (r Request) message(audience string) *tratv1.ExchangeRequest {
 		SubjectToken:       r.SubjectToken,
 		SubjectTokenType:   string(r.SubjectTokenType),
 		RequestId:          r.RequestID,
-		CallChain:          r.callChain,
+		CallChain:          r.CallChain,
 	}
 	if !r.Context.IsZero() {
 		m.RequestContext = r.Context.JSON()

@@ -66,7 +66,7 @@ func (c *Client) Replace(ctx context.Context, r Replacement) (context.Context, e
 		Context:          r.Context,
 		Details:          r.Details,
 		RequestID:        r.RequestID,
-		callChain:        chain.Receipt(),
+		CallChain:        chain.Receipt(),
 	}, func(t *trat.Token) error { return succeeds(t, old, chain) })
 	if err != nil {
 		return nil, err

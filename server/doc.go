@@ -39,6 +39,12 @@
 // transaction's history, made of the verified token alone. Policy says who may, how often
 // and how long (package policy); what it must not grant is refused here.
 //
+// The requester has requested the replaced TraT itself, or proves by call_chain, the receipt
+// of a call chain (package callchain), that it was called with it: who has stolen a TraT
+// cannot have it replaced. The hash of the chain's last link becomes the claim chn, to which
+// the chain of calls with the new TraT is bound. A receipt may be used again: it proves
+// that there was a call, and the replacements that follow from one are siblings.
+//
 // # What a Server needs around it
 //
 // gRPC credentials of package spiffecreds: a call without their peer identity is

@@ -6,10 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/servertest"
+	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -289,4 +291,18 @@ func TestReceiptIsPartOfWhatIsRepeated(t *testing.T) {
 	request.CallChain = f.Receipt(t, first.UnsafeRaw(), gateway, tax)
 	_, err := f.Server.Exchange(f.as(t, tax), request)
 	wantReason(t, err, trat.ReasonParameterInvalid)
+}
+
+// Without the authorities of the trust domain nothing can be said about a receipt.
+//
+// Covers REPL-07.
+func TestReceiptCannotBeJudgedWithoutABundle(t *testing.T) {
+	f := newFixture(t, func(c *server.Config) { c.Bundles = x509bundle.NewSet() })
+	request := f.Replace(t, f.start(t).UnsafeRaw(), tax)
+	f.Records.Take()
+	_, err := f.Server.Exchange(f.as(t, tax), request)
+	wantReason(t, err, trat.ReasonKeysUnavailable)
+	if record := f.Records.Take()[0]; record.ChainResult != "error" {
+		t.Errorf("record: result %q", record.ChainResult)
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/client"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 const requestHelp = `request asks the token service for a Transaction Token, as the workload that the
@@ -73,6 +74,7 @@ type requestOptions struct {
 	context     string
 	details     string
 	requestID   string
+	chainFile   string
 	format      output
 }
 
@@ -94,6 +96,7 @@ func newRequest() *cobra.Command {
 	f.StringVar(&o.signSubject, "sign-subject", "", "`name` of a subject that the workload vouches for itself, in place of a subject token")
 	f.StringVar(&o.context, "context", "", "request_context: `JSON` object, or @FILE")
 	f.StringVar(&o.details, "details", "", "request_details: `JSON` object, or @FILE")
+	f.StringVar(&o.chainFile, "call-chain-file", "", "`file` with the receipt of the call chain by which a txn_token came to this workload")
 	f.StringVar(&o.requestID, "request-id", "", "`name` of this request in logs; a repeated one gets the same answer within 5 s")
 	addOutput(cmd, &o.format)
 	complete(cmd, "subject-token-type", shortNames()...)
@@ -120,6 +123,12 @@ func (o *requestOptions) run(cmd *cobra.Command) error {
 		var err error
 		if request.SubjectToken, err = readToken(cmd, o.subjectFile, maxSubjectToken); err != nil {
 			return fmt.Errorf("subject token: %w", err)
+		}
+	}
+	if o.chainFile != "" {
+		var err error
+		if request.CallChain, err = readToken(cmd, o.chainFile, callchain.MaxReceiptSize); err != nil {
+			return fmt.Errorf("call chain: %w", err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.service.timeout)
@@ -154,6 +163,12 @@ func (o *requestOptions) request(cmd *cobra.Command) (r client.Request, problems
 	bad("context", err)
 	r.Details, err = readObject(cmd, o.details)
 	bad("details", err)
+	if o.chainFile != "" && (r.SubjectTokenType != trat.TokenType || o.signSubject != "") {
+		problems = append(problems, errors.New("--call-chain-file goes with --subject-token-type txn_token"))
+	}
+	if o.chainFile == stdinName && o.subjectFile == stdinName {
+		problems = append(problems, errors.New("--call-chain-file and --subject-token-file cannot both be standard input"))
+	}
 	return r, problems
 }
 

@@ -68,6 +68,20 @@ func TestRequestReplacesAToken(t *testing.T) {
 		want(t, 3, "", "SCOPE_EXCEEDED")
 }
 
+// Covers REPL-07.
+func TestRequestSendsTheReceiptOfACallChain(t *testing.T) {
+	service := serveTokens(t)
+	first := runTrat(t, "", append([]string{"request"}, service.flags("--scope", "stock.count", "--sign-subject", "nightly")...)...)
+	first.want(t, 0, "eyJ", "")
+	none := writeFile(t, "receipt", "AAAA\n")
+	replace := append([]string{"request"}, service.flags("--scope", "stock.count", "--subject-token-type", "txn_token", "--call-chain-file")...)
+	runTrat(t, first.stdout, append(replace, none)...).want(t, 3, "", "REPLACEMENT_DENIED")
+	runTrat(t, first.stdout, append(replace, none+".not")...).want(t, 1, "", "call chain")
+	runTrat(t, first.stdout, append(replace, "-")...).want(t, 2, "", "standard input")
+	runTrat(t, "", append([]string{"request"}, service.flags("--scope", "stock.count", "--sign-subject", "nightly", "--call-chain-file", none)...)...).
+		want(t, 2, "", "goes with --subject-token-type txn_token")
+}
+
 func TestRequestTellsARefusalFromAFailure(t *testing.T) {
 	service := serveTokens(t)
 	refused := append([]string{"request"}, service.flags("--scope", "order.create", "--sign-subject", "nightly")...)
