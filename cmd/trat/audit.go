@@ -66,10 +66,6 @@ type logBreak struct {
 	Detail   string `json:"detail,omitempty"`
 }
 
-func newAudit() *cobra.Command {
-	return newGroup("audit", "Work on audit logs", newVerifyLog())
-}
-
 func newVerifyLog() *cobra.Command {
 	var o verifyLogOptions
 	cmd := &cobra.Command{

@@ -6,6 +6,7 @@
 //	trat policy check      check a policy file
 //	trat policy test       run the tests of a policy
 //	trat policy explain    show what a policy decides, and why
+//	trat audit             rebuild and check transactions from the records of servers
 //	trat audit verify-log  check that an audit log is complete
 //	trat health            health of a server, asked over SPIFFE mutual TLS
 //	trat svid write        X.509-SVID, key and bundle of this workload, as files
@@ -25,6 +26,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 func main() {
@@ -73,7 +76,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newAudit(), newHealth(), newSVID(), newDev(), newVersion())
+	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newAudit(chainaudit.Run), newHealth(), newSVID(), newDev(), newVersion())
 	return root
 }
 

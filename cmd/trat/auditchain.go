@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
+)
+
+const auditHelp = `audit rebuilds transactions from the chain logs of the servers that took part, long
+after they are over: who called whom, with every signature checked as of its time.
+What does not fit together is a finding: an alarm, a warning (which can have an
+innocent cause, such as a lost record) or a note.
+
+Give it the logs of all servers and all their replicas, rotated files too: a call
+without the record of its server is a finding. With --spans it compares the calls with
+what a tracing backend knows, in files that the OpenTelemetry Collector's file exporter
+has written; with --issuance-log it looks every token up in the audit log of the token
+service. Certificates are held to the bundles of --bundle; without it, to those that
+the servers say they trusted at the time.
+
+It prints a tree for each transaction as soon as it was judged, and a summary at the
+end. --html writes a page with pictures that needs no network and can be sent to
+somebody who has never seen this tool.
+
+Exit status: 0 everything fits together, 3 there are alarms or warnings, 1 something
+could not be read or there is nothing to audit, 2 wrong use.`
+
+const auditExample = `  trat audit orders.jsonl payments-*.jsonl
+  trat audit *.jsonl --spans traces.json --issuance-log /var/log/tratd/audit.log \
+    --bundle shop.test=bundle.pem --html report.html
+  trat audit *.jsonl --findings-only --output json | jq -r .findings[]?.text`
+
+// auditor is chainaudit.Run.
+type auditor func(context.Context, chainaudit.Input, chainaudit.Options) (*chainaudit.Report, error)
+
+// auditOptions are the flags of `trat audit`.
+type auditOptions struct {
+	spans        []string // names of files
+	issued       []string // names of files
+	bundles      []string // each a trust domain and the name of a file
+	html         string
+	transaction  string
+	findingsOnly bool
+	format       output
+
+	audit auditor
+}
+
+func newAudit(audit auditor) *cobra.Command {
+	o := auditOptions{audit: audit}
+	cmd := &cobra.Command{
+		Use:     "audit CHAINLOG...",
+		Short:   "Rebuild and check transactions from the records of servers",
+		Long:    auditHelp,
+		Example: auditExample,
+		Args:    files("one CHAINLOG or more", 1, math.MaxInt),
+		RunE:    o.run,
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.spans, "spans", nil, "`file` with spans, as the OpenTelemetry Collector's file exporter writes them; repeatable")
+	f.StringArrayVar(&o.issued, "issuance-log", nil, "`file` with the audit log of the token service; repeatable")
+	f.StringArrayVar(&o.bundles, "bundle", nil, "trust domain and `file` with its bundle, DOMAIN=FILE, PEM or SPIFFE JSON; repeatable")
+	f.StringVar(&o.html, "html", "", "`file` for a page with pictures")
+	f.StringVar(&o.transaction, "transaction", "", "`id` of the only transaction to show and to judge")
+	f.BoolVar(&o.findingsOnly, "findings-only", false, "print transactions with findings only")
+	addOutput(cmd, &o.format)
+	noFiles(cmd, "transaction")
+	cmd.AddCommand(newVerifyLog())
+	return cmd
+}
+
+// run audits, printing on the way.
+func (o *auditOptions) run(cmd *cobra.Command, logs []string) (err error) {
+	if slices.Contains(slices.Concat(logs, o.spans, o.issued), stdinName) {
+		return usageError{errors.New("audit reads files by their names, and not standard input")}
+	}
+	in := chainaudit.Input{Logs: logs, Traces: o.spans, Issued: o.issued}
+	if in.Bundles, err = readBundles(cmd, o.bundles); err != nil {
+		return err
+	}
+	page, err := o.page()
+	if err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	defer page.discard()
+	out := o.writer(cmd.OutOrStdout())
+	shown, report, err := o.each(cmd.Context(), in, out)
+	if err != nil {
+		return err
+	}
+	if o.transaction != "" {
+		if shown == nil {
+			return fmt.Errorf("there is no transaction %q in these logs", o.transaction)
+		}
+		report = only(report, shown)
+	}
+	if err := out.Summary(report); err != nil {
+		return err
+	}
+	if err := page.write(report, time.Now()); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	if o.html != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), printable("trat: the page is in "+o.html))
+	}
+	return answer(report)
+}
+
+// each audits and prints transactions; shown is the last that was printed.
+func (o *auditOptions) each(ctx context.Context, in chainaudit.Input, out auditWriter) (shown *chainaudit.Transaction, r *chainaudit.Report, err error) {
+	options := chainaudit.Options{Keep: -1}
+	if o.html != "" {
+		options.Keep = chainaudit.PageTransactions
+	}
+	options.Each = func(t *chainaudit.Transaction) error {
+		if o.transaction != "" && t.ID != o.transaction || o.findingsOnly && len(t.Findings) == 0 {
+			return nil
+		}
+		shown = t
+		return out.Transaction(t)
+	}
+	r, err = o.audit(ctx, in, options)
+	return shown, r, err
+}
+
+// answer is the exit status for r.
+func answer(r *chainaudit.Report) error {
+	switch {
+	case !r.Clean():
+		return answerNo{fmt.Errorf("alarms: %d, warnings: %d", r.Counts.Alarms, r.Counts.Warnings)}
+	case r.Counts.Transactions == 0:
+		return errors.New("there is no record of a call in these logs")
+	}
+	return nil
+}
+
+// only is r as far as it is about t and about the inputs.
+func only(r *chainaudit.Report, t *chainaudit.Transaction) *chainaudit.Report {
+	narrow := *r
+	narrow.Transactions = []*chainaudit.Transaction{t}
+	narrow.Kinds = make(map[chainaudit.Kind]int64)
+	narrow.Counts = chainaudit.Counts{
+		Transactions: 1, Hops: int64(t.Hops), Proved: int64(t.Proved), Spans: int64(t.Spans), Refused: int64(len(t.Refused)),
+		Issued: r.Counts.Issued,
+	}
+	c := &narrow.Counts
+	if t.Worst() <= chainaudit.SeverityInfo {
+		c.CleanTransactions = 1
+	}
+	for _, f := range slices.Concat(t.Findings, r.Findings) {
+		narrow.Kinds[f.Kind]++
+		switch f.Severity {
+		case chainaudit.SeverityAlarm:
+			c.Alarms++
+		case chainaudit.SeverityWarning:
+			c.Warnings++
+		case chainaudit.SeverityInfo:
+			c.Infos++
+		}
+	}
+	countRecords(c, t.Roots)
+	c.Records = c.Accepted + c.Refused
+	return &narrow
+}
+
+// countRecords adds what servers have recorded of hops.
+func countRecords(c *chainaudit.Counts, hops []*chainaudit.Hop) {
+	for _, h := range hops {
+		for i := range h.Judgements {
+			if h.Judgements[i].Accepted {
+				c.Accepted++
+			} else {
+				c.Refused++
+			}
+		}
+		countRecords(c, h.Children)
+	}
+}
+
+// auditWriter is how an audit is printed.
+type auditWriter interface {
+	Transaction(*chainaudit.Transaction) error
+	Summary(*chainaudit.Report) error
+}
+
+// writer prints in the format of --output.
+func (o *auditOptions) writer(w io.Writer) auditWriter {
+	if o.format == outputJSON {
+		return chainaudit.NewJSONWriter(printableWriter{w})
+	}
+	return chainaudit.NewTextWriter(printableWriter{w})
+}
+
+// printableWriter is for writers that write whole lines at a time.
+type printableWriter struct{ io.Writer }
+
+func (w printableWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, printable(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
