@@ -136,20 +136,39 @@ func checkLine(l line, key []byte) error {
 
 // logOf returns the id of the log, which the first line of a file has.
 func logOf(file io.ReaderAt) (string, error) {
+	first, err := firstLine(file)
+	return first.Log, err
+}
+
+// First returns the first line of a file: of which log it is, and which part of it.
+func First(path string) (Head, error) {
+	file, err := os.Open(path) //nolint:gosec // the caller names the file
+	if err != nil {
+		return Head{}, fmt.Errorf("hashchain: %w", err)
+	}
+	defer file.Close()
+	first, err := firstLine(file)
+	if err != nil {
+		return Head{}, fmt.Errorf("hashchain: %s: %w", path, err)
+	}
+	return first, nil
+}
+
+func firstLine(file io.ReaderAt) (Head, error) {
 	begin := make([]byte, MaxLine+1)
 	n, err := file.ReadAt(begin, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
+		return Head{}, err
 	}
 	for text := range bytes.Lines(begin[:n]) { // the first that can be read: one before may be torn
 		if l, ok := parseLine(bytes.TrimSuffix(text, newline)); ok {
 			if m, ok := l.mark(); ok {
-				return m.Log, nil
+				return Head{Log: m.Log, Sequence: l.seq, Hash: l.hash}, nil
 			}
 			break
 		}
 	}
-	return "", errors.New("the file does not begin as an audit log does")
+	return Head{}, errors.New("the file does not begin as an audit log does")
 }
 
 // lastLine finds the last line in the end of a file, and what follows its newline: nil if it

@@ -67,15 +67,15 @@ type Counts struct {
 
 // Transaction is one transaction, with its calls as a tree.
 type Transaction struct {
-	// ID is the transaction id (txn); empty for refused calls without a valid token.
+	// ID is the transaction id (txn).
 	ID string `json:"txn"`
 	// Start and End are the times of the first and the last thing that is known of it.
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
 	// Tokens are the TraTs of the transaction, the first one first.
 	Tokens []Token `json:"tokens"`
-	// Roots are the calls that no other known call led to. There is one in a transaction
-	// that is as it should be.
+	// Roots are the calls that no other known call led to. All are of one caller in a
+	// transaction that is as it should be.
 	Roots []*Hop `json:"roots"`
 	// Refused are refused calls of which no link was verified.
 	Refused []Judgement `json:"refused,omitempty"`
@@ -194,6 +194,9 @@ type Span struct {
 	Method  string `json:"method,omitempty"`
 	Outcome string `json:"outcome,omitempty"`
 	Result  string `json:"result,omitempty"`
+	// Mode and ChainResult are txn_chain.mode and txn_chain.result.
+	Mode        string `json:"mode,omitempty"`
+	ChainResult string `json:"chain_result,omitempty"`
 }
 
 // SpanKind is the kind of a span, in the words of OpenTelemetry.

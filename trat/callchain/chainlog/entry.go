@@ -18,7 +18,9 @@ type Entry struct {
 	Sequence uint64
 	// Changed says that the line's hash is not that of its text.
 	Changed bool
-	Time    time.Time
+	// Text is the line. It is valid until the function returns that gets the Entry.
+	Text []byte
+	Time time.Time
 
 	Call        *Call
 	Certificate *Certificate

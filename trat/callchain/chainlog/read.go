@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/hashchain"
 )
@@ -16,6 +17,8 @@ type Damage struct {
 	Line int64
 	// Text says what is wrong, in words for a person.
 	Text string
+	// Beginning says that nothing is wrong but that older files are elsewhere.
+	Beginning bool
 }
 
 // Summary says how a log is as a whole.
@@ -65,6 +68,21 @@ func ReadFrom(r io.Reader, o ReadOptions, each func(*Entry) error) (Summary, err
 // rotated ones, and then path itself.
 func Files(path string) ([]string, error) { return hashchain.Files(path) }
 
+// First tells of which log a file is, and which of its lines is the file's first.
+func First(path string) (id string, sequence uint64, err error) {
+	head, err := hashchain.First(path)
+	return head.Log, head.Sequence, err
+}
+
+// ParseCall reads again what was Entry.Text of a call.
+func ParseCall(text []byte) (*Call, time.Time, error) {
+	var e Entry
+	if err := e.parseCall(text); err != nil {
+		return nil, time.Time{}, err
+	}
+	return e.Call, e.Time, nil
+}
+
 // scan goes through a log.
 type scan struct {
 	each   func(*Entry) error
@@ -75,7 +93,7 @@ type scan struct {
 }
 
 func (s *scan) line(l hashchain.Line) error {
-	e := &Entry{File: l.File, Line: l.Number, Sequence: l.Sequence, Changed: l.Changed}
+	e := &Entry{File: l.File, Line: l.Number, Sequence: l.Sequence, Changed: l.Changed, Text: l.Text}
 	if err := e.parse(l.Event, l.Text); err != nil {
 		s.found(Damage{File: l.File, Line: l.Number, Text: err.Error()})
 		return nil
@@ -109,7 +127,9 @@ func (s *scan) summary(report *hashchain.Report, err error) (Summary, error) {
 		if b.Detail != "" {
 			text += ": " + b.Detail
 		}
-		sum.Damage = append(sum.Damage, Damage{File: b.File, Line: b.Line, Text: text})
+		sum.Damage = append(sum.Damage, Damage{
+			File: b.File, Line: b.Line, Text: text, Beginning: b.Kind == hashchain.BreakStart && report.First > 1,
+		})
 	}
 	if err != nil && !errors.Is(err, hashchain.ErrBroken) {
 		return sum, err

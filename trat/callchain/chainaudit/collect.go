@@ -1,0 +1,121 @@
+package chainaudit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// collector makes the report. Not for concurrent use.
+type collector struct {
+	report *Report
+	keep   int
+	each   func(*Transaction) error
+}
+
+// transaction takes one that was judged.
+func (c *collector) transaction(t *Transaction) error {
+	r := c.report
+	r.Counts.Transactions++
+	if t.Worst() <= SeverityInfo {
+		r.Counts.CleanTransactions++
+	}
+	r.Counts.Hops += int64(t.Hops)
+	r.Counts.Proved += int64(t.Proved)
+	for i := range t.Findings {
+		c.count(&t.Findings[i])
+	}
+	c.hold(t)
+	if c.each == nil {
+		return nil
+	}
+	return c.each(t)
+}
+
+func (c *collector) count(f *Finding) {
+	r := c.report
+	r.Kinds[f.Kind]++
+	switch f.Severity {
+	case SeverityAlarm:
+		r.Counts.Alarms++
+	case SeverityWarning:
+		r.Counts.Warnings++
+	default:
+		r.Counts.Infos++
+	}
+}
+
+// hold keeps t if it is among the worst.
+func (c *collector) hold(t *Transaction) {
+	held := c.report.Transactions
+	at, _ := slices.BinarySearchFunc(held, t, worstFirst)
+	if at >= c.keep {
+		return
+	}
+	held = slices.Insert(held, at, t)
+	if len(held) > c.keep {
+		held[c.keep] = nil
+		held = held[:c.keep]
+	}
+	c.report.Transactions = held
+}
+
+func worstFirst(a, b *Transaction) int {
+	return cmp.Or(cmp.Compare(b.Worst(), a.Worst()), a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID))
+}
+
+// inputs reports on the inputs as a whole.
+func (c *collector) inputs(s *sorter, limit int) {
+	var findings []Finding
+	for _, l := range s.logs {
+		c.report.Logs = append(c.report.Logs, l.Log)
+		findings = append(findings, l.findings()...)
+	}
+	if s.bundles.given == nil {
+		findings = append(findings, s.bundles.disputed(s.logs)...)
+	}
+	findings = append(findings, s.anonymous...)
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Log, b.Log), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
+	})
+	for i := range findings {
+		c.count(&findings[i])
+	}
+	c.report.MoreFindings = s.more
+	if len(findings) > limit {
+		c.report.MoreFindings += int64(len(findings) - limit)
+		findings = findings[:limit]
+	}
+	c.report.Findings = findings
+}
+
+// findings are those about a log as a whole.
+func (l *chainLog) findings() []Finding {
+	who := l.Server
+	if who == "" {
+		who = l.Name
+	}
+	finding := func(kind Kind, severity Severity, format string, args ...any) Finding {
+		return Finding{Kind: kind, Severity: severity, Servers: servers(l.Server), Log: l.Name, Text: fmt.Sprintf(format, args...)}
+	}
+	var findings []Finding
+	for _, d := range l.damage {
+		f := finding(KindLogDamaged, SeverityAlarm, "The log of %s is not as it was written (%s): lines were changed, removed, moved or put in.", who, d.Text)
+		if d.Beginning {
+			f = finding(KindLogCut, SeverityWarning, "The log of %s begins with line %d: what came before is not there.", who, l.First)
+		}
+		f.Log, f.Line = cmp.Or(d.File, l.Name), d.Line
+		findings = append(findings, f)
+	}
+	if l.more > 0 {
+		findings = append(findings, finding(KindLogDamaged, SeverityAlarm, "The log of %s has %d more damaged places.", who, l.more))
+	}
+	if !l.Closed {
+		findings = append(findings, finding(KindLogCut, SeverityWarning,
+			"The log of %s does not end with the line that a server writes when it stops: the server runs on or has crashed, or the end was cut off.", who))
+	}
+	if l.Lost > 0 {
+		findings = append(findings, finding(KindRecordsLost, SeverityWarning, "%s says itself that it lost %d records.", who, l.Lost))
+	}
+	return findings
+}

@@ -1,0 +1,52 @@
+package chainaudit
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+)
+
+// maxIssued is the longest line of the log of the token service, in bytes.
+const maxIssued = 64 << 10
+
+// issued is what the log of the token service says of one token.
+type issued struct {
+	Event       string `json:"event.name"`
+	Transaction string `json:"txn_token.txn"`
+	Fingerprint string `json:"txn_token.fingerprint"`
+	Requester   string `json:"txn_token.req_wl"`
+	Link        string `json:"txn_chain.link.hash"`
+}
+
+// readIssued reads logs of the token service. Whether they were changed is for
+// auditlog.Verify to say.
+func (s *sorter) readIssued(ctx context.Context, paths []string, workers int) error {
+	return s.readFiles(ctx, paths, workers, func(path string, in io.Reader) error {
+		return eachLine(in, maxIssued, func(number int64, line []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var t issued
+			if line == nil || json.Unmarshal(line, &t) != nil || t.Event == "" {
+				s.unreadable(path, number, "a record of the token service")
+				return nil
+			}
+			if t.Event != semconv.EventIssued && t.Event != semconv.EventReplaced || t.Transaction == "" {
+				return nil
+			}
+			s.mu.Lock()
+			s.counts.Issued++
+			s.mu.Unlock()
+			var f frame
+			f.number(frameIssued)
+			f.text(t.Transaction)
+			f.text(t.Fingerprint)
+			f.text(t.Requester)
+			f.text(t.Link)
+			_, err := s.transactions.put(s.transactions.of(t.Transaction), f)
+			return err
+		})
+	})
+}

@@ -1,0 +1,172 @@
+package chainaudit
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
+)
+
+// Kinds of frames in the spool of transactions.
+const (
+	frameCall = iota
+	frameSpan
+	frameIssued
+)
+
+// sorter brings the inputs into the order of transactions.
+type sorter struct {
+	key          []byte
+	logs         []*chainLog
+	bundles      *bundles
+	certificates *certificates
+	// transactions has calls, spans and issued tokens by txn; links where the calls are, by
+	// their link; traces the transactions, and spans the spans, by trace id.
+	transactions, links, traces, spans *spool
+
+	issuedGiven bool // there is a log of the token service
+
+	mu          sync.Mutex
+	counts      Counts
+	anonymous   []Finding // refused calls without a transaction
+	more        int64
+	maxFindings int
+}
+
+// readLogs reads all chain logs, several at a time.
+func (s *sorter) readLogs(ctx context.Context, workers int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for i := range s.logs {
+		group.Go(func() error { return s.readLog(ctx, i) })
+	}
+	return group.Wait()
+}
+
+// readLog reads one log.
+func (s *sorter) readLog(ctx context.Context, number int) error {
+	l := s.logs[number]
+	var latest uint64 // line that was taken
+	var bundle, before uint64
+	sum, err := chainlog.Read(l.paths, chainlog.ReadOptions{Key: s.key}, func(e *chainlog.Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.Sequence <= latest || e.Changed {
+			return nil // one that is there twice, or that somebody has changed
+		}
+		latest = e.Sequence
+		switch {
+		case e.Certificate != nil:
+			return s.certificates.add(e.Certificate.SHA256, e.Certificate.DER)
+		case e.Bundle != nil:
+			if b := s.bundles.add(number, e.Time, e.Bundle); b != bundle {
+				bundle, before = b, bundle
+			}
+		case e.Call != nil:
+			l.took(e)
+			return s.route(number, e, bundle, before)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if sum.ID != "" {
+		l.ID = sum.ID
+	}
+	l.First, l.Last, l.Records, l.Lost, l.Closed = sum.First, sum.Last, sum.Calls, sum.Lost, sum.Closed
+	l.damage, l.more, l.torn = sum.Damage, sum.MoreDamage, sum.Torn
+	l.Damaged = int64(len(sum.Damage)) + sum.MoreDamage
+	return nil
+}
+
+func (l *chainLog) took(e *chainlog.Entry) {
+	if l.Server == "" {
+		l.Server = e.Call.Server.String()
+	}
+	if l.first.IsZero() || e.Time.Before(l.first) {
+		l.first = e.Time
+	}
+	if e.Time.After(l.last) {
+		l.last = e.Time
+	}
+}
+
+// route puts a call to the others of its transaction.
+func (s *sorter) route(number int, e *chainlog.Entry, bundle, before uint64) error {
+	c := e.Call
+	s.mu.Lock()
+	s.counts.Records++
+	if c.Accepted() {
+		s.counts.Accepted++
+	} else {
+		s.counts.Refused++
+	}
+	s.mu.Unlock()
+	if c.Transaction == "" {
+		s.refusedByNobody(number, e)
+		return nil
+	}
+	f := make(frame, 0, len(e.Text)+256)
+	f.number(frameCall)
+	f.text(c.Transaction)
+	f.number(uint64(number)) //nolint:gosec // an index
+	f.text(e.File)
+	f.number(uint64(e.Line)) //nolint:gosec // from 1
+	f.number(bundle)
+	f.number(before)
+	f = append(f, e.Text...)
+	partition := s.transactions.of(c.Transaction)
+	at, err := s.transactions.put(partition, f)
+	if err == nil && !c.Link.IsZero() {
+		link := append(frame(nil), c.Link[:]...)
+		link.number(uint64(partition)) //nolint:gosec // an index
+		link.number(uint64(at))        //nolint:gosec // an offset
+		_, err = s.links.put(s.links.of(string(c.Link[:])), link)
+	}
+	if err != nil {
+		return err
+	}
+	return s.noteTraces(c)
+}
+
+// noteTraces writes down in which traces a transaction is.
+func (s *sorter) noteTraces(c *chainlog.Call) error {
+	var done [16]byte
+	for _, t := range [...]callchain.Trace{c.Span, c.Received} {
+		if t.TraceID == ([16]byte{}) || t.TraceID == done {
+			continue
+		}
+		done = t.TraceID
+		trace := hex.EncodeToString(done[:])
+		var f frame
+		f.text(trace)
+		f.text(c.Transaction)
+		if _, err := s.traces.put(s.traces.of(trace), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusedByNobody is for refused calls without a valid token: they are of no transaction.
+func (s *sorter) refusedByNobody(number int, e *chainlog.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.anonymous) >= s.maxFindings {
+		s.more++
+		return
+	}
+	s.anonymous = append(s.anonymous, Finding{
+		Kind: KindRefused, Severity: SeverityInfo, Log: s.logs[number].Name, Line: e.Line,
+		Servers: servers(e.Call.Server.String(), e.Call.Peer.String()),
+		Text: fmt.Sprintf("%s refused a call of %s by %s, without a valid token, for %s.",
+			e.Call.Server, e.Call.Method, peerName(e.Call), e.Call.Reason),
+	})
+}

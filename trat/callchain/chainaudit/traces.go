@@ -1,0 +1,174 @@
+package chainaudit
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// maxShared is how many transactions a span is given to that does not say of which it is,
+// in a trace of several.
+const maxShared = 16
+
+// readTraces reads the trace exports and sorts their spans by trace.
+func (s *sorter) readTraces(ctx context.Context, paths []string, workers int) error {
+	return s.readFiles(ctx, paths, workers, func(path string, in io.Reader) error {
+		return eachLine(in, maxExport, func(number int64, line []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var failed error
+			err := parseExport(line, func(span *Span) error {
+				failed = s.addSpan(span)
+				return failed
+			})
+			if failed != nil {
+				return failed
+			}
+			if err != nil {
+				s.unreadable(path, number, "spans")
+			}
+			return nil
+		})
+	})
+}
+
+func (s *sorter) addSpan(span *Span) error {
+	s.mu.Lock()
+	s.counts.Spans++
+	s.mu.Unlock()
+	_, err := s.spans.put(s.spans.of(span.TraceID), appendSpan(nil, span))
+	return err
+}
+
+// joinTraces gives the spans to the transactions of their traces.
+func (s *sorter) joinTraces(ctx context.Context, workers int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for partition := range s.spans.parts {
+		group.Go(func() error {
+			transactions, err := s.transactionsOf(partition)
+			if err != nil {
+				return err
+			}
+			return s.spans.read(partition, func(text []byte) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				span, ok := readSpan(&unframe{rest: text})
+				if !ok {
+					return errFrame
+				}
+				return s.giveSpan(span, transactions[span.TraceID], text)
+			})
+		})
+	}
+	return group.Wait()
+}
+
+// transactionsOf returns the transactions of each trace of a partition.
+func (s *sorter) transactionsOf(partition int) (map[string][]string, error) {
+	transactions := make(map[string][]string)
+	err := s.traces.read(partition, func(text []byte) error {
+		u := unframe{rest: text}
+		trace, txn := u.text(), u.text()
+		if known := transactions[trace]; !u.failed && len(known) < maxShared && !slices.Contains(known, txn) {
+			transactions[trace] = append(known, txn)
+		}
+		return nil
+	})
+	return transactions, err
+}
+
+// giveSpan puts a span to the transaction that it names and, in a trace of one transaction
+// or when it names none, to those of its trace.
+func (s *sorter) giveSpan(span *Span, transactions []string, text []byte) error {
+	give := func(txn string) error {
+		var f frame
+		f.number(frameSpan)
+		f.text(txn)
+		_, err := s.transactions.put(s.transactions.of(txn), append(f, text...))
+		return err
+	}
+	if span.Txn != "" {
+		if err := give(span.Txn); err != nil {
+			return err
+		}
+		if len(transactions) > 1 {
+			return nil
+		}
+	}
+	for _, txn := range transactions {
+		if txn == span.Txn {
+			continue
+		}
+		if err := give(txn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFiles opens files and reads several at a time.
+func (s *sorter) readFiles(ctx context.Context, paths []string, workers int, read func(path string, in io.Reader) error) error {
+	group, _ := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for _, path := range paths {
+		group.Go(func() error {
+			in, err := os.Open(path) //nolint:gosec // the caller names the file
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			if err := read(path, in); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// unreadable notes a line that is not what it should be.
+func (s *sorter) unreadable(path string, line int64, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.anonymous) >= s.maxFindings {
+		s.more++
+		return
+	}
+	s.anonymous = append(s.anonymous, Finding{
+		Kind: KindInputUnreadable, Severity: SeverityWarning, Log: path, Line: line,
+		Text: fmt.Sprintf("Line %d of %s cannot be read as %s, so that what it says is missing from this audit.", line, path, what),
+	})
+}
+
+// spanTexts are the text fields of a span, in the order in which they are kept.
+func spanTexts(s *Span) [13]*string {
+	return [...]*string{
+		&s.TraceID, &s.SpanID, &s.ParentID, &s.Service, &s.Name, (*string)(&s.Kind),
+		&s.Txn, &s.Link, &s.Method, &s.Outcome, &s.Result, &s.Mode, &s.ChainResult,
+	}
+}
+
+func appendSpan(f frame, s *Span) frame {
+	for _, text := range spanTexts(s) {
+		f.text(*text)
+	}
+	f.time(s.Start)
+	f.time(s.End)
+	return f
+}
+
+func readSpan(u *unframe) (*Span, bool) {
+	s := new(Span)
+	for _, text := range spanTexts(s) {
+		*text = u.text()
+	}
+	s.Start, s.End = u.time(), u.time()
+	return s, !u.failed
+}
