@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 )
 
 // benchCall returns what the callee of a call with so many links knows.
@@ -75,6 +77,46 @@ func BenchmarkVerifyPath(b *testing.B) {
 			}
 			trust.roots = nil
 			benchVerify(b, w, r)
+		})
+	}
+}
+
+// BenchmarkVerifyAgainstBare reports how many bare verifications a link costs, measured in
+// turns with them and by medians, so that other work on the machine counts for both.
+func BenchmarkVerifyAgainstBare(b *testing.B) {
+	key := newKey(b)
+	digest := sha256.Sum256(nil)
+	sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, links := range []int{1, 2, 4, 6} {
+		b.Run(fmt.Sprint(links), func(b *testing.B) {
+			w := newWorld(b)
+			r := benchCall(b, w, links, 1, ModePath)
+			trust, err := w.verifier.trust(w.domain)
+			if err != nil {
+				b.Fatal(err)
+			}
+			trust.roots = nil
+			var verify, bare []time.Duration
+			for b.Loop() {
+				start := time.Now()
+				if _, err := w.verifier.Verify(r); err != nil {
+					b.Fatal(err)
+				}
+				verified := time.Now()
+				for range links {
+					if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
+						b.Fatal("not verified")
+					}
+				}
+				verify, bare = append(verify, verified.Sub(start)), append(bare, time.Since(verified))
+			}
+			slices.Sort(verify)
+			slices.Sort(bare)
+			b.ReportMetric(float64(verify[len(verify)/2])/float64(bare[len(bare)/2]), "bare/link")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }

@@ -57,7 +57,7 @@ func TestChainKeepsWithinItsBudget(t *testing.T) {
 		{ModeHead, 1, map[int]int{1: 260, 8: 300}},
 		{ModeHead, levels6, map[int]int{1: 450, 8: 450}},
 		{ModeHead, levels10, map[int]int{8: 580}},
-		{ModePath, 1, map[int]int{4: 3100}},
+		{ModePath, 1, map[int]int{4: 3100, 6: 4800}},
 		{ModePath, levels6, map[int]int{1: 450, 4: 3800, 6: 6000}},
 		{ModePath, levels10, map[int]int{6: MaxEncodedSize - 700 - 64}}, // with a TraT of 700 bytes
 	} {
