@@ -52,16 +52,17 @@ type Verifier struct {
 // has come before. Errors are an *trat.Error, with a link's claim or what else is at fault
 // as Field; the checks run in this order, the cheap ones first:
 //
-//   - CHAIN_MISSING: no chain, or only its last link where ModePath wants all
-//   - CHAIN_LINK_INVALID: size, base64url, form (Field "txn-chain"); CHAIN_TOO_DEEP: more
-//     than MaxLinks, or a depth of more than MaxDepth ("n")
+//   - CHAIN_MISSING: no chain
+//   - CHAIN_LINK_INVALID: size, base64url, form (Field "txn-chain"), or a claim that none can
+//     be; CHAIN_TOO_DEEP: more than MaxLinks, or a depth of more than MaxDepth ("n")
+//   - CHAIN_MISSING: only the last link, where ModePath wants all ("txn-chain")
 //   - CHAIN_LINK_INVALID: the last link is of another "aud", "rpc" or token ("tth");
-//     CHAIN_PEER_MISMATCH: it is not of the peer ("iss"); CHAIN_LINK_INVALID: it comes at or
-//     past "exp" plus leeway
-//   - CHAIN_LINK_INVALID: an "iat" before the token's or the parent's, or in the future, each
-//     with leeway
-//   - CHAIN_ROOT_MISMATCH: the root is not of the token's req_wl ("iss"), or its anchor is
-//     not the token's chn ("ckp")
+//     CHAIN_PEER_MISMATCH: it is not of the peer ("iss")
+//   - CHAIN_ROOT_MISMATCH: the root has an anchor and the token no chn, or the other way
+//     round ("ckp")
+//   - CHAIN_LINK_INVALID: the last link comes at or past "exp" plus leeway; an "iat" before
+//     the token's or the parent's, or in the future, each with leeway
+//   - CHAIN_ROOT_MISMATCH: the root is not of the token's req_wl ("iss")
 //   - KEYS_UNAVAILABLE: no bundle of Audience's trust domain ("bundle")
 //   - CHAIN_LINK_INVALID: a "certificate" that is missing, misshapen, not of the link's
 //     issuer, of another trust domain, with another key than one on P-256, or without a path
