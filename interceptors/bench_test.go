@@ -14,7 +14,6 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
-	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -50,24 +49,9 @@ func received(tb testing.TB, d *trattest.Domain, peer context.Context, method, r
 	md := metadata.Pairs(
 		":authority", "orders", "content-type", "application/grpc", "user-agent", "grpc-go/1.85.0", "txn-token", raw)
 	if token, err := d.Verifier().Verify(raw); err == nil {
-		md.Set("txn-chain", rootChain(tb, d, signerOf(tb, d, "gateway"), token, "orders", method))
+		md.Set("txn-chain", d.RawChain(token, []string{"gateway"}, "orders", method))
 	}
 	return metadata.NewIncomingContext(peer, md)
-}
-
-// rootChain is a chain of one link, as over a connection that the signer's present leaf
-// was presented on.
-func rootChain(tb testing.TB, d *trattest.Domain, signer callchain.LinkSigner, token *trat.Token, callee, method string) string {
-	tb.Helper()
-	signed, err := signer.SignLink(tb.Context(), callchain.Draft{Audience: d.ID(callee), Method: method, Token: token})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	encoded, err := signed.Encode(callchain.ModePath, signed.Link().Leaf())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return encoded
 }
 
 // BenchmarkGuardUnary is the guard alone with a token seen before, without transport.

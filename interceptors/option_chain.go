@@ -99,9 +99,10 @@ func WithChainMode(key string, mode callchain.Mode) ClientOption {
 			return fmt.Errorf("WithChainMode: %q: no mode", key)
 		}
 		if method == wildcard {
-			key = "/" + service + "/"
+			c.modes["/"+service+"/"] = mode
+		} else {
+			c.modes[key] = mode
 		}
-		c.modes[key] = mode
 		return nil
 	})
 }
