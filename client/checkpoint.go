@@ -16,9 +16,6 @@ const (
 	fieldOverhead = 32
 	// headerBudget bounds what carriers let out (see package interceptors).
 	headerBudget = 8<<10 - 512
-	// linkSize is the longest last link as it travels, in base64url, without a leaf: with
-	// the path of the largest group and a trace.
-	linkSize = 512
 	// tokenKey is the metadata key of a TraT (draft section 12.1).
 	tokenKey = "txn-token"
 )
@@ -56,9 +53,7 @@ func full(ctx context.Context, token *trat.Token, chain *callchain.Chain) bool {
 	case chain.Len() >= callchain.MaxLinks:
 		return true
 	}
-	// All links of the receipt travel, and one more.
-	size := len(tokenKey) + token.Size() + fieldOverhead +
-		len(callchain.MetadataKey) + len(chain.Receipt()) + linkSize + fieldOverhead
+	size := len(tokenKey) + token.Size() + fieldOverhead + len(callchain.MetadataKey) + chain.NextSize() + fieldOverhead
 	outgoing, _ := metadata.FromOutgoingContext(ctx)
 	for key, values := range outgoing {
 		for _, value := range values {

@@ -1,0 +1,45 @@
+package callchain
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Lengths in bytes of what does not vary, as append writes it.
+const (
+	messageHead  = 3                         // form, number of certificates, number of full links
+	linkIdentity = 1 + 6 + 1 + nonceSize     // flags, iat, life, jti
+	linkTrace    = 16 + 8                    // tid, sid
+	linkProof    = 2 + signatureSize         // shape of the path, signature
+	headParent   = 1 + len(Hash{})           // n, prh
+	maxPath      = MaxGroupLevels * nodeSize // nodes
+	fullNames    = 2 + 2 + 1                 // lengths of iss and rpc, index of the leaf
+	shortMost    = linkIdentity + checkSize + linkTrace + maxPath + linkProof
+)
+
+// NextSize is how long the value of MetadataKey can become for a call that continues c, in
+// bytes: with all links of c that are known, and one more, which has the path of the largest
+// group and a trace. Not counted is the caller's leaf, which is sent only when its SVID was
+// rotated since it connected. On a nil Chain it is 0.
+func (c *Chain) NextSize() int {
+	if c.Len() == 0 {
+		return 0
+	}
+	if !c.known() {
+		return encoding.EncodedLen(messageHead + shortMost + headParent)
+	}
+	size := messageHead + shortMost
+	for i := range c.signed {
+		s := &c.signed[i]
+		size += linkIdentity + linkTrace + fullNames + len(s.issuer.Path()) + len(s.method) + len(s.path.nodes) + linkProof
+		if !slices.ContainsFunc(c.signed[:i], func(earlier signedLink) bool { return bytes.Equal(earlier.leaf, s.leaf) }) {
+			size += 2 + len(s.leaf)
+		}
+	}
+	for i, der := range c.intermediates {
+		if !slices.ContainsFunc(c.intermediates[:i], func(earlier []byte) bool { return bytes.Equal(earlier, der) }) {
+			size += 2 + len(der)
+		}
+	}
+	return encoding.EncodedLen(size)
+}
