@@ -14,6 +14,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 const (
@@ -72,7 +73,7 @@ func newDomain() (*domain, error) {
 	}
 	// The draft's example, in a domain for which the authority may issue.
 	claims := d.tokens.claims
-	claims.Audience = td.Name()
+	claims.Audience, claims.RequestingWorkload = td.Name(), td.IDString()+gatewayPath
 	for range transactions {
 		claims.TransactionID = rand.Text()
 		raw, err := d.tokens.sign(claims)
@@ -106,9 +107,18 @@ func (d *domain) source(path string) (*devauthority.Source, error) {
 	return d.authority.Source(id), nil
 }
 
-// serve starts a server over loopback TCP and SPIFFE mTLS.
-func (d *domain) serve(guarded bool) (addr string, err error) {
-	source, err := d.source("/orders")
+// The workloads: the one that requests TraTs, the one that it calls, and one that is called
+// by that.
+const (
+	gatewayPath = "/apigateway"
+	ordersPath  = "/orders"
+	stockPath   = "/stock"
+)
+
+// serve starts a server over loopback TCP and SPIFFE mTLS, with a guard for chains in the
+// given mode; the zero Mode is no guard.
+func (d *domain) serve(path string, mode callchain.Mode, service testpb.TestServiceServer, opts ...grpc.ServerOption) (addr string, err error) {
+	source, err := d.source(path)
 	if err != nil {
 		return "", err
 	}
@@ -116,24 +126,17 @@ func (d *domain) serve(guarded bool) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
-	opts := []grpc.ServerOption{grpc.Creds(creds), grpc.MaxHeaderListSize(interceptors.DefaultMaxHeaderListSize)}
+	opts = append(opts, grpc.Creds(creds), grpc.MaxHeaderListSize(interceptors.DefaultMaxHeaderListSize))
 	var guard *interceptors.Server
-	if guarded {
-		verifier, err := d.verifier()
-		if err != nil {
-			return "", err
-		}
-		guard, err = interceptors.NewServer(
-			interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
-			interceptors.Rules{"/grpc.testing.TestService/*": interceptors.Require("trade.stocks")})
-		if err != nil {
+	if mode != 0 {
+		if guard, err = d.guard(source, mode); err != nil {
 			return "", err
 		}
 		opts = append(opts, guard.ServerOptions()...)
 	}
 	server := grpc.NewServer(opts...)
-	testpb.RegisterTestServiceServer(server, backend{})
-	if guarded {
+	testpb.RegisterTestServiceServer(server, service)
+	if guard != nil {
 		if err := guard.CheckCoverage(server); err != nil {
 			return "", err
 		}
@@ -151,9 +154,27 @@ func (d *domain) serve(guarded bool) (addr string, err error) {
 	return listener.Addr().String(), nil
 }
 
-// dial connects to addr, with the carrier or without.
-func (d *domain) dial(addr string, carried bool) (testpb.TestServiceClient, error) {
-	source, err := d.source("/apigateway")
+func (d *domain) guard(source *devauthority.Source, mode callchain.Mode) (*interceptors.Server, error) {
+	verifier, err := d.verifier()
+	if err != nil {
+		return nil, err
+	}
+	rule := interceptors.Require("trade.stocks")
+	switch mode {
+	case callchain.ModeHead:
+		rule = rule.FromCallers(spiffeid.MatchMemberOf(d.td)).ChainHead()
+	case callchain.ModeOff:
+		rule = rule.FromCallers(spiffeid.MatchMemberOf(d.td)).ChainOff()
+	}
+	return interceptors.NewServer(
+		interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
+		interceptors.Rules{"/grpc.testing.TestService/*": rule})
+}
+
+// dial connects a workload to addr, with a carrier that sends chains in the given mode; the
+// zero Mode is no carrier.
+func (d *domain) dial(path, addr string, mode callchain.Mode, opts ...interceptors.ClientOption) (testpb.TestServiceClient, error) {
+	source, err := d.source(path)
 	if err != nil {
 		return nil, err
 	}
@@ -161,15 +182,16 @@ func (d *domain) dial(addr string, carried bool) (testpb.TestServiceClient, erro
 	if err != nil {
 		return nil, err
 	}
-	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds)}
-	if carried {
-		carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: d.td, SVIDs: source})
+	dialing := []grpc.DialOption{grpc.WithTransportCredentials(creds)}
+	if mode != 0 {
+		opts = append(opts, interceptors.WithChainMode("/grpc.testing.TestService/*", mode))
+		carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: d.td, SVIDs: source}, opts...)
 		if err != nil {
 			return nil, err
 		}
-		opts = append(opts, carrier.DialOptions()...)
+		dialing = append(dialing, carrier.DialOptions()...)
 	}
-	conn, err := grpc.NewClient("passthrough:///"+addr, opts...)
+	conn, err := grpc.NewClient("passthrough:///"+addr, dialing...)
 	if err != nil {
 		return nil, err
 	}

@@ -11,15 +11,18 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"runtime/pprof"
 )
 
 func main() {
 	quick := flag.Bool("quick", false, "fewer rounds: a look while optimising, not a verdict")
-	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load")
+	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load, chain, chaincalls, replay")
 	orders := flag.String("load", "", "be the callers of a load test, as this `file` says; used by this program itself")
+	profile := flag.String("profile", "", "write a CPU profile of all that is measured to this `file`")
 	flag.Parse()
 	if *orders != "" {
 		if err := runLoad(*orders); err != nil {
@@ -32,7 +35,13 @@ func main() {
 	if *quick {
 		rounds = 8
 	}
+	stop, err := startProfile(*profile)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
 	rows, err := measureAll(rounds, *only)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
@@ -40,6 +49,26 @@ func main() {
 	if over := printTable(os.Stdout, rows); over {
 		os.Exit(1)
 	}
+}
+
+// startProfile starts to profile unless path is "", and returns how to stop.
+func startProfile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		if err := f.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+	}, nil
 }
 
 // groups are all measurements. A new one is added here.
@@ -54,6 +83,9 @@ var groups = []struct {
 	{"policy", measurePolicySize},
 	{"exchange", measureExchange},
 	{"load", measureExchangeLoad},
+	{"chain", measureChain},
+	{"chaincalls", measureChainCalls},
+	{"replay", measureReplay},
 }
 
 // measureAll runs every group of measurements, or the one named only.

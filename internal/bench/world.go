@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // Two connections of one kind differ by several percent for as long as they live, so a
@@ -39,7 +40,7 @@ type plan struct {
 // A token or its bytes are attached for each call, because each call has another.
 type variant struct {
 	name    string
-	guarded bool
+	mode    callchain.Mode // of guard and carrier; zero for neither
 	context func(ctx context.Context, d *domain, i int) context.Context
 }
 
@@ -54,19 +55,19 @@ func tokenContext(ctx context.Context, d *domain, i int) context.Context {
 }
 
 // The bare call, the bare call that carries as many bytes of metadata, and the call with
-// guard and carrier.
+// guard and carrier, without a call chain.
 var (
-	bare    = variant{"bare", false, bareContext}
-	bytes   = variant{"bytes", false, bytesContext}
-	guarded = variant{"guarded", true, tokenContext}
+	bare    = variant{"bare", 0, bareContext}
+	bytes   = variant{"bytes", 0, bytesContext}
+	guarded = variant{"guarded", callchain.ModeOff, tokenContext}
 )
 
 // The last two with one token for ever.
 var (
-	bytesOfOne = variant{"bytes of one", false, func(ctx context.Context, d *domain, _ int) context.Context {
+	bytesOfOne = variant{"bytes of one", 0, func(ctx context.Context, d *domain, _ int) context.Context {
 		return bytesContext(ctx, d, 0)
 	}}
-	guardedOne = variant{"guarded one", true, func(ctx context.Context, d *domain, _ int) context.Context {
+	guardedOne = variant{"guarded one", callchain.ModeOff, func(ctx context.Context, d *domain, _ int) context.Context {
 		return tokenContext(ctx, d, 0)
 	}}
 )
@@ -108,11 +109,11 @@ func inOneWorld(rounds int, turn time.Duration, do call, variants []variant) (ma
 	defer d.stop()
 	var subjects []subject
 	for _, v := range variants {
-		addr, err := d.serve(v.guarded)
+		addr, err := d.serve(ordersPath, v.mode, backend{})
 		if err != nil {
 			return nil, err
 		}
-		client, err := d.dial(addr, v.guarded)
+		client, err := d.dial(gatewayPath, addr, v.mode)
 		if err != nil {
 			return nil, err
 		}
