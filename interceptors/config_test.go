@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/replay"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -39,11 +41,49 @@ func TestNewServerReportsAllProblemsAtOnce(t *testing.T) {
 		interceptors.WithMaxHeaderListSize(4096), interceptors.WithFailureLimit(0, 1),
 		interceptors.WithFailureLimit(math.NaN(), 1),
 		interceptors.WithFailureLimit(math.Inf(1), 1), interceptors.WithFailureLimit(1, 0),
-		interceptors.UnsafeAllowPeerTrustDomain(spiffeid.TrustDomain{}), nil)
+		interceptors.UnsafeAllowPeerTrustDomain(spiffeid.TrustDomain{}), nil,
+		interceptors.WithReplayLimit(0), interceptors.WithReplayOverflow(0), interceptors.WithReplayOverflow(3),
+		interceptors.WithOnceStore(nil), interceptors.WithChainLog(nil))
 	wantProblems(t, err, "no Verifier", "no SVIDs", "no Bundles", "rules are nil",
 		"WithClock: nil", "WithLogger: nil", "WithMeterProvider: nil", "WithMaxHeaderListSize: 4096",
 		"WithFailureLimit: 0", "WithFailureLimit: NaN", "WithFailureLimit: +Inf", "WithFailureLimit: 1 per second and 0",
-		"UnsafeAllowPeerTrustDomain: no trust domain", "nil option")
+		"UnsafeAllowPeerTrustDomain: no trust domain", "nil option",
+		"WithReplayLimit: 0", "WithReplayOverflow: 0", "WithReplayOverflow: 3", "WithOnceStore: nil", "WithChainLog: nil")
+}
+
+// A rule that accepts requests once must be told where to remember them, and only once.
+//
+// Covers RTY-09.
+func TestOnceNeedsAPlaceToRemember(t *testing.T) {
+	d := trattest.New(t, domainName)
+	store, err := replay.NewMemory(1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	once := interceptors.Rules{unaryMethod: interceptors.Require().Once(), serverStreaming: interceptors.Require()}
+	for name, tc := range map[string]struct {
+		rules interceptors.Rules
+		opts  []interceptors.ServerOption
+		want  []string // nil: good
+	}{
+		"nowhere":                  {once, nil, []string{"Once needs WithOnceStore"}},
+		"shared":                   {once, []interceptors.ServerOption{interceptors.WithOnceStore(store)}, nil},
+		"single replica":           {once, []interceptors.ServerOption{interceptors.SingleReplica()}, nil},
+		"both":                     {once, []interceptors.ServerOption{interceptors.SingleReplica(), interceptors.WithOnceStore(store)}, []string{"exclude each other"}},
+		"not asked for":            {anyScope(), nil, nil},
+		"given, but not asked for": {anyScope(), []interceptors.ServerOption{interceptors.WithOnceStore(store)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := interceptors.NewServer(serverConfig(d), tc.rules, tc.opts...)
+			if tc.want == nil {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			wantProblems(t, err, tc.want...)
+		})
+	}
 }
 
 type brokenSource struct{}
@@ -70,9 +110,11 @@ func TestNewClientReportsAllProblemsAtOnce(t *testing.T) {
 	_, err := interceptors.NewClient(interceptors.ClientConfig{},
 		interceptors.WithClock(nil), interceptors.WithoutToken("/pkg.Svc/Method", ""),
 		interceptors.WithoutToken("/pkg.Svc/*", "why"), interceptors.WithoutToken("Method", "why"),
-		interceptors.UnsafeAllowServerTrustDomain(spiffeid.TrustDomain{}), nil)
+		interceptors.UnsafeAllowServerTrustDomain(spiffeid.TrustDomain{}), nil,
+		interceptors.WithLinkSigner(nil), interceptors.WithChainMode("/*", callchain.ModeHead), interceptors.WithChainMode("/pkg.Svc/Get", 0))
 	wantProblems(t, err, "no TrustDomain", "no SVIDs", "WithClock", "needs its reason",
-		`"/pkg.Svc/*" is not`, `"Method" is not`, "UnsafeAllowServerTrustDomain", "nil option")
+		`"/pkg.Svc/*" is not`, `"Method" is not`, "UnsafeAllowServerTrustDomain", "nil option",
+		"WithLinkSigner: nil", `WithChainMode: "/*"`, `WithChainMode: "/pkg.Svc/Get": no mode`)
 }
 
 func TestNewEdgeReportsAllProblemsAtOnce(t *testing.T) {
@@ -120,6 +162,26 @@ func TestRulesAreValidated(t *testing.T) {
 		"nil matcher":             {"/pkg.Svc/Method", good.FromCallers(match, nil), []string{"nil matcher"}},
 		"nil check":               {"/pkg.Svc/Method", good.Check(nil), []string{"a check is nil"}},
 		"nil message check":       {"/pkg.Svc/Method", good.CheckMessage(nil), []string{"a check is nil"}},
+		"everything about chains": {unaryMethod, good.Through(match).NotThrough(match).MaxLinks(3).StrictTrace().ReplayOff(), nil},
+		"head":                    {unaryMethod, good.ChainHead().FromCallers(match).StrictTrace(), nil},
+		"off":                     {unaryMethod, good.FromCallers(match).ChainOff().ReplayOff(), nil},
+		"head without callers":    {unaryMethod, good.ChainHead(), []string{"chain mode head needs FromCallers"}},
+		"off without callers":     {unaryMethod, good.ChainOff(), []string{"chain mode off needs FromCallers"}},
+		"head and off":            {unaryMethod, good.ChainHead().ChainOff().FromCallers(match), []string{"ChainHead and ChainOff exclude"}},
+		"path rule in head":       {unaryMethod, good.ChainHead().FromCallers(match).Through(match), []string{"are for chain mode path"}},
+		"depth in head":           {unaryMethod, good.ChainHead().FromCallers(match).MaxLinks(3), []string{"are for chain mode path"}},
+		"path rule in off":        {unaryMethod, good.ChainOff().FromCallers(match).NotThrough(match), []string{"are for chain mode path"}},
+		"trace in off":            {unaryMethod, good.ChainOff().FromCallers(match).StrictTrace(), []string{"StrictTrace needs a chain"}},
+		"through nobody":          {unaryMethod, good.Through(), []string{"Through names nobody"}},
+		"not through nobody":      {unaryMethod, good.NotThrough(), []string{"NotThrough names nobody"}},
+		"through nil":             {unaryMethod, good.Through(match, nil), []string{"nil matcher"}},
+		"not through nil":         {unaryMethod, good.NotThrough(nil), []string{"nil matcher"}},
+		"no links":                {unaryMethod, good.MaxLinks(0), []string{"MaxLinks: 0 is not 1 to 6"}},
+		"too many links":          {unaryMethod, good.MaxLinks(7), []string{"MaxLinks: 7 is not 1 to 6"}},
+		"once and off":            {unaryMethod, good.ReplayOff().Once(), []string{"Once and ReplayOff exclude", "needs WithOnceStore"}},
+		"exemption with a chain":  {unaryMethod, interceptors.Exempt("public").ChainOff(), []string{"cannot have conditions"}},
+		"exemption, once":         {unaryMethod, interceptors.Exempt("public").Once(), []string{"cannot have conditions", "needs WithOnceStore"}},
+		"zero rule with a chain":  {unaryMethod, interceptors.Rule{}.ChainOff().FromCallers(match), []string{"zero Rule"}},
 		"several":                 {"/pkg.Svc/Get*", interceptors.Require("").FromCallers(), []string{"names nobody", "is neither", `scope ""`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package interceptors_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // Everything that guard and carrier write, at debug level, for good calls and for
-// every way to be refused, is searched for tokens and for what is in them.
+// every way to be refused, is searched for tokens, for what is in them, and for chains.
 //
 // Covers PRIV-01, PRIV-07.
 func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
@@ -44,6 +45,7 @@ func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 		sent = append(sent, b.Raw)
 	}
 	calls := 0
+	var sentChains []string
 	for _, k := range kinds() {
 		for _, raw := range sent {
 			note(k.call(withToken(callContext(t), raw), client))
@@ -53,6 +55,18 @@ func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 		}
 		note(k.call(d.Context(callContext(t), contents...), carried))
 		calls++
+		token := d.Token(contents...)
+		chains := []string{
+			d.RawChain(token, []string{"gateway"}, "orders", k.method), d.RawChain(token, []string{"gateway"}, "stocks", k.method),
+			d.RawChain(token, []string{"gateway", "bff", "orders", "gateway"}, "orders", k.method),
+		}
+		chains = append(chains, chains[0][1:], chains[0]+"A", theft{t, d, token, k.method}.ownRoot("mallory"))
+		for _, chain := range slices.Concat(chains, chains) { // each for the second time, too
+			note(k.call(withChain(callContext(t), token, chain), client))
+			note(k.call(withChain(callContext(t), token, chain, chain), client))
+			calls += 2
+		}
+		sentChains = append(sentChains, chains...)
 	}
 	s.last(t, calls, trace.SpanKindServer)
 
@@ -66,7 +80,7 @@ func TestNoSinkGetsATokenOrItsContents(t *testing.T) {
 	if dump.Len() < 10_000 {
 		t.Fatalf("only %d bytes to search: the test looks at nothing", dump.Len())
 	}
-	for _, needle := range append([]string{"eyJ", secret, "Bearer"}, segments(sent)...) {
+	for _, needle := range slices.Concat([]string{"eyJ", secret, "Bearer"}, segments(sent), pieces(sentChains)) {
 		if i := strings.Index(dump.String(), needle); i >= 0 {
 			t.Errorf("found %.12q… near %.200q", needle, dump.String()[max(0, i-100):])
 		}
@@ -104,6 +118,19 @@ func TestStreamsAndContextsPrintNoToken(t *testing.T) {
 	if text := printed.String(); !strings.Contains(text, "checkedStream") || strings.Contains(text, "eyJ") {
 		t.Errorf("printed: %s", text)
 	}
+}
+
+// pieces returns parts of chains, from anywhere in them.
+func pieces(chains []string) []string {
+	var parts []string
+	for _, chain := range chains {
+		for piece := range slices.Chunk([]byte(chain), 20) {
+			if len(piece) == 20 {
+				parts = append(parts, string(piece))
+			}
+		}
+	}
+	return parts
 }
 
 // segments returns the parts of tokens that are long enough to be recognised.
