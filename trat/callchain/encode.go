@@ -90,7 +90,7 @@ func newMessage(form byte, full []signedLink, intermediates [][]byte) message {
 func newWireLink(s *signedLink) wireLink {
 	return wireLink{
 		flags:     s.statementFlags(),
-		issuedAt:  uint64(s.issuedAt.UnixMilli()), //nolint:gosec // not before 1970
+		issuedAt:  uint64(s.issuedAt.UnixMilli()),
 		lifetime:  byte(s.lifetime / time.Second), //nolint:gosec // at most MaxLifetime
 		id:        s.id,
 		trace:     s.trace,

@@ -1,7 +1,6 @@
 package callchain
 
 import (
-	"context"
 	"crypto/x509"
 	"testing"
 	"time"
@@ -177,7 +176,10 @@ func TestNoChainIsEmpty(t *testing.T) {
 		if c.Len() != 0 || c.Complete() || !c.Last().IsZero() || c.Receipt() != "" || hashes(c) != nil || c.Passes(spiffeid.MatchAny()) {
 			t.Errorf("%#v has something", c)
 		}
-		if got, ok := FromContext(NewContext(context.Background(), c)); ok {
+		if l := c.Last(); !l.Issuer().IsZero() || l.Depth() != 0 || !l.Hash().IsZero() || !l.Expiry().IsZero() || l.Leaf() != nil {
+			t.Errorf("%#v has a last link", c)
+		}
+		if got, ok := FromContext(NewContext(t.Context(), c)); ok {
 			t.Errorf("found %v", got)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func FuzzChain(f *testing.F) {
 func checkResolved(t *testing.T, m *message) {
 	t.Helper()
 	h := holding{audience: spiffeid.RequireFromString("spiffe://prod.example.org/d"), tokenHash: [32]byte{1}}
-	if first := append(m.full[:len(m.full):len(m.full)], m.short)[0]; first.flags&flagAnchor != 0 {
+	if first := append(slices.Clip(m.full), m.short)[0]; first.flags&flagAnchor != 0 {
 		h.anchor = Hash{1}
 	}
 	last := lastLink{issuer: spiffeid.RequireFromString("spiffe://prod.example.org/c"), method: worldMethod, leaf: []byte("leaf")}

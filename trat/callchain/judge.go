@@ -1,6 +1,7 @@
 package callchain
 
 import (
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -56,7 +57,7 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed) (*Chain, 
 		links[i].link.leaf = path.leaf
 		links[i].leaf = path.leaf.Raw
 		if len(path.intermediates) > 0 {
-			c.intermediates = append(c.intermediates[:len(c.intermediates):len(c.intermediates)], path.intermediates...)
+			c.intermediates = append(slices.Clip(c.intermediates), path.intermediates...)
 		}
 	}
 	// From the last one back: what its sender has made up is found first.

@@ -52,47 +52,55 @@ type link struct {
 	leaf             *x509.Certificate
 }
 
-// IsZero reports whether l is no link.
+// get returns what l says; of the zero Link that is nothing.
+func (l Link) get() *link {
+	if l.link == nil {
+		return &link{}
+	}
+	return l.link
+}
+
+// IsZero reports whether l is no link. All else that is asked of such a Link is zero.
 func (l Link) IsZero() bool { return l.link == nil }
 
 // Issuer is the workload that signed (iss).
-func (l Link) Issuer() spiffeid.ID { return l.issuer }
+func (l Link) Issuer() spiffeid.ID { return l.get().issuer }
 
 // Audience is the workload that is called (aud).
-func (l Link) Audience() spiffeid.ID { return l.audience }
+func (l Link) Audience() spiffeid.ID { return l.get().audience }
 
 // Method is the full method that is called, "/pkg.Service/Method" (rpc).
-func (l Link) Method() string { return l.method }
+func (l Link) Method() string { return l.get().method }
 
 // IssuedAt is when the link was signed, by the signer's clock (iat).
-func (l Link) IssuedAt() time.Time { return l.issuedAt }
+func (l Link) IssuedAt() time.Time { return l.get().issuedAt }
 
 // Expiry is when the link must have arrived (exp).
-func (l Link) Expiry() time.Time { return l.issuedAt.Add(l.lifetime) }
+func (l Link) Expiry() time.Time { return l.get().issuedAt.Add(l.get().lifetime) }
 
 // ID is 128 random bits, new for every attempt (jti).
-func (l Link) ID() [16]byte { return l.id }
+func (l Link) ID() [16]byte { return l.get().id }
 
 // TokenHash is the SHA-256 of the TraT that the call carries (tth).
-func (l Link) TokenHash() [32]byte { return l.tokenHash }
+func (l Link) TokenHash() [32]byte { return l.get().tokenHash }
 
 // LeafHash is the SHA-256 of the signer's leaf certificate (x5t#S256).
-func (l Link) LeafHash() [32]byte { return l.leafHash }
+func (l Link) LeafHash() [32]byte { return l.get().leafHash }
 
 // Parent is the hash of the link that the signer had received (prh); zero on a root.
-func (l Link) Parent() Hash { return l.parent }
+func (l Link) Parent() Hash { return l.get().parent }
 
 // Anchor is, on a root after a checkpoint, the hash of the last link before it (ckp).
-func (l Link) Anchor() Hash { return l.anchor }
+func (l Link) Anchor() Hash { return l.get().anchor }
 
 // Depth is the number of links before this one since the root (n): 0 on a root.
-func (l Link) Depth() int { return l.depth }
+func (l Link) Depth() int { return l.get().depth }
 
 // Trace is the trace and client span of the call, if it has a span (tid, sid).
-func (l Link) Trace() Trace { return l.trace }
+func (l Link) Trace() Trace { return l.get().trace }
 
 // Hash identifies the link.
-func (l Link) Hash() Hash { return l.hash }
+func (l Link) Hash() Hash { return l.get().hash }
 
 // Leaf is the certificate whose key signed the link. It must not be modified.
-func (l Link) Leaf() *x509.Certificate { return l.leaf }
+func (l Link) Leaf() *x509.Certificate { return l.get().leaf }

@@ -5,11 +5,13 @@ package callchain
 type Mode uint8
 
 const (
-	// ModePath: all links back to the root travel and are verified.
+	// ModePath is for what must be proved on the spot: all links back to the root travel and
+	// are verified.
 	ModePath Mode = iota + 1
-	// ModeHead: the last link travels and is verified; its ancestors are known by hash.
+	// ModeHead is for chains of any length: the last link travels and is verified; its
+	// ancestors are known by hash.
 	ModeHead
-	// ModeOff: no chain is required or read.
+	// ModeOff is for methods that need no proof: no chain is required or read.
 	ModeOff
 )
 

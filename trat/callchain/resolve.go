@@ -2,6 +2,7 @@ package callchain
 
 import (
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -14,7 +15,7 @@ import (
 func (m *message) links(h *holding, last lastLink) ([]signedLink, error) {
 	wire := m.full
 	if m.form != formReceipt {
-		wire = append(wire[:len(wire):len(wire)], m.short)
+		wire = append(slices.Clip(wire), m.short)
 	}
 	// CHAIN_ROOT_MISMATCH and not a wrong signature, which is what it would be.
 	if root := &wire[0]; root.flags&flagParent == 0 && root.flags&flagAnchor != 0 == h.anchor.IsZero() {

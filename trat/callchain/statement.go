@@ -43,9 +43,9 @@ func (l *link) statementFlags() byte {
 func (l *link) appendStatement(dst []byte) []byte {
 	flags := l.statementFlags()
 	dst = append(dst, statementLabel...)
-	dst = append(dst, algES256, flags, byte(l.depth))                        //nolint:gosec // at most MaxDepth
-	dst = binary.BigEndian.AppendUint64(dst, uint64(l.issuedAt.UnixMilli())) //nolint:gosec // not before 1970
-	dst = append(dst, byte(l.lifetime/time.Second))                          //nolint:gosec // at most MaxLifetime
+	dst = append(dst, algES256, flags, byte(l.depth)) //nolint:gosec // at most MaxDepth
+	dst = binary.BigEndian.AppendUint64(dst, uint64(l.issuedAt.UnixMilli()))
+	dst = append(dst, byte(l.lifetime/time.Second)) //nolint:gosec // at most MaxLifetime
 	dst = append(append(append(dst, l.id[:]...), l.tokenHash[:]...), l.leafHash[:]...)
 	if flags&flagParent != 0 {
 		dst = append(dst, l.parent[:]...)

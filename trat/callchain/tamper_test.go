@@ -172,8 +172,8 @@ func TestStolenChainIsOfNoUse(t *testing.T) {
 	sealed := stolen.signed[0]
 	sealed.link = &link{}
 	*sealed.link = *stolen.signed[0].link
-	sealed.link.audience = thief.id
-	sealed.link.seal()
+	sealed.audience = thief.id
+	sealed.seal()
 	_, err = w.verify(&call{from: thief, to: w.id("stock"), token: token, parent: tampered(sealed)})
 	wantError(t, err, trat.ReasonChainLinkInvalid, "signature")
 }
