@@ -20,12 +20,20 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "fewer rounds: a look while optimising, not a verdict")
-	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load, chain, chaincalls, replay")
+	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load, chain, chaincalls, replay, audit")
 	orders := flag.String("load", "", "be the callers of a load test, as this `file` says; used by this program itself")
+	audit := flag.String("audit", "", "make the audit that this `order` is about; used by this program itself")
 	profile := flag.String("profile", "", "write a CPU profile of all that is measured to this `file`")
 	flag.Parse()
 	if *orders != "" {
 		if err := runLoad(*orders); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(2)
+		}
+		return
+	}
+	if *audit != "" {
+		if err := runAudit(*audit); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(2)
 		}
@@ -86,6 +94,7 @@ var groups = []struct {
 	{"chain", measureChain},
 	{"chaincalls", measureChainCalls},
 	{"replay", measureReplay},
+	{"audit", measureAudit},
 }
 
 // measureAll runs every group of measurements, or the one named only.
