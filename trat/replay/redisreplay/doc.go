@@ -29,15 +29,21 @@
 //
 // # Time
 //
-// The lifetime of a mark is counted by the server from when it arrives, and is what this process's clock
-// leaves until the expiry, and a margin (WithMargin). The server's clock need not be right, it
-// must only not jump by more than the margin; clocks of replicas may differ by as much. With
-// an expiry by the server's clock (PXAT), a server that is ahead would delete marks at once.
+// The server counts the lifetime of a mark from when it arrives. It is what this process's
+// clock leaves until the expiry, and a margin (WithMargin). The server's clock need not be
+// right, it must only not jump by more than the margin; clocks of replicas may differ by as
+// much. With an expiry by the server's clock (PXAT), a server that is ahead would delete
+// marks at once.
 //
 // # Room
 //
 // Nothing is kept about owners: shares would cost a second command and would have to be
-// agreed on by all replicas. Whoever gets calls accepted fills the server, at the rate at which they
-// are accepted; limit that rate, give the store a server of its own, and let its maxmemory
-// have room for the calls of one lifetime: a mark with a 32-byte key takes about 130 bytes there.
+// agreed on by all replicas. Whoever gets calls accepted fills the server, at the rate at
+// which they are accepted; limit that rate, give the store a server of its own, and let its
+// maxmemory have room for the calls of one lifetime: a mark with a 32-byte key takes about
+// 170 bytes there.
+//
+// A store adds one round trip to each call that it guards. On one machine with two cores,
+// 64 calls at a time, Redis 7.0 took 33,000 marks per second with appendfsync everysec and
+// 20,000 with always.
 package redisreplay

@@ -155,10 +155,7 @@ func TestAServerThatCannotAnswerIsAnError(t *testing.T) {
 
 func TestASlowServerIsAnErrorInTime(t *testing.T) {
 	f := startServer(t)
-	store, err := redisreplay.New(t.Context(), f.dial(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := f.newStore(t, redisreplay.WithTimeout(time.Second))
 	release := make(chan struct{})
 	f.onSet(func(*server.Peer, string, ...string) bool {
 		<-release
