@@ -11,7 +11,7 @@ import (
 )
 
 // benchCall returns what the callee of a call with so many links knows.
-func benchCall(b *testing.B, w *world, links, group int, mode Mode) Received {
+func benchCall(b testing.TB, w *world, links, group int, mode Mode) Received {
 	b.Helper()
 	token := w.token("w0", Hash{})
 	var parent *Chain

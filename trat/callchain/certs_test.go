@@ -61,13 +61,24 @@ func TestLeavesMayHaveIntermediates(t *testing.T) {
 		}
 	}
 	r := w.received(&call{from: w.workload("d"), to: w.id("e"), token: token, parent: chain})
+	r.Mode = ModeHead // in which nobody looks at those of earlier links
+	head, err := w.newVerifier().Verify(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.verifier = w.newVerifier()
+	next := w.authority.svid(t, w.id("e"), newKey(t), nil)
+	next.intermediates = []*x509.Certificate{intermediate}
+	if _, err := w.verify(&call{from: next, to: w.id("f"), token: token, parent: head}); err != nil {
+		t.Errorf("after one in head mode: %v", err)
+	}
 	m, err := decode(r.Encoded, MaxEncodedSize, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.intermediates = nil
-	r.Encoded, r.Peer.Intermediates = m.String(), nil
-	_, err = w.verifier.Verify(r)
+	r.Encoded, r.Peer.Intermediates, r.Mode = m.String(), nil, ModePath
+	_, err = w.newVerifier().Verify(r)
 	wantError(t, err, trat.ReasonChainLinkInvalid, "certificate")
 }
 
