@@ -6,8 +6,8 @@
 // Each key is on the account of an owner, whoever caused it to be marked, so that
 // one owner cannot use a store up for all others.
 //
-// Memory is the store of one process; a store shared by replicas implements the
-// same interface and proves itself with package replaytest.
+// Memory is the store of one process; package redisreplay has one that replicas share. Another
+// implementation of the interface proves itself with package replaytest.
 package replay
 
 import (

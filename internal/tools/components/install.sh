@@ -115,10 +115,10 @@ install_redis() {
     (cd "$apt" && apt-get "${options[@]}" download "$package=$pinned" >&2) ||
       die "$name: the package archive has no $package $pinned: pin the one it has, $without"
     sha256sum --check --quiet <<<"$sum  $(echo "$apt/${package}_"*.deb)" >&2 || die "$name: $package is not the pinned one"
-    dpkg-deb --extract "$apt/${package}_"*.deb "$apt/root"
+    dpkg-deb --extract "$apt/${package}_"*.deb "$apt/tree"
   done <"$pins/$name/packages"
-  cp -P "$apt"/root/usr/lib/x86_64-linux-gnu/*.so* "$1/lib/"
-  cp "$apt/root/usr/bin/redis-check-rdb" "$1/lib/redis-server" # one program, which goes by its name
+  cp -P "$apt"/tree/usr/lib/x86_64-linux-gnu/*.so* "$1/lib/"
+  cp "$apt/tree/usr/bin/redis-check-rdb" "$1/lib/redis-server" # one program, which goes by its name
   rm -r "$apt"
   cat >"$1/redis-server" <<'END'
 #!/bin/sh
