@@ -15,8 +15,13 @@ import (
 const (
 	// waitingGroups is how many full groups may wait for their turn.
 	waitingGroups = 8
-	// lonely is how long a caller must have been the only one for waiting to be of no use.
-	lonely = 10 * time.Millisecond
+	// crowd is how many callers must have met others within crowdPeriod for a wait to be worth
+	// it: about as many as there are when a machine is busy. A wait of a millisecond for the
+	// signatures of two or three callers costs more than it saves.
+	crowd       = 16
+	crowdPeriod = 10 * time.Millisecond
+	// worthwhile is how many links a group must have to show that the crowd is still there.
+	worthwhile = 4
 )
 
 var errQueueFull = trat.Errorf(trat.ReasonRateLimited, "", "too many links wait for a signature")
@@ -53,10 +58,9 @@ func (p *pending) complete(who credential, now time.Time, lifetime time.Duration
 
 // queue decides which links are signed alone and which together. A link that finds the
 // budget of signatures not used up, and nobody waiting, is signed at once by its own
-// goroutine. So is one whose caller has been alone for a while, whatever the budget says:
-// nobody would come to share the signature. All others wait in groups, oldest first, and
-// whenever the budget has another signature one group is signed, with everybody who has
-// come by then.
+// goroutine. So is one that finds no crowd, whatever the budget says: too few would come to
+// share the signature. All others wait in groups, oldest first, and whenever the budget has
+// another signature one group is signed, with everybody who has come by then.
 //
 // No goroutine lives longer than a call. While links wait there is a timer.
 type queue struct {
@@ -69,7 +73,9 @@ type queue struct {
 	inside atomic.Int32 // callers of do
 
 	mu      sync.Mutex
-	company time.Time // when a caller last was not the only one
+	crowded time.Time // until when there is a crowd
+	since   time.Time // when met was begun
+	met     int       // callers that found another one inside
 	groups  []*group  // those that wait, oldest first; none is empty
 	waiting int       // links in groups
 	turn    *turn     // of the oldest group; nil when none waits
@@ -115,10 +121,8 @@ func (q *queue) enter(p *pending, company bool) (*group, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock()
-	if company {
-		q.company = now
-	}
-	if q.waiting == 0 && (q.budget.AllowN(now, 1) || now.Sub(q.company) >= lonely) {
+	crowded := q.isCrowded(now, company)
+	if q.waiting == 0 && (q.budget.AllowN(now, 1) || !crowded) {
 		return nil, nil
 	}
 	if q.waiting >= waitingGroups*q.size {
@@ -140,6 +144,24 @@ func (q *queue) enter(p *pending, company bool) (*group, error) {
 	return g, nil
 }
 
+// isCrowded counts a caller, and reports whether there is a crowd now. The lock is held.
+func (q *queue) isCrowded(now time.Time, company bool) bool {
+	if now.Before(q.crowded) {
+		return true
+	}
+	if now.Sub(q.since) >= crowdPeriod {
+		q.since, q.met = now, 0
+	}
+	if company {
+		q.met++
+	}
+	if q.met < crowd {
+		return false
+	}
+	q.crowded, q.met = now.Add(crowdPeriod), 0
+	return true
+}
+
 // nextTurn arranges for the oldest group. The lock is held.
 func (q *queue) nextTurn(now time.Time) {
 	t := &turn{reserved: q.budget.ReserveN(now, 1)}
@@ -159,8 +181,12 @@ func (q *queue) take(t *turn) {
 	q.groups[0] = nil
 	q.groups = q.groups[1:]
 	q.waiting -= len(g.links)
+	now := q.clock()
+	if until := now.Add(crowdPeriod); len(g.links) >= worthwhile && until.After(q.crowded) {
+		q.crowded = until
+	}
 	if q.turn = nil; q.waiting > 0 {
-		q.nextTurn(q.clock())
+		q.nextTurn(now)
 	}
 	q.mu.Unlock()
 

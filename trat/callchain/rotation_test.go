@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 )
@@ -18,6 +19,12 @@ func (w *world) rotate(source *svidSource, path string) *workload {
 	return next
 }
 
+// crowded makes s believe that there are many callers, for longer than a test takes.
+func crowded(s *Signer) *Signer {
+	s.queue.crowded = time.Now().Add(time.Hour)
+	return s
+}
+
 // While X.509-SVIDs rotate under load, calls go on over a connection that was made with the
 // first of them: every link is signed by a key and carries the leaf that belongs to it.
 //
@@ -27,9 +34,8 @@ func TestCallsGoOnWhileSVIDsRotate(t *testing.T) {
 	w := newWorld(t)
 	first := w.workload("gateway")
 	source := newSVIDSource(first)
-	// A small budget, so that links wait while the key changes.
-	s := w.signerOf(source, WithSignatureRate(200))
-	orders := w.signer(w.workload("orders"), WithSignatureRate(200))
+	s := crowded(w.signerOf(source, WithSignatureRate(200))) // so links wait while the key changes
+	orders := crowded(w.signer(w.workload("orders"), WithSignatureRate(200)))
 	token := w.token("gateway", Hash{})
 
 	var leaves sync.Map // hashes of the leaves that have signed
@@ -121,7 +127,7 @@ func TestSignatureTakesOneAnswerOfTheSource(t *testing.T) {
 func TestSourceThatFailsForAWhileLosesNoOtherLink(t *testing.T) {
 	w := newWorld(t)
 	source := newSVIDSource(w.workload("gateway"))
-	s := w.signerOf(source, WithSignatureRate(200))
+	s := crowded(w.signerOf(source, WithSignatureRate(200)))
 	token := w.token("gateway", Hash{})
 	var load sync.WaitGroup
 	failed := make(chan error, 8*100)
@@ -159,7 +165,7 @@ func TestConcurrentCallersGetTheirOwnLinks(t *testing.T) {
 	w := newWorld(t)
 	token := w.token("a", Hash{})
 	parents := []*Chain{w.chain(token, "a", "orders"), w.chain(token, "a", "b", "orders"), w.chain(token, "a", "b", "c", "orders")}
-	s := w.signer(w.workload("orders"), WithSignatureRate(1000), WithMaxGroup(16))
+	s := crowded(w.signer(w.workload("orders"), WithSignatureRate(1000), WithMaxGroup(16)))
 	var callers sync.WaitGroup
 	for i := range 64 {
 		callers.Go(func() {

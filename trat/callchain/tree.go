@@ -118,6 +118,6 @@ func (t *tree) path(index int) treePath {
 		level = level[width:]
 		index /= 2
 	}
-	p.shape |= uint16(levels) << 12 //nolint:gosec // at most MaxGroupLevels
+	p.shape |= uint16(levels) << 12
 	return p
 }

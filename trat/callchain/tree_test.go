@@ -1,6 +1,7 @@
 package callchain
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"testing"
@@ -91,7 +92,7 @@ func FuzzTreePath(f *testing.F) {
 		}
 		leaf := leaves[int(index)%len(leaves)]
 		want := group.path(int(index) % len(leaves))
-		same := want.shape == shape && string(want.nodes) == string(nodes)
+		same := want.shape == shape && bytes.Equal(want.nodes, nodes)
 		if got := p.root(leaf) == group.root; got != same {
 			t.Errorf("path leads to the root: %v, is the leaf's own: %v", got, same)
 		}
