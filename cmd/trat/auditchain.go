@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
@@ -19,8 +20,8 @@ after they are over: who called whom, with every signature checked as of its tim
 What does not fit together is a finding: an alarm, a warning (which can have an
 innocent cause, such as a lost record) or a note.
 
-Give it the logs of all servers and all their replicas, rotated files too: a call
-without the record of its server is a finding. With --spans it compares the calls with
+Give it the logs of all servers and all their replicas: a call without the record of
+its server is a finding. Rotated files beside a log are found and belong to it. With --spans it compares the calls with
 what a tracing backend knows, in files that the OpenTelemetry Collector's file exporter
 has written; with --issuance-log it looks every token up in the audit log of the token
 service. Certificates are held to the bundles of --bundle; without it, to those that
@@ -46,6 +47,7 @@ type auditOptions struct {
 	spans        []string // names of files
 	issued       []string // names of files
 	bundles      []string // each a trust domain and the name of a file
+	keyFile      string
 	html         string
 	transaction  string
 	findingsOnly bool
@@ -68,6 +70,7 @@ func newAudit(audit auditor) *cobra.Command {
 	f.StringArrayVar(&o.spans, "spans", nil, "`file` with spans, as the OpenTelemetry Collector's file exporter writes them; repeatable")
 	f.StringArrayVar(&o.issued, "issuance-log", nil, "`file` with the audit log of the token service; repeatable")
 	f.StringArrayVar(&o.bundles, "bundle", nil, "trust domain and `file` with its bundle, DOMAIN=FILE, PEM or SPIFFE JSON; repeatable")
+	f.StringVar(&o.keyFile, "key-file", "", "`file` with the key of the logs' chains, 64 hexadecimal digits")
 	f.StringVar(&o.html, "html", "", "`file` for a page with pictures")
 	f.StringVar(&o.transaction, "transaction", "", "`id` of the only transaction to show and to judge")
 	f.BoolVar(&o.findingsOnly, "findings-only", false, "print transactions with findings only")
@@ -85,6 +88,13 @@ func (o *auditOptions) run(cmd *cobra.Command, logs []string) (err error) {
 	in := chainaudit.Input{Logs: logs, Traces: o.spans, Issued: o.issued}
 	if in.Bundles, err = readBundles(cmd, o.bundles); err != nil {
 		return err
+	}
+	if o.keyFile != "" {
+		key, err := config.ReadKey(o.keyFile)
+		if err != nil {
+			return fmt.Errorf("--key-file: %w", err)
+		}
+		in.Key = key.Bytes()
 	}
 	page, err := o.page()
 	if err != nil {

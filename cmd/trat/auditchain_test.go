@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
+	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
 // auditOf is an auditor that finds these transactions, and remembers what it was asked.
@@ -173,4 +177,56 @@ func TestAuditReadsBundles(t *testing.T) {
 	for _, name := range []string{json, writeFile(t, "bundle.pem", "x"), filepath.Join(t.TempDir(), "absent")} {
 		runAudit(t, auditOf(&in), "a", "--bundle", "shop.test="+name).want(t, exitFailed, "", filepath.Base(name))
 	}
+}
+
+// chainLog writes the log of a server, with one call that came through these workloads.
+func chainLog(t *testing.T, through []string, callee string, key []byte) string {
+	t.Helper()
+	domain := trattest.New(t, "shop.test")
+	token := domain.Token(trattest.TransactionID("txn-1"), trattest.Requester(domain.ID(through[0]).String()))
+	path := filepath.Join(t.TempDir(), callee+".jsonl")
+	source := domain.Source(callee)
+	log, err := chainlog.OpenFile(chainlog.FileConfig{
+		Path: path, Key: key, Bundles: source, TrustDomain: domain.TrustDomain(), Logger: slog.New(slog.DiscardHandler), Clock: domain.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const method = "/shop.v1.OrderService/CreateOrder"
+	log.Record(t.Context(), chainlog.Record{
+		Time: domain.Now(), Server: domain.ID(callee), Peer: domain.ID(through[len(through)-1]), Method: method,
+		Mode: callchain.ModePath, Token: token, Chain: domain.Chain(token, through, callee, method), Result: "ok",
+	})
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAuditOfChainLogs(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "report.html")
+	good := runTrat(t, "", "audit", chainLog(t, []string{"gateway"}, "orders", nil), "--html", page)
+	good.want(t, exitDone, "in order: no findings\n1 transaction, 1 without a finding; 1 hop, 1 signature verified", "the page is in")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "Everything fits together") {
+		t.Errorf("page:\n%s", text)
+	}
+
+	alone := chainLog(t, []string{"gateway", "orders"}, "payments", nil)
+	runTrat(t, "", "audit", alone).want(t, exitDone, "note     link without server record, hop 1", "")
+	runTrat(t, "", "audit", alone, "--transaction", "txn-1").want(t, exitDone, "2 hops", "")
+	changed, err := os.ReadFile(alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed = bytes.Replace(changed, []byte("CreateOrder"), []byte("DeleteOrder"), 1)
+	runTrat(t, "", "audit", writeFile(t, "payments.jsonl", string(changed))).want(t, exitNo, "damaged log", "alarms: ")
+
+	keyed := chainLog(t, []string{"gateway"}, "orders", []byte(chainKey))
+	runTrat(t, "", "audit", keyed, "--key-file", writeFile(t, "key", chainKeyText)).want(t, exitDone, "in order", "")
+	runTrat(t, "", "audit", keyed).want(t, exitNo, "damaged log", "")
+	runTrat(t, "", "audit", filepath.Join(t.TempDir(), "absent")).want(t, exitFailed, "", "absent")
 }

@@ -65,7 +65,7 @@ func newTransactionView(t *Transaction, number int, only bool) *transactionView 
 	}
 	v.Findings = newFindingsView(t.Findings, id, func(i int) []hopLink {
 		var links []hopLink
-		for _, r := range tree.concerned(i) {
+		for _, r := range tree.concerned[i] {
 			if len(links) < maxListed && picked[r] {
 				links = append(links, hopLink{r.number, link(r.number)})
 			}

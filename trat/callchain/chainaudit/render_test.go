@@ -176,6 +176,26 @@ func TestTextOfStrangersStaysInItsPlace(t *testing.T) {
 	}
 }
 
+func TestDeepAndBroadTransactionsArePrintedInProportion(t *testing.T) {
+	const hops = 5000
+	deep, broad := build("deep", "gateway"), build("broad", "gateway")
+	last := deep.call(nil, "gateway", "orders", "S/M")
+	root := broad.call(nil, "gateway", "orders", "S/M")
+	for range hops {
+		last = deep.call(last, "orders", "orders", "S/M")
+		broad.find(broad.call(root, "orders", "orders", "S/M"), KindRefused, SeverityInfo, "refused")
+	}
+	for _, b := range []*builder{deep, broad} {
+		r := reportOf(b.Transaction)
+		if size := len(textOf(t, r)); size > hops*700 {
+			t.Errorf("%s: %d bytes of text", b.ID, size)
+		}
+		if size := len(htmlOf(t, r)); size > 300_000 {
+			t.Errorf("%s: %d bytes of HTML", b.ID, size)
+		}
+	}
+}
+
 func TestTransactionsThatMakeNoSenseAreShown(t *testing.T) {
 	for name, transaction := range map[string]*Transaction{
 		"nothing":       {},

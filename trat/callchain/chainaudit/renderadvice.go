@@ -77,7 +77,7 @@ var advices = map[Kind]advice{
 	},
 	KindLogDamaged: {
 		"Each line of a log vouches for the line before. Here that does not hold: lines were changed, removed, moved or half written.",
-		"Find out who could write the file. Do not rely on what the file says about the time in question.",
+		"If the log was written with a key, give that with --key-file. Otherwise find out who could write the file, and do not rely on what the file says about the time in question.",
 	},
 	KindLogCut: {
 		"The log does not have the last line that a server writes when it stops. It is still being written, the server crashed, or the end was cut off.",

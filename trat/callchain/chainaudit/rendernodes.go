@@ -25,15 +25,16 @@ func (t *tree) pick() map[*row]bool {
 			}
 		}
 	}
-	for severity := SeverityAlarm; severity > 0; severity-- {
+	// The gravest first, and at the end those without findings.
+	for severity := SeverityAlarm; severity >= 0; severity-- {
 		for _, r := range t.rows {
-			if r.worst == severity {
+			if len(picked) == maxDrawn {
+				return picked
+			}
+			if min(r.worst, SeverityAlarm) == severity {
 				take(r)
 			}
 		}
-	}
-	for _, r := range t.rows {
-		take(r)
 	}
 	return picked
 }

@@ -17,6 +17,8 @@ type tree struct {
 	domain string
 	starts []*start
 	rows   []*row // all hops: each before those that it led to
+	// concerned are the hops that each finding is of.
+	concerned map[int][]*row
 }
 
 // start is a workload of which no call is known that led to what it did.
@@ -38,7 +40,7 @@ type row struct {
 
 // newTree numbers the hops of t.
 func newTree(t *Transaction) *tree {
-	out := &tree{Transaction: t}
+	out := &tree{Transaction: t, concerned: make(map[int][]*row)}
 	for _, h := range t.Roots {
 		r := out.add(h, nil)
 		known := h.Parent == "" && h.Anchor == ""
@@ -75,6 +77,9 @@ func (t *tree) add(h *Hop, parent *row) *row {
 func (t *tree) number(r *row) {
 	t.rows = append(t.rows, r)
 	r.number = len(t.rows)
+	for _, i := range r.Findings {
+		t.concerned[i] = append(t.concerned[i], r)
+	}
 	for _, c := range r.calls {
 		t.number(c)
 	}
@@ -128,17 +133,6 @@ func (t *tree) by(r *row) []*Finding {
 		}
 	}
 	return found
-}
-
-// concerned returns the hops that the i-th finding is of.
-func (t *tree) concerned(i int) []*row {
-	var rows []*row
-	for _, r := range t.rows {
-		if slices.Contains(r.Findings, i) {
-			rows = append(rows, r)
-		}
-	}
-	return rows
 }
 
 // after is how long after the start of the transaction r happened, if that is known.

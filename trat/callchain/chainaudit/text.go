@@ -34,12 +34,12 @@ func (x *TextWriter) Transaction(t *Transaction) error {
 	for _, s := range tree.starts {
 		fmt.Fprintf(&b, "%46s%s\n", "", tree.startName(s))
 		for i, r := range s.calls {
-			x.row(&b, tree, r, "", i == len(s.calls)-1)
+			writeRow(&b, tree, r, "", i == len(s.calls)-1)
 		}
 	}
-	x.refused(&b, tree)
+	writeRefused(&b, tree)
 	for i := range t.Findings {
-		x.finding(&b, &t.Findings[i], tree.concerned(i))
+		x.finding(&b, &t.Findings[i], tree.concerned[i])
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(x.w, b.String())
@@ -72,10 +72,17 @@ func (t *tree) startName(s *start) string {
 	return t.name(s.id) + "  (how the transaction got here is unknown)"
 }
 
-func (x *TextWriter) row(b *strings.Builder, t *tree, r *row, indent string, last bool) {
+// maxIndent is how far the tree goes to the right, in bytes. What is deeper stays there, so
+// that a transaction without end is not printed as a square.
+const maxIndent = 300
+
+func writeRow(b *strings.Builder, t *tree, r *row, indent string, last bool) {
 	branch, below := "├─ ", "│  "
 	if last {
 		branch, below = "└─ ", "   "
+	}
+	if len(indent) > maxIndent {
+		below = ""
 	}
 	after := "-"
 	if d, ok := t.after(r); ok {
@@ -92,12 +99,12 @@ func (x *TextWriter) row(b *strings.Builder, t *tree, r *row, indent string, las
 	}
 	b.WriteByte('\n')
 	for i, c := range r.calls {
-		x.row(b, t, c, indent+below, i == len(r.calls)-1)
+		writeRow(b, t, c, indent+below, i == len(r.calls)-1)
 	}
 }
 
-// refused writes the refused calls of which no link is known.
-func (x *TextWriter) refused(b *strings.Builder, t *tree) {
+// writeRefused writes the refused calls of which no link is known.
+func writeRefused(b *strings.Builder, t *tree) {
 	if len(t.Refused) > 0 {
 		fmt.Fprintf(b, "\n  refused before a link was verified:\n")
 	}
