@@ -1,6 +1,7 @@
 package callchain
 
 import (
+	"bytes"
 	"crypto/x509"
 	"sync"
 	"testing"
@@ -122,6 +123,46 @@ func TestRememberedLeafIsJudgedAsOfNow(t *testing.T) {
 	}
 	w.now = worldNow.Add(time.Minute + time.Millisecond)
 	wantError(t, verify(), trat.ReasonChainLinkInvalid, "certificate")
+}
+
+// An intermediate that is renewed has two certificates for a while.
+func TestPathThatLastsLongestIsTaken(t *testing.T) {
+	w := newWorld(t)
+	key := newKey(t)
+	old := namedIssuer(t, w.domain, w.authority, "intermediate", key)
+	short := *old.cert
+	short.NotBefore, short.NotAfter = worldNow.Add(-time.Second), worldNow.Add(time.Second)
+	soonOver := w.authority.sign(t, &short, key.Public())
+	leaf := old.svid(t, w.id("gateway"), newKey(t), nil)
+	for _, order := range [][]*x509.Certificate{{soonOver, old.cert}, {old.cert, soonOver}} {
+		w.verifier = w.newVerifier()
+		leaf.intermediates = order
+		chain, err := w.verify(&call{from: leaf, to: w.id("orders"), token: w.token("gateway", Hash{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(chain.intermediates) != 1 || !bytes.Equal(chain.intermediates[0], old.cert.Raw) {
+			t.Error("goes by the one that is over sooner")
+		}
+		trust, err := w.verifier.trust(w.domain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, ok := trust.leaves.get(chain.Last().LeafHash())
+		if !ok || !path.notBefore.Equal(leaf.leaf.NotBefore) || !path.notAfter.Equal(leaf.leaf.NotAfter) {
+			t.Errorf("remembered: %+v", path)
+		}
+		leaf.intermediates = []*x509.Certificate{soonOver}
+		w.verifier = w.newVerifier()
+		c := &call{from: leaf, to: w.id("orders"), token: w.token("gateway", Hash{})}
+		if _, err := w.verify(c); err != nil {
+			t.Fatal(err)
+		}
+		w.now = worldNow.Add(2 * time.Second)
+		_, err = w.verify(c)
+		wantError(t, err, trat.ReasonChainLinkInvalid, "certificate")
+		w.now = worldNow
+	}
 }
 
 // The links of a group cost one verification, and nothing but the verified signature counts
