@@ -1,9 +1,9 @@
 // Package interceptors puts Transaction Tokens (TraTs) on gRPC calls.
 //
-// Server is the guard: no handler runs before the call's TraT was verified and the
-// method's rule was satisfied. Client is the carrier: it sends the TraT of the
+// Server is the guard: no handler runs before the call's TraT and call chain were verified
+// and the method's rule was satisfied. Client is the carrier: it sends the TraT of the
 // context with every outgoing call, byte for byte, to members of the trust domain
-// and to nobody else. Edge is for the one listener of a gateway that outsiders
+// and to nobody else, and signs a link of the chain for it. Edge is for the one listener of a gateway that outsiders
 // reach. Each is one object for unary calls and streams, safe for concurrent use.
 //
 //	guard, err := interceptors.NewServer(
@@ -15,9 +15,9 @@
 //	shopv1.RegisterPaymentsServiceServer(srv, payments)
 //	if err := guard.CheckCoverage(srv); err != nil { ... }
 //
-// A handler asks trat.FromContext on whose behalf it acts and
-// spiffecreds.PeerFromContext who called. The two are different types, and nothing
-// merges them: a TraT never authenticates a caller.
+// A handler asks trat.FromContext on whose behalf it acts, spiffecreds.PeerFromContext who
+// called, and callchain.FromContext through whom the request came. They are different
+// types, and nothing merges them: a TraT never authenticates a caller.
 //
 // # The order of checks
 //
@@ -41,9 +41,25 @@
 //	 │ │ │ │ │ │ │ │ │ ┌ token      TXN_TOKEN_…            UNAUTHENTICATED
 //	 │ │ │ │ │ │ │ │ │ │ verified   KEYS_UNAVAILABLE       UNAVAILABLE
 //	 │ │ │ │ │ │ │ │ │ │ ┌ scope    INSUFFICIENT_SCOPE     PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ ┌ Check  POLICY_DENIED          PERMISSION_DENIED
-//	 ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼
+//	 │ │ │ │ │ │ │ │ │ │ │ ┌ chain  CHAIN_…                PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ ┌ path CHAIN_TOO_DEEP,        PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ rules POLICY_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ StrictTrace
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │    CHAIN_LINK_INVALID     PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ Check
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │  POLICY_DENIED          PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ not used before
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ CHAIN_REPLAYED        PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ DEPENDENCY_UNAVAILABLE UNAVAILABLE
+//	 ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼
 //	handler (a stream's messages: CheckMessage, POLICY_DENIED)
+//
+// The order inside "chain" is that of callchain.Verifier.Verify: with no chain
+// CHAIN_MISSING, too long a one CHAIN_TOO_DEEP, one that is not of this call
+// CHAIN_LINK_INVALID, or of this peer CHAIN_PEER_MISMATCH, one that another workload began
+// than requested the TraT CHAIN_ROOT_MISMATCH, and last the signatures, CHAIN_LINK_INVALID.
+// That a call is accepted is noted after everything else: one that was refused for another
+// reason may come again as it was.
 //
 // The peer gets a constant sentence and the reason; the cause goes to the log of this
 // process. Unary calls and all kinds of streams get the same code and reason.
@@ -61,10 +77,26 @@
 // OpenTelemetry: use otelgrpc's stats handler. Guard and carrier annotate its spans
 // and make none of their own.
 //
+// # Call chains
+//
+// A rule demands the whole chain unless it says ChainHead or ChainOff, and the carrier
+// sends it unless WithChainMode says so. A handler's calls are siblings: they share what it
+// received and nothing else, so any number may be under way at once, and for as long as the
+// TraT is good, because only the expiry of the last link counts and only on arrival. A
+// chain has at most callchain.MaxLinks links; to go on from there a workload has its TraT
+// replaced, and the chain begins anew behind it.
+//
 // # Retries
 //
 // grpc-go retries a call only by an explicit service config. One that retries
 // UNAUTHENTICATED, PERMISSION_DENIED or INVALID_ARGUMENT is a mistake: the same token
 // gets the same answer. UNAVAILABLE may be retried; every attempt is checked anew by
-// the carrier, so an attempt after exp does not leave the process.
+// the carrier, so an attempt after exp does not leave the process, and has a link of its
+// own, so that the guard takes it for what it is.
+//
+// A proxy that retries sends the same bytes again, and the guard refuses them with
+// CHAIN_REPLAYED if the first time the handler ran. Turn such retries off, or let the rule
+// say ReplayOff if the method may as well run twice. The metric
+// txn_token.replay_cache.rejections counts them. With Once every attempt after the first
+// is refused, a retry's and a hedged one as well: methods with it must not be retried.
 package interceptors

@@ -229,7 +229,13 @@ func serveGuarded(tb testing.TB, d *trattest.Domain, g *interceptors.Server, svc
 // serveAs serves svc as the workload with the given path.
 func serveAs(tb testing.TB, d *trattest.Domain, path string, g *interceptors.Server, svc testpb.TestServiceServer, opts ...grpc.ServerOption) string {
 	tb.Helper()
-	opts = append(g.ServerOptions(), append([]grpc.ServerOption{grpc.Creds(d.ServerCredentials(path, d.Members()))}, opts...)...)
+	return serveOn(tb, g, d.ServerCredentials(path, d.Members()), svc, opts...)
+}
+
+// serveOn serves svc with creds behind a guard whose coverage was checked.
+func serveOn(tb testing.TB, g *interceptors.Server, creds credentials.TransportCredentials, svc testpb.TestServiceServer, opts ...grpc.ServerOption) string {
+	tb.Helper()
+	opts = append(g.ServerOptions(), append([]grpc.ServerOption{grpc.Creds(creds)}, opts...)...)
 	srv := grpc.NewServer(opts...)
 	testpb.RegisterTestServiceServer(srv, svc)
 	if err := g.CheckCoverage(srv); err != nil {
