@@ -56,16 +56,16 @@ func (d *Domain) chain(
 			to = through[i+1]
 		}
 		draft := callchain.Draft{Audience: d.ID(to), Method: method, Token: token, Parent: c}
-		encoded = d.encoded(from, draft)
+		encoded = d.encoded(from, draft, d.Now)
 		c = d.accepted(from, draft, encoded)
 	}
 	return c, encoded
 }
 
-// encoded signs a link in the name of the workload with the given path.
-func (d *Domain) encoded(path string, draft callchain.Draft) string {
+// encoded signs a link in the name of the workload with the given path, by the given clock.
+func (d *Domain) encoded(path string, draft callchain.Draft, clock trat.Clock) string {
 	d.tb.Helper()
-	signer, err := callchain.NewSigner(d.Source(path), callchain.WithClock(d.Now))
+	signer, err := callchain.NewSigner(d.Source(path), callchain.WithClock(clock))
 	if err != nil {
 		d.tb.Fatalf("trattest: %v", err)
 	}

@@ -36,6 +36,8 @@
 //
 //	ctx := d.ChainContext(t.Context(), []string{"gateway", "orders"}, "stock", "/shop.v1.StockService/Deliver")
 //
+// Every way in which a chain can be bad is a [ChainFlaw]; [Domain.BrokenChain] makes one.
+//
 // The name of a trust domain must end in ".test" (RFC 6761 reserves it): no real
 // workload can be configured for it, so what leaks out of a test is worth nothing.
 //

@@ -195,11 +195,19 @@ func TestMisuseFailsTheTest(t *testing.T) {
 		"chain that is too long": func(tb testing.TB) {
 			trattest.New(tb, "shop.test").ChainContext(t.Context(), strings.Split("abcdefg", ""), "orders", placeOrder)
 		},
+		"unknown flaw of chains": func(tb testing.TB) {
+			d := trattest.New(tb, "shop.test")
+			d.BrokenChain("unheard of", d.Token(), []string{"gateway", "orders"}, "stock", placeOrder)
+		},
+		"broken chain through one": func(tb testing.TB) {
+			d := trattest.New(tb, "shop.test")
+			d.BrokenChain(trattest.ChainSpliced, d.Token(), []string{"gateway"}, "orders", placeOrder)
+		},
 		"chain of no token": func(tb testing.TB) {
 			trattest.New(tb, "shop.test").RawChain(nil, []string{"gateway"}, "orders", placeOrder)
 		},
-		"server without matcher":         func(tb testing.TB) { trattest.New(tb, "shop.test").ServerCredentials("a", nil) },
-		"client without matcher":         func(tb testing.TB) { trattest.New(tb, "shop.test").ClientCredentials("a", nil) },
+		"server without matcher": func(tb testing.TB) { trattest.New(tb, "shop.test").ServerCredentials("a", nil) },
+		"client without matcher": func(tb testing.TB) { trattest.New(tb, "shop.test").ClientCredentials("a", nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			tb := &fatalTB{TB: t}
