@@ -178,14 +178,14 @@ func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
 		cause      string
 	}{
 		"a detail is missing": {
-			gateway, func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"total":7331}` },
+			gateway, func(r *tratv1.ExchangeRequest) { r.RequestDetails = `{"total":73317331733}` },
 			trat.ReasonParameterMissing, "gateway-orders",
 			[]string{"request_details.order_id"},
 			"",
 		},
 		"members of another type": {
 			gateway, func(r *tratv1.ExchangeRequest) {
-				r.RequestDetails, r.RequestContext = `{"order_id":1,"tax":"7331"}`, `{"authn":7331}`
+				r.RequestDetails, r.RequestContext = `{"order_id":1,"tax":"73317331733"}`, `{"authn":73317331733}`
 			},
 			trat.ReasonParameterInvalid, "gateway-orders",
 			[]string{"request_context.authn", "request_details.tax"},
@@ -195,7 +195,7 @@ func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
 			tax, func(r *tratv1.ExchangeRequest) {
 				proto.Reset(r)
 				proto.Merge(r, f.Replace(t, second, tax))
-				r.RequestDetails = `{"tax":7331}`
+				r.RequestDetails = `{"tax":73317331733}`
 			},
 			trat.ReasonReplacementDenied, "tax", nil, "tctx.tax",
 		},
@@ -204,7 +204,7 @@ func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
 			trat.ReasonScopeExceeded, "", nil, "",
 		},
 		"a parameter before any rule": {
-			gateway, func(r *tratv1.ExchangeRequest) { r.Scope = "7331  7331" },
+			gateway, func(r *tratv1.ExchangeRequest) { r.Scope = "73317331733  73317331733" },
 			trat.ReasonScopeMalformed, "",
 			[]string{"scope"},
 			"",
@@ -226,7 +226,7 @@ func TestRecordOfARefusalHasTheRuleAndTheNamesOfParameters(t *testing.T) {
 				t.Errorf("parameters (-want +got):\n%s", diff)
 			}
 			text := f.Logs.String()[logged:]
-			if !contains(text, "exchange refused") || !contains(text, tc.cause) || contains(text, "7331") {
+			if !contains(text, "exchange refused") || !contains(text, tc.cause) || contains(text, "73317331733") {
 				t.Errorf("log\n%s", text)
 			}
 			if contains(text, "txn_token.request_id") {

@@ -43,7 +43,8 @@ func BenchmarkReplacement(b *testing.B) {
 					c.Auditor = auditlog.NewLog(slog.New(slog.NewJSONHandler(discard{}, nil)))
 					c.RequestsPerSecond, c.Burst = 1e6, 1e9 // within the life of one token
 				})
-				path := append(slices.Repeat([]spiffeid.ID{gateway, desk}, links)[:links], tax)
+				path := slices.Repeat([]spiffeid.ID{gateway, desk}, links)[:links+1]
+				path[links] = tax
 				token := f.Verify(b, f.Issue(b, gateway, goodRequest()))
 				ctx := f.as(b, tax)
 				request := servertest.Replace(token.UnsafeRaw())
