@@ -60,8 +60,8 @@ func (b box) MarkY() int    { return b.Y + 7 }
 func (b box) TextX() int    { return b.X + 31 }
 func (b box) NameY() int    { return b.Y + 20 }
 func (b box) CaptionY() int { return b.Y + 37 }
-func (b box) HopX() int     { return b.X + b.Width - 8 }
-func (b box) HopY() int     { return b.Y + 18 }
+func (b box) HopX() int     { return b.X + 17 }
+func (b box) HopY() int     { return b.Y + 38 }
 func (b box) BelowY() int   { return b.Y + b.Height + 14 }
 
 type arrow struct {
@@ -104,7 +104,7 @@ const (
 	trunkGap  = 14
 	arrowHead = 7
 	// What is in a box and in a gap beside the letters, in pixels.
-	boxRoom     = 62
+	boxRoom     = 42
 	captionRoom = 38
 	gapRoom     = 40
 )
