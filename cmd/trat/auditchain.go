@@ -37,7 +37,7 @@ could not be read or there is nothing to audit, 2 wrong use.`
 const auditExample = `  trat audit orders.jsonl payments-*.jsonl
   trat audit *.jsonl --spans traces.json --issuance-log /var/log/tratd/audit.log \
     --bundle shop.test=bundle.pem --html report.html
-  trat audit *.jsonl --findings-only --output json | jq -r .findings[]?.text`
+  trat audit *.jsonl --findings-only --output json | jq -r '.findings[]?.text'`
 
 // auditor is chainaudit.Run.
 type auditor func(context.Context, chainaudit.Input, chainaudit.Options) (*chainaudit.Report, error)
