@@ -196,6 +196,9 @@ func (l *layout) place(n *node, column, y int, again bool) int {
 	next := y + l.rowHeight
 	if b.Below {
 		l.later = append(l.later, n)
+		if l.indented {
+			next += 16 // for saying so, above the label of the next arrow
+		}
 		return next
 	}
 	if len(n.calls) == 0 {
