@@ -187,7 +187,7 @@ func chainLog(t *testing.T, through []string, callee string, key []byte) string 
 	path := filepath.Join(t.TempDir(), callee+".jsonl")
 	source := domain.Source(callee)
 	log, err := chainlog.OpenFile(chainlog.FileConfig{
-		Path: path, Key: key, Bundles: source, TrustDomain: domain.TrustDomain(), Logger: slog.New(slog.DiscardHandler), Clock: domain.Now,
+		Path: path, Key: key, Server: domain.ID(callee), Bundles: source, Logger: slog.New(slog.DiscardHandler), Clock: domain.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ func writeLogs(dir string, transactions int) (logs []string, err error) {
 	for i, a := range w.actors[1:] {
 		path := filepath.Join(dir, fmt.Sprintf("server-%d.jsonl", i+1))
 		sinks[i+1], err = chainlog.OpenFile(chainlog.FileConfig{
-			Path: path, Logger: slog.New(slog.DiscardHandler), Bundles: a.source, TrustDomain: w.td,
+			Path: path, Logger: slog.New(slog.DiscardHandler), Server: a.id, Bundles: a.source,
 			Queue: len(tree) * transactions,
 		})
 		if err != nil {

@@ -66,6 +66,7 @@ var layers = map[string][]string{
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...", "authzen", "server", "server/policy", "server/subject",
 		"internal/keys", "internal/devauthority",
 	},
+	"internal/chaintest": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/devauthority"},
 	"internal/telemetry": {"internal/semconv"},
 	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject", "internal/outbound"},
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -65,6 +66,7 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 		case e.Certificate != nil:
 			return s.certificates.add(e.Certificate.SHA256, e.Certificate.DER)
 		case e.Bundle != nil:
+			l.is(e.Bundle.Server)
 			if b := s.bundles.add(number, e.Time, e.Bundle); b != bundle {
 				bundle, before = b, bundle
 			}
@@ -86,10 +88,15 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 	return nil
 }
 
-func (l *chainLog) took(e *chainlog.Entry) {
+// is notes whose log it is.
+func (l *chainLog) is(server spiffeid.ID) {
 	if l.Server == "" {
-		l.Server = e.Call.Server.String()
+		l.Server = server.String()
 	}
+}
+
+func (l *chainLog) took(e *chainlog.Entry) {
+	l.is(e.Call.Server)
 	if l.first.IsZero() || e.Time.Before(l.first) {
 		l.first = e.Time
 	}

@@ -78,11 +78,6 @@ func (q *inquiry) explain(c *judged) (Finding, *callchain.Chain, error) {
 		f.Kind = KindSignatureInvalid
 		f.Text = fmt.Sprintf("The chain that %s recorded cannot be verified: the log lacks a certificate that it names.", c.Server)
 		return f, nil, nil
-	case reason == trat.ReasonChainRootMismatch:
-		f.Kind = KindTwoRoots
-		f.Text = fmt.Sprintf("%s accepted a chain from %s that does not begin with %s, for which the token was issued: "+
-			"somebody else has begun a chain of their own.", c.Server, peerName(c.Call), c.Requester)
-		return f, nil, nil
 	}
 	others, err := q.s.elsewhere(c.Link)
 	if err != nil {
@@ -99,6 +94,12 @@ func (q *inquiry) explain(c *judged) (Finding, *callchain.Chain, error) {
 		f.Kind = KindSplicedLink
 		f.Text = fmt.Sprintf("%s recorded a call with a chain that belongs to another token%s: it was cut out there and put in here.",
 			c.Server, ofTransaction(other, c))
+		return f, nil, nil
+	}
+	if reason == trat.ReasonChainRootMismatch {
+		f.Kind = KindTwoRoots
+		f.Text = fmt.Sprintf("%s accepted a chain from %s that does not begin with %s, for which the token was issued: "+
+			"somebody else has begun a chain of their own.", c.Server, peerName(c.Call), c.Requester)
 		return f, nil, nil
 	}
 	f.Kind = KindSignatureInvalid

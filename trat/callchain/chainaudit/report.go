@@ -31,7 +31,7 @@ func (r *Report) Clean() bool { return r.Counts.Alarms == 0 && r.Counts.Warnings
 // Log is one file of records.
 type Log struct {
 	Name string `json:"name"`
-	// Server is the workload that wrote it: the one of its first record.
+	// Server is the workload that wrote it, as it says first.
 	Server string `json:"server,omitempty"`
 	// ID is the id of the log, First and Last the numbers of its first and last line.
 	ID      string `json:"id,omitempty"`

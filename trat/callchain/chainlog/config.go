@@ -27,10 +27,11 @@ type FileConfig struct {
 	// Logger gets checkpoints of the log, whatever its level, and what is wrong with it: see
 	// docs/audit-log.md. Required.
 	Logger *slog.Logger
-	// Bundles and TrustDomain say what certificates are held to. The bundle is written down
-	// whenever it has changed. Required.
-	Bundles     x509bundle.Source
-	TrustDomain spiffeid.TrustDomain
+	// Server is the workload whose log this is. Required.
+	Server spiffeid.ID
+	// Bundles has what certificates are held to: the bundle of Server's trust domain is
+	// written down whenever it has changed. Required.
+	Bundles x509bundle.Source
 
 	// Key chains the lines by HMAC-SHA256 in place of SHA-256: at least 32 random bytes.
 	// Nil: no key.
@@ -57,7 +58,7 @@ func (c *FileConfig) complete() error {
 		}
 	}
 	add(c.Bundles == nil, "Bundles is required")
-	add(c.TrustDomain.IsZero(), "TrustDomain is required")
+	add(c.Server.IsZero(), "Server is required")
 	add(c.Queue < 0 || c.Queue > maxQueue, "Queue is out of range")
 	if c.Queue == 0 {
 		c.Queue = DefaultQueue

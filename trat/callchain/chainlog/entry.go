@@ -79,6 +79,7 @@ type Certificate struct {
 
 // Bundle is what the server trusted from here on.
 type Bundle struct {
+	Server      spiffeid.ID
 	TrustDomain spiffeid.TrustDomain
 	Authorities [][32]byte
 }

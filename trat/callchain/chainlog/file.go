@@ -44,6 +44,7 @@ type File struct {
 
 // writer is what the goroutine that writes knows. Nobody else uses it.
 type writer struct {
+	server      string
 	bundles     func() (*x509bundle.Bundle, error)
 	bundle      *x509bundle.Bundle  // the one that was written last
 	written     map[string]struct{} // fingerprints of certificates in the present file
@@ -75,8 +76,8 @@ func OpenFile(c FileConfig) (*File, error) {
 		log: log, clock: c.Clock, logger: c.Logger,
 		queue: make(chan *Record, c.Queue), done: make(chan struct{}),
 		writer: writer{bundles: func() (*x509bundle.Bundle, error) {
-			return c.Bundles.GetX509BundleForTrustDomain(c.TrustDomain)
-		}},
+			return c.Bundles.GetX509BundleForTrustDomain(c.Server.TrustDomain())
+		}, server: c.Server.String()},
 	}
 	go f.run()
 	return f, nil

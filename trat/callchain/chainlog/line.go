@@ -86,8 +86,9 @@ func certificateEntry(now time.Time, fingerprint string, der []byte) hashchain.E
 }
 
 // bundleEntry is the line of a bundle whose authorities have lines of their own.
-func bundleEntry(now time.Time, bundle *x509bundle.Bundle, authorities []string) hashchain.Entry {
+func bundleEntry(now time.Time, server string, bundle *x509bundle.Bundle, authorities []string) hashchain.Entry {
 	return hashchain.Entry{Event: eventBundle, Time: now, Write: func(m *hashchain.Members) {
+		m.Add(memberServer, slog.StringValue(server))
 		m.Add(memberTrustDomain, slog.StringValue(bundle.TrustDomain().Name()))
 		m.Add(memberAuthorities, slog.AnyValue(authorities))
 	}}

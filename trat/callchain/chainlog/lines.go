@@ -19,7 +19,7 @@ func (w *writer) bundleLines(now time.Time) []line {
 		lines = w.certificateLines(lines, now, fingerprint, authority.Raw)
 	}
 	w.bundle = bundle
-	return append(lines, line{entry: bundleEntry(now, bundle, authorities), bundle: true})
+	return append(lines, line{entry: bundleEntry(now, w.server, bundle, authorities), bundle: true})
 }
 
 // callLines appends the lines of a call: its certificates, as far as they are not in the

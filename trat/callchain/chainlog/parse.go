@@ -51,6 +51,7 @@ type certificateLine struct {
 
 type bundleLine struct {
 	Time        time.Time `json:"time"`
+	Server      string    `json:"server"`
 	TrustDomain string    `json:"trust_domain"`
 	Authorities []string  `json:"authorities"`
 }
@@ -120,8 +121,8 @@ func (e *Entry) parseBundle(text []byte) error {
 	}
 	domain, err := spiffeid.TrustDomainFromString(l.TrustDomain)
 	var d decoder
-	b := &Bundle{TrustDomain: domain, Authorities: d.hashes(l.Authorities, maxAuthorities)}
-	if err != nil || d.failed || l.Time.IsZero() {
+	b := &Bundle{Server: d.id(l.Server), TrustDomain: domain, Authorities: d.hashes(l.Authorities, maxAuthorities)}
+	if err != nil || d.failed || l.Time.IsZero() || b.Server.IsZero() {
 		return errMember
 	}
 	e.Time, e.Bundle = l.Time, b
