@@ -3,6 +3,7 @@ package interceptors
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
@@ -52,8 +53,8 @@ func (s *Server) admitChain(ctx context.Context, c *call, fullMethod string) err
 	return nil
 }
 
-// verifyChain sets c.chain. Links that had to be looked at closely and turned out bad
-// count toward the peer's failures, like bad tokens.
+// verifyChain sets c.chain. A malformed chain and one that had to be looked at closely and
+// turned out bad count toward the peer's failures, like bad tokens.
 func (s *Server) verifyChain(ctx context.Context, c *call, fullMethod string) (err error) {
 	encoded, err := chainFromMetadata(ctx)
 	if err != nil {
@@ -75,10 +76,24 @@ func (s *Server) verifyChain(ctx context.Context, c *call, fullMethod string) (e
 	if err == nil {
 		return nil
 	}
-	if reasonOf(err) == trat.ReasonChainLinkInvalid {
+	if isCostly(err) {
 		s.failures.charge(c.peer, c.start)
 	}
 	return err
+}
+
+// isCostly tells a chain that is malformed, or whose certificates or signatures are bad,
+// from one that is good but late, or of another call, which was cheap to see.
+func isCostly(err error) bool {
+	var failure *trat.Error
+	if !errors.As(err, &failure) || failure.Reason != trat.ReasonChainLinkInvalid {
+		return false
+	}
+	switch failure.Field {
+	case callchain.MetadataKey, "certificate", "signature":
+		return true
+	}
+	return false
 }
 
 // chainFromMetadata returns the one value of txn-chain in ctx's incoming metadata, "" if

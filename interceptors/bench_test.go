@@ -41,11 +41,11 @@ func openGuard(tb testing.TB, d *trattest.Domain, opts ...interceptors.ServerOpt
 // incoming is a context as grpc-go makes it for a call of method with raw, and with a
 // link for it if it is good.
 func incoming(tb testing.TB, d *trattest.Domain, method, raw string) context.Context {
-	return received(tb, d, d.PeerContext(tb.Context(), "gateway"), method, raw)
+	return received(d.PeerContext(tb.Context(), "gateway"), d, method, raw)
 }
 
 // received is incoming on the connection that peer is of.
-func received(tb testing.TB, d *trattest.Domain, peer context.Context, method, raw string) context.Context {
+func received(peer context.Context, d *trattest.Domain, method, raw string) context.Context {
 	md := metadata.Pairs(
 		":authority", "orders", "content-type", "application/grpc", "user-agent", "grpc-go/1.85.0", "txn-token", raw)
 	if token, err := d.Verifier().Verify(raw); err == nil {

@@ -21,11 +21,11 @@ import (
 
 // withChain returns a context that sends token and values as txn-chain.
 func withChain(ctx context.Context, token *trat.Token, values ...string) context.Context {
-	ctx = withToken(ctx, token.UnsafeRaw())
+	pairs := []string{"txn-token", token.UnsafeRaw()}
 	for _, v := range values {
-		ctx = metadata.AppendToOutgoingContext(ctx, "txn-chain", v)
+		pairs = append(pairs, "txn-chain", v)
 	}
-	return ctx
+	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
 // taken is a chain taken apart, of links without spans (docs/call-chain-format.md).
@@ -126,12 +126,12 @@ type forgery struct {
 }
 
 // tampered is a forgery that changes the genuine chain.
-func tampered(name string, reason trat.Reason, change func(*taken)) forgery {
+func tampered(name string, change func(*taken)) forgery {
 	return forgery{name, "", func(v theft) []string {
 		t := take(v, v.genuine())
 		change(&t)
 		return []string{t.String()}
-	}, reason}
+	}, trat.ReasonChainLinkInvalid}
 }
 
 func forgeries() []forgery {
@@ -172,18 +172,18 @@ func forgeries() []forgery {
 		{"the last link alone", "", func(v theft) []string {
 			return one(v.head())
 		}, trat.ReasonChainMissing},
-		tampered("a hop dropped", invalid, func(t *taken) { t.links = slices.Delete(t.links, 1, 2) }),
-		tampered("the root dropped", invalid, func(t *taken) { t.links = t.links[1:] }),
-		tampered("all but the last dropped", invalid, func(t *taken) { t.links = nil }),
-		tampered("two hops in the other order", invalid, func(t *taken) { t.links[0], t.links[1] = t.links[1], t.links[0] }),
-		tampered("a hop twice", invalid, func(t *taken) { t.links = slices.Insert(t.links, 1, t.links[1]) }),
-		tampered("without its certificates", invalid, func(t *taken) { t.certificates = []byte{t.certificates[0], 0} }),
-		tampered("cut off", invalid, func(t *taken) { t.last = t.last[:len(t.last)-1] }),
-		tampered("with a byte more", invalid, func(t *taken) { t.last = append(slices.Clone(t.last), 0) }),
-		tampered("jti of the last link altered", invalid, func(t *taken) { t.last[20] ^= 1 }),
-		tampered("iat of an earlier link altered", invalid, func(t *taken) { t.links[1][6] ^= 1 }),
-		tampered("signature of the last link altered", invalid, func(t *taken) { t.last[len(t.last)-1] ^= 1 }),
-		tampered("signature of the root altered", invalid, func(t *taken) { t.links[0][len(t.links[0])-1] ^= 1 }),
+		tampered("a hop dropped", func(t *taken) { t.links = slices.Delete(t.links, 1, 2) }),
+		tampered("the root dropped", func(t *taken) { t.links = t.links[1:] }),
+		tampered("all but the last dropped", func(t *taken) { t.links = nil }),
+		tampered("two hops in the other order", func(t *taken) { t.links[0], t.links[1] = t.links[1], t.links[0] }),
+		tampered("a hop twice", func(t *taken) { t.links = slices.Insert(t.links, 1, t.links[1]) }),
+		tampered("without its certificates", func(t *taken) { t.certificates = []byte{t.certificates[0], 0} }),
+		tampered("cut off", func(t *taken) { t.last = t.last[:len(t.last)-1] }),
+		tampered("with a byte more", func(t *taken) { t.last = append(slices.Clone(t.last), 0) }),
+		tampered("jti of the last link altered", func(t *taken) { t.last[20] ^= 1 }),
+		tampered("iat of an earlier link altered", func(t *taken) { t.links[1][6] ^= 1 }),
+		tampered("signature of the last link altered", func(t *taken) { t.last[len(t.last)-1] ^= 1 }),
+		tampered("signature of the root altered", func(t *taken) { t.links[0][len(t.links[0])-1] ^= 1 }),
 		{"a hop of another transaction spliced in", "", func(v theft) []string {
 			t, other := take(v, v.genuine()), take(v, v.in(v.d.Token()).genuine())
 			t.links[1] = other.links[1]
@@ -353,7 +353,15 @@ func TestForgedChainsAreLimitedPerPeer(t *testing.T) {
 		t.Errorf("another peer: %v", err)
 	}
 	d.Advance(500 * time.Millisecond)
+	for range 5 { // what is good but of another call costs next to nothing, and does not count
+		token := d.Token()
+		elsewhere := theft{t, d, token, unaryMethod}.through("audit", unaryMethod)
+		wantRefusal(t, callUnary(withChain(callContext(t), token, elsewhere), forger), trat.ReasonChainLinkInvalid)
+		wantRefusal(t, callUnary(withChain(callContext(t), token), forger), trat.ReasonChainMissing)
+	}
 	if err := call(func(*taken) {}); err != nil {
 		t.Errorf("when the allowance has grown: %v", err)
 	}
+	wantRefusal(t, callUnary(withChain(callContext(t), d.Token(), "x"), forger), trat.ReasonChainLinkInvalid)
+	wantRefusal(t, call(func(*taken) {}), trat.ReasonRateLimited)
 }

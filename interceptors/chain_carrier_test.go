@@ -57,17 +57,9 @@ func TestAChainIsOfOneToken(t *testing.T) {
 	received := d.ChainContext(callContext(t), []string{"gateway"}, "orders", unaryMethod)
 	own := d.Token(trattest.Requester(d.ID("orders").String()))
 	for _, k := range kinds() {
-		for name, tc := range map[string]struct {
-			ctx   context.Context
-			links int // of the chain that goes out
-		}{
-			"the one it came with":       {received, 2},
-			"one that it requested":      {trat.NewContext(received, own), 1},
-			"the same, without a chain":  {trat.NewContext(callContext(t), own), 1},
-			"another one":                {trat.NewContext(received, d.Token()), 0},
-			"one that came from nowhere": {d.Context(callContext(t)), 0},
-		} {
-			if err := k.call(tc.ctx, client); err != nil {
+		call := func(name string, ctx context.Context, links int) {
+			t.Helper()
+			if err := k.call(ctx, client); err != nil {
 				t.Fatalf("%s, %s: %v", name, k.name, err)
 			}
 			md, _ := r.last()
@@ -75,10 +67,15 @@ func TestAChainIsOfOneToken(t *testing.T) {
 			for _, encoded := range md.Get("txn-chain") {
 				got = 1 + len(take(t, encoded).links)
 			}
-			if got != tc.links {
-				t.Errorf("%s, %s: %d links went out, want %d", name, k.name, got, tc.links)
+			if got != links {
+				t.Errorf("%s, %s: %d links went out, want %d", name, k.name, got, links)
 			}
 		}
+		call("the one it came with", received, 2)
+		call("one that it requested", trat.NewContext(received, own), 1)
+		call("the same, without a chain", trat.NewContext(callContext(t), own), 1)
+		call("another one", trat.NewContext(received, d.Token()), 0)
+		call("one that came from nowhere", d.Context(callContext(t)), 0)
 	}
 }
 
@@ -92,7 +89,7 @@ func (f signerFunc) SignLink(ctx context.Context, d callchain.Draft) (*callchain
 // Covers RTY-01, ERR-15.
 func TestTheLinkSignerOfTheProgramIsAsked(t *testing.T) {
 	d := trattest.New(t, domainName)
-	real := signerOf(t, d, "gateway")
+	signer := signerOf(t, d, "gateway")
 	var asked []callchain.Draft
 	r, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
 	dialWith := func(f signerFunc) kindCall {
@@ -101,7 +98,7 @@ func TestTheLinkSignerOfTheProgramIsAsked(t *testing.T) {
 	}
 	call := dialWith(func(ctx context.Context, draft callchain.Draft) (*callchain.Signed, error) {
 		asked = append(asked, draft)
-		return real.SignLink(ctx, draft)
+		return signer.SignLink(ctx, draft)
 	})
 	for i, k := range kinds() {
 		if err := call(d.Context(callContext(t)), k); err != nil {

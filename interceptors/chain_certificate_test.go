@@ -65,11 +65,11 @@ func TestLinksUnderCertificatesThatDoNotCountAreRefused(t *testing.T) {
 		at   time.Duration // the signer's clock, against everybody else's
 		want trat.Reason
 	}{
-		"its own":                          {svid(authority), 0, ""},
-		"its own, another one":             {svid(authority, devauthority.Valid(now.Add(-time.Hour), now.Add(time.Hour))), 0, ""},
-		"expired, dated back":              {svid(authority, devauthority.Valid(now.Add(-time.Hour), now.Add(-10*time.Second))), -20 * time.Second, trat.ReasonChainLinkInvalid},
-		"of another authority":             {svid(rogue), 0, trat.ReasonChainLinkInvalid},
-		"of another workload":              {svid(authority, devauthority.Claiming(d.ID("stocks"))), 0, trat.ReasonChainPeerMismatch},
+		"its own":              {svid(authority), 0, ""},
+		"its own, another one": {svid(authority, devauthority.Valid(now.Add(-time.Hour), now.Add(time.Hour))), 0, ""},
+		"expired, dated back":  {svid(authority, devauthority.Valid(now.Add(-time.Hour), now.Add(-10*time.Second))), -20 * time.Second, trat.ReasonChainLinkInvalid},
+		"of another authority": {svid(rogue), 0, trat.ReasonChainLinkInvalid},
+		"of another workload":  {svid(authority, devauthority.Claiming(d.ID("stocks"))), 0, trat.ReasonChainPeerMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := func() time.Time { return d.Now().Add(tc.at) }

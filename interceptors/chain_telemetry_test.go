@@ -23,6 +23,7 @@ import (
 func modeRules(d *trattest.Domain, mode callchain.Mode) interceptors.Rules {
 	rule := interceptors.Require().FromCallers(d.Members())
 	switch mode {
+	case callchain.ModePath: // the default
 	case callchain.ModeHead:
 		rule = rule.ChainHead()
 	case callchain.ModeOff:

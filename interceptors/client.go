@@ -166,5 +166,8 @@ func (c *Client) prepare(ctx context.Context, method string, now time.Time) (out
 		return outbound{}, trat.Errorf(trat.ReasonEgressBlocked, "aud", "the token is of another trust domain than this carrier")
 	}
 	out := outbound{method: method, token: token}
-	return out, c.prepareChain(ctx, &out)
+	if err := c.prepareChain(ctx, &out); err != nil {
+		return outbound{}, err
+	}
+	return out, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 type paymentsService struct {
@@ -23,7 +24,11 @@ type paymentsService struct {
 func (paymentsService) Charge(ctx context.Context, req *shopv1.ChargeRequest) (*shopv1.ChargeResponse, error) {
 	token, _ := trat.FromContext(ctx)           // on whose behalf
 	peer, _ := spiffecreds.PeerFromContext(ctx) // who called
+	chain, _ := callchain.FromContext(ctx)      // through whom
 	log.Println("charge", req.GetAmountCents(), "in", token.TransactionID(), "for", peer.ID)
+	for link := range chain.Links() {
+		log.Println("by", link.Issuer(), "calling", link.Method())
+	}
 	return &shopv1.ChargeResponse{ReceiptId: "r-1"}, nil
 }
 
@@ -106,4 +111,18 @@ func ExampleCheckOf() {
 		return nil
 	})
 	_ = interceptors.Require("order.create").Check(agreed)
+}
+
+// Rules about the call chain: what a request must have come through, and how often it may
+// be made.
+func ExampleRule() {
+	orders := spiffeid.MatchID(spiffeid.RequireFromString("spiffe://shop.test/orders"))
+	fraud := spiffeid.MatchID(spiffeid.RequireFromString("spiffe://shop.test/fraud-check"))
+	_ = interceptors.Rules{
+		// Every workload on the way has signed that it was there, the fraud check among them,
+		// and each charge of a transaction is made once: for WithOnceStore or SingleReplica.
+		"/shop.v1.PaymentsService/Charge": interceptors.Require("order.create").FromCallers(orders).Through(fraud).Once(),
+		// At great depth: the caller alone proves that it calls.
+		"/shop.v1.StocksService/Reserve": interceptors.Require("order.create").FromCallers(orders).ChainHead(),
+	}
 }

@@ -379,3 +379,15 @@ func wantRefusal(tb testing.TB, err error, reason trat.Reason) {
 		tb.Errorf("the status tells too much: %s", text)
 	}
 }
+
+// eachMethod gives every method of the test service the same exact rule.
+func eachMethod(rule interceptors.Rule) interceptors.Rules {
+	rules := make(interceptors.Rules)
+	for _, m := range testpb.TestService_ServiceDesc.Methods {
+		rules[service+m.MethodName] = rule
+	}
+	for _, s := range testpb.TestService_ServiceDesc.Streams {
+		rules[service+s.StreamName] = rule
+	}
+	return rules
+}

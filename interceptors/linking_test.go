@@ -26,9 +26,9 @@ func linkingAs(tb testing.TB, d *trattest.Domain, path string) linking {
 }
 
 // signerOf returns a signer of the workload with the given path.
-func signerOf(tb testing.TB, d *trattest.Domain, path string, opts ...callchain.SignerOption) *callchain.Signer {
+func signerOf(tb testing.TB, d *trattest.Domain, path string) *callchain.Signer {
 	tb.Helper()
-	signer, err := callchain.NewSigner(d.Source(path), append([]callchain.SignerOption{callchain.WithClock(d.Now)}, opts...)...)
+	signer, err := callchain.NewSigner(d.Source(path), callchain.WithClock(d.Now))
 	if err != nil {
 		tb.Fatal(err)
 	}

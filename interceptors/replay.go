@@ -19,7 +19,8 @@ import (
 // leeway, those of 13,000 calls a second. A full store takes some 50 MB.
 const defaultReplayLimit = 1 << 18
 
-// chainLeeway is how far the clocks of caller and callee may differ for links.
+// chainLeeway is how far the clocks of caller and callee may differ for links: how long
+// after its expiry one is still accepted, and so remembered.
 const chainLeeway = trat.DefaultLeeway
 
 // ReplayOverflow says what becomes of a call whose link there is no room to remember:

@@ -158,15 +158,12 @@ func (c *chainRule) judge(chain *callchain.Chain) error {
 	if chain.Len() > c.maxLinks {
 		return trat.Errorf(trat.ReasonChainTooDeep, "", "%d links, the rule permits %d", chain.Len(), c.maxLinks)
 	}
-	for _, match := range c.through {
-		if !chain.Passes(match) {
-			return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request did not come through a workload that the rule demands")
-		}
+	avoided := func(m spiffeid.Matcher) bool { return !chain.Passes(m) }
+	if slices.ContainsFunc(c.through, avoided) {
+		return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request did not come through a workload that the rule demands")
 	}
-	for _, match := range c.notThrough {
-		if chain.Passes(match) {
-			return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request came through a workload that the rule excludes")
-		}
+	if slices.ContainsFunc(c.notThrough, chain.Passes) {
+		return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request came through a workload that the rule excludes")
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func (s *Server) initChains() error {
 	problems := []error{s.replays.init(s.clock, once)}
 	if s.bundles != nil {
 		var err error
-		s.chains, err = callchain.NewVerifier(s.bundles, callchain.WithClock(s.clock))
+		s.chains, err = callchain.NewVerifier(s.bundles, callchain.WithClock(s.clock), callchain.WithLeeway(chainLeeway))
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)

@@ -427,18 +427,6 @@ func TestHandlersCannotReadTheRawToken(t *testing.T) {
 	}
 }
 
-// eachMethod gives every method of the test service the same exact rule.
-func eachMethod(rule interceptors.Rule) interceptors.Rules {
-	rules := make(interceptors.Rules)
-	for _, m := range testpb.TestService_ServiceDesc.Methods {
-		rules[service+m.MethodName] = rule
-	}
-	for _, s := range testpb.TestService_ServiceDesc.Streams {
-		rules[service+s.StreamName] = rule
-	}
-	return rules
-}
-
 func TestExemptMethodsRunWithoutATokenInTheContext(t *testing.T) {
 	d := trattest.New(t, domainName)
 	svc := &backend{handle: func(ctx context.Context) error {

@@ -206,7 +206,7 @@ func TestCardinalityIsConstant(t *testing.T) {
 	handler := func(context.Context, any) (any, error) { return nil, nil }
 	peer := d.PeerContext(t.Context(), "gateway")
 	call := func(i int, raw string) {
-		ctx := received(t, d, peer, unaryMethod, raw)
+		ctx := received(peer, d, unaryMethod, raw)
 		_, _ = g.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: unaryMethod}, handler)
 		_, _ = g.Unary(ctx, nil, &grpc.UnaryServerInfo{FullMethod: fmt.Sprintf("/made.up/Method%d", i)}, handler)
 	}

@@ -43,7 +43,7 @@ func receivedTrace(ctx context.Context) callchain.Trace {
 	}
 	// The first, as otelgrpc takes it.
 	inside := propagation.TraceContext{}.Extract(context.Background(), traceparent(values[0]))
-	return traceOf(trace.SpanContextFromContext(inside))
+	return traceOf(trace.SpanContextFromContext(inside)) //nolint:contextcheck // ctx has a span of its own
 }
 
 // traceOf is what a link says about a call with span context sc.
