@@ -10,7 +10,7 @@ import (
 )
 
 // WithReplayLimit sets how many accepted links the guard remembers until they expire,
-// each of about 200 bytes; the default is 262,144. One peer never gets all of the room.
+// each of about 50 bytes; the default is 262,144. One peer never gets all of the room.
 // With SingleReplica it bounds the remembered requests too.
 func WithReplayLimit(n int) ServerOption {
 	return serverOption(func(s *Server) error {

@@ -16,7 +16,7 @@ import (
 )
 
 // defaultReplayLimit is how many links a guard remembers: at the default lifetime and
-// leeway, those of 13,000 calls a second. A full store takes some 50 MB.
+// leeway, those of 13,000 calls a second. A full store takes some 13 MB.
 const defaultReplayLimit = 1 << 18
 
 // chainLeeway is how far the clocks of caller and callee may differ for links: how long
