@@ -104,7 +104,7 @@ func (p *Place) Call(to, method string, options ...func(*Options)) *Place {
 		Audience: callee.ID, Method: method, Token: p.Token, Parent: p.Chain, Trace: client,
 	})
 	w.check(err)
-	svid, err := caller.svids.GetX509SVID()
+	svid, err := caller.source.GetX509SVID()
 	w.check(err)
 	encoded, err := signed.Encode(o.Mode, svid.Certificates[0])
 	w.check(err)

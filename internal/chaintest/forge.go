@@ -27,7 +27,7 @@ type Forgery struct {
 func (w *World) Forge(f Forgery) *callchain.Chain {
 	w.tb.Helper()
 	by, to := w.Workload(f.By), w.Workload(f.To)
-	svid, err := by.svids.GetX509SVID()
+	svid, err := by.source.GetX509SVID()
 	w.check(err)
 	leaf := sha256.Sum256(svid.Certificates[0].Raw)
 	var id [16]byte

@@ -16,7 +16,6 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -47,7 +46,7 @@ type Workload struct {
 	ID       spiffeid.ID
 	signer   *callchain.Signer
 	verifier *callchain.Verifier
-	svids    x509svid.Source
+	source   *devauthority.Source
 	log      *chainlog.File
 }
 
@@ -122,26 +121,45 @@ func (w *World) Workload(name string) *Workload {
 	}
 	id := w.ID(name)
 	source := w.authority.Source(id)
-	x := &Workload{ID: id, svids: source}
+	x := &Workload{ID: id, source: source}
 	var err error
 	x.signer, err = callchain.NewSigner(source, callchain.WithClock(w.Now))
 	w.check(err)
-	x.verifier, err = callchain.NewVerifier(w.authority.Bundle(), callchain.WithClock(w.Now))
+	x.verifier, err = callchain.NewVerifier(source, callchain.WithClock(w.Now))
 	w.check(err)
-	config := chainlog.FileConfig{
-		Path: w.LogPath(name), Logger: slog.New(slog.DiscardHandler), Bundles: source, Server: id, Clock: w.Now,
-	}
-	if w.config != nil {
-		w.config(&config)
-	}
-	x.log, err = chainlog.OpenFile(config)
-	w.check(err)
-	w.tb.Cleanup(func() { _ = x.log.Close() })
+	w.open(name, x)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.workloads[name] = x
 	return x
 }
+
+// open begins the log of a workload, or goes on with it.
+func (w *World) open(name string, x *Workload) {
+	w.tb.Helper()
+	config := chainlog.FileConfig{
+		Path: w.LogPath(name), Logger: slog.New(slog.DiscardHandler), Bundles: x.source, Server: x.ID, Clock: w.Now,
+	}
+	if w.config != nil {
+		w.config(&config)
+	}
+	log, err := chainlog.OpenFile(config)
+	w.check(err)
+	x.log = log
+	w.tb.Cleanup(func() { _ = log.Close() })
+}
+
+// Restart closes the log of a workload, with all that waits to be written, and opens it
+// again. Nothing may be recorded meanwhile.
+func (w *World) Restart(name string) {
+	w.tb.Helper()
+	x := w.Workload(name)
+	w.check(x.log.Close())
+	w.open(name, x)
+}
+
+// Log returns the log of the workload with a name.
+func (w *World) Log(name string) *chainlog.File { return w.Workload(name).log }
 
 // LogPath is where the workload with a name writes.
 func (w *World) LogPath(name string) string { return filepath.Join(w.dir, name+".jsonl") }

@@ -1,0 +1,58 @@
+package chainlog
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// FuzzRead reads anything: no input makes it panic, and a call that it gives can be read
+// again from its line.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"seq":1,"prev":"` + strings.Repeat("0", 64) + `","event.name":"txn_chain.audit","time":"2026-11-22T12:00:00Z","v":1,` +
+		`"server":"spiffe://shop.test/orders","hash":"` + strings.Repeat("0", 64) + "\"}\n"))
+	f.Add([]byte(`{"seq":1,"prev":"` + strings.Repeat("0", 64) + `","event.name":"chain.bundle","time":"2026-11-22T12:00:00Z",` +
+		`"server":"spiffe://shop.test/orders","trust_domain":"shop.test","authorities":["` + strings.Repeat("A", 43) + `"],"hash":"` + strings.Repeat("0", 64) + "\"}\n"))
+	f.Add([]byte("{}\n\x00"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, err := ReadFrom(bytes.NewReader(text), ReadOptions{}, func(e *Entry) error {
+			if e.Call == nil {
+				return nil
+			}
+			again, at, err := ParseCall(e.Text)
+			if err != nil || again.Link != e.Call.Link || !at.Equal(e.Time) || e.Call.Server.IsZero() {
+				t.Errorf("read again: %+v, %v", again, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// FuzzSplitReceipt takes receipts apart: what it can is put together again as it was.
+func FuzzSplitReceipt(f *testing.F) {
+	f.Add([]byte{0x13, 1, 0, 2, 5, 6, 1, 9, 9})
+	f.Add([]byte{0x13, 0})
+	f.Add([]byte{0x13, 2, 0, 0, 0, 1, 7})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		receipt := b64.EncodeToString(raw)
+		body, certificates, err := splitReceipt(receipt)
+		if err != nil {
+			return
+		}
+		again, err := joinReceipt(body, certificates)
+		if err == nil && again != receipt {
+			t.Errorf("%q, want %q", again, receipt)
+		}
+		for _, der := range certificates {
+			if err != nil && len(der) <= maxCertificate {
+				continue
+			}
+			if err == nil && len(der) > maxCertificate {
+				t.Error("a certificate that is too long was put back")
+			}
+		}
+	})
+}
