@@ -132,6 +132,7 @@ func TestAuthorityThatOneLogAloneTrustsIsReported(t *testing.T) {
 	w.Restart("payments")
 	w.Rotate()
 	w.Begin("gateway").Call("orders", create)
+	w.Restart("orders")
 	w.Advance(time.Hour)
 	bad := orders.Record
 	bad.Server, bad.Time, bad.Chain, bad.Result, bad.Reason = w.ID("payments"), w.Now(), nil, "missing", "CHAIN_MISSING"
