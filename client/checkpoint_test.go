@@ -90,7 +90,7 @@ func TestCheckpointFailsWhereTheReplacementDoes(t *testing.T) {
 // Where only last links are known, they go on to the largest depth.
 func TestCheckpointOfHeadsIsAtTheLargestDepth(t *testing.T) {
 	d := trattest.New(t, "shop.test")
-	c, ctx := startedAlong(t, d, "gateway", "archive")
+	c, ctx := startedAlong(t, d, "gateway", "store", "archive")
 	token, _ := trat.FromContext(ctx)
 	chain, _ := callchain.FromContext(ctx)
 	for chain.Last().Depth() < callchain.MaxDepth {
@@ -101,7 +101,7 @@ func TestCheckpointOfHeadsIsAtTheLargestDepth(t *testing.T) {
 		if now, _ := trat.FromContext(behind); now != token {
 			t.Fatalf("replaced at depth %d", chain.Last().Depth())
 		}
-		chain = called(t, d, token, callchain.ModeHead, chain, "archive", "archive")
+		chain = called(t, d, token, callchain.ModeHead, chain, "archive", "store", "archive")
 	}
 	ctx = callchain.NewContext(ctx, chain)
 	behind, err := c.Checkpoint(ctx, client.Replacement{})

@@ -25,6 +25,7 @@ type forgedLink struct {
 	token            [32]byte
 	anchor           callchain.Hash
 	at               time.Time // default: now
+	detached         bool      // the links before it are known by a hash only
 }
 
 // forge returns a receipt of the given links, each behind the one before it, written down
@@ -55,9 +56,14 @@ func (f *fixture) forge(t *testing.T, links ...forgedLink) string {
 		_, _ = rand.Read(nonce[:])
 		iat := binary.BigEndian.AppendUint64(nil, uint64(l.at.UnixMilli()))
 		const lifetime = 15
-		var flags byte
+		var flags, sent byte
 		thumbprint := sha256.Sum256(leaf)
-		optional := []byte(nil)
+		optional, parentSent := []byte(nil), []byte(nil)
+		if l.detached {
+			const bit5 = 1 << 5
+			depth, sent = 3, bit5
+			parentSent = append([]byte{byte(depth)}, parent[:]...)
+		}
 		if depth > 0 {
 			flags, optional = flags|1, append(optional, parent[:]...)
 		}
@@ -70,7 +76,7 @@ func (f *fixture) forge(t *testing.T, links ...forgedLink) string {
 		root := sha256.Sum256(append([]byte{0}, parent[:]...))
 		digest := sha256.Sum256(slices.Concat([]byte("txn-link/1 root\x00"), []byte{1}, thumbprint[:], root[:]))
 		signature := signP256(t, svid.PrivateKey, digest)
-		full = slices.Concat(full, []byte{flags}, iat[2:], []byte{lifetime}, nonce[:], text(l.issuer.Path()), text(servertest.Method),
+		full = slices.Concat(full, []byte{flags | sent}, iat[2:], []byte{lifetime}, nonce[:], parentSent, text(l.issuer.Path()), text(servertest.Method),
 			[]byte{byte(index), 0, 0}, signature)
 	}
 	receipt := []byte{0x13, byte(len(certificates))}

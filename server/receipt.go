@@ -60,6 +60,8 @@ func sufficient(chain *callchain.Chain, requester spiffeid.ID, rights *policy.Re
 		return trat.Errorf(trat.ReasonInternal, fieldCallChain, "the verifier of call chains broke its contract")
 	case rights == nil || !rights.HeadReceipt && !chain.Complete():
 		return trat.Errorf(trat.ReasonChainMissing, fieldCallChain, "the links back to the root, which the rule wants")
+	case !chain.Complete() && chain.Last().Issuer() == requester: // whoever has a token can sign that
+		return trat.Errorf(trat.ReasonChainMissing, fieldCallChain, "a call by another workload than the requester itself")
 	}
 	return nil
 }

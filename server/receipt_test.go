@@ -274,6 +274,21 @@ func TestPolicyMayDoWithTheDirectCaller(t *testing.T) {
 	f.SetPolicy(rules)
 	first := f.start(t)
 	head := f.headOnly(t, first)
+	// Whoever has a token can sign that it called itself with it.
+	for issuer, want := range map[spiffeid.ID]trat.Reason{desk: "", tax: trat.ReasonReplacementDenied} {
+		f.Records.Take()
+		_, err := f.Server.Exchange(f.as(t, tax), f.withForged(t, first, forgedLink{issuer: issuer, audience: tax, detached: true}))
+		if want == "" {
+			if err != nil {
+				t.Errorf("called by %s: %v", issuer, err)
+			}
+			continue
+		}
+		wantReason(t, err, want)
+		if record := f.Records.Take()[0]; record.ChainResult != "missing" || record.ChainLinkHash != "" {
+			t.Errorf("called by itself: result %q, hash %q", record.ChainResult, record.ChainLinkHash)
+		}
+	}
 	second := f.verify(t, f.exchange(t, f.as(t, tax), withReceipt(first, head)).GetAccessToken())
 	if callchain.Hash(second.CallChainHash()) != head.Last().Hash() {
 		t.Error("chn is not of the direct call")

@@ -106,7 +106,8 @@ type Replacement struct {
 	ExtendLifetime bool
 	// MaxAge is how long after the start of the transaction its last TraT may expire.
 	MaxAge time.Duration
-	// HeadReceipt lets a requester do that proves only who called it. Otherwise its receipt
-	// has every link back to the workload that requested the replaced TraT.
+	// HeadReceipt lets a requester do that proves only which other workload called it.
+	// Otherwise its receipt has every link back to the workload that requested the replaced
+	// TraT.
 	HeadReceipt bool
 }
