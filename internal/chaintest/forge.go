@@ -40,7 +40,7 @@ func (w *World) Forge(f Forgery) *callchain.Chain {
 		return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...) //nolint:gosec // short
 	}
 	s := append([]byte("txn-link/1 statement\x00"), 1, flags, byte(f.Depth)) //nolint:gosec // small
-	s = binary.BigEndian.AppendUint64(s, uint64(now))                        //nolint:gosec // after 1970
+	s = binary.BigEndian.AppendUint64(s, uint64(now))
 	s = append(s, 15)
 	s = append(append(append(append(s, id[:]...), token[:]...), leaf[:]...), f.Parent[:]...)
 	s = append(append(s, f.Trace.TraceID[:]...), f.Trace.SpanID[:]...)
@@ -64,7 +64,7 @@ func (w *World) Forge(f Forgery) *callchain.Chain {
 	m = str(m, string(svid.Certificates[0].Raw))
 	m = append(m, 1, flags|0x20)
 	var iat [8]byte
-	binary.BigEndian.PutUint64(iat[:], uint64(now)) //nolint:gosec // after 1970
+	binary.BigEndian.PutUint64(iat[:], uint64(now))
 	m = append(append(m, iat[2:]...), 15)
 	m = append(append(m, id[:]...), byte(f.Depth)) //nolint:gosec // small
 	m = append(m, f.Parent[:]...)

@@ -34,7 +34,7 @@ func TestTransactionInOrderHasNoFinding(t *testing.T) {
 		}, 2},
 		"a checkpoint": {func(w *chaintest.World) {
 			orders := w.Begin("gateway").Call("orders", create)
-			orders.Checkpoint().Call("payments", charge).Call("ledger", append_)
+			orders.Checkpoint().Call("payments", charge).Call("ledger", post)
 		}, 3},
 		"a chain of twenty hops": {func(w *chaintest.World) {
 			at := w.Begin("gateway")
@@ -51,7 +51,7 @@ func TestTransactionInOrderHasNoFinding(t *testing.T) {
 		"a rotation in the middle": {func(w *chaintest.World) {
 			orders := w.Begin("gateway").Call("orders", create)
 			w.Rotate()
-			orders.Call("payments", charge).Call("ledger", append_)
+			orders.Call("payments", charge).Call("ledger", post)
 		}, 3},
 		"several transactions": {func(w *chaintest.World) {
 			for range 5 {

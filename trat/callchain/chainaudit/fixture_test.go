@@ -14,7 +14,7 @@ const (
 	create  = "/shop.v1.Orders/Create"
 	reserve = "/shop.v1.Stock/Reserve"
 	charge  = "/shop.v1.Payments/Charge"
-	append_ = "/shop.v1.Ledger/Append"
+	post    = "/shop.v1.Ledger/Post"
 )
 
 func head(o *chaintest.Options)       { o.Mode = callchain.ModeHead }
@@ -59,6 +59,6 @@ func order(w *chaintest.World) *chaintest.Place {
 	orders.Call("stock", reserve)
 	orders.Call("stock", reserve) // again, with a link of its own
 	payments := orders.Call("payments", charge)
-	payments.Call("ledger", append_)
-	return orders.Call("stock", reserve, head).Call("ledger", append_, head)
+	payments.Call("ledger", post)
+	return orders.Call("stock", reserve, head).Call("ledger", post, head)
 }

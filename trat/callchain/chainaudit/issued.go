@@ -29,24 +29,28 @@ func (s *sorter) readIssued(ctx context.Context, paths []string, workers int) er
 				return err
 			}
 			var t issued
-			if line == nil || json.Unmarshal(line, &t) != nil || t.Event == "" {
+			switch {
+			case line == nil, json.Unmarshal(line, &t) != nil, t.Event == "":
 				s.unreadable(path, number, "a record of the token service")
-				return nil
+			case t.Transaction != "" && (t.Event == semconv.EventIssued || t.Event == semconv.EventReplaced):
+				return s.addIssued(&t)
 			}
-			if t.Event != semconv.EventIssued && t.Event != semconv.EventReplaced || t.Transaction == "" {
-				return nil
-			}
-			s.mu.Lock()
-			s.counts.Issued++
-			s.mu.Unlock()
-			var f frame
-			f.number(frameIssued)
-			f.text(t.Transaction)
-			f.text(t.Fingerprint)
-			f.text(t.Requester)
-			f.text(t.Link)
-			_, err := s.transactions.put(s.transactions.of(t.Transaction), f)
-			return err
+			return nil
 		})
 	})
+}
+
+// addIssued puts a token to its transaction.
+func (s *sorter) addIssued(t *issued) error {
+	s.mu.Lock()
+	s.counts.Issued++
+	s.mu.Unlock()
+	var f frame
+	f.number(frameIssued)
+	f.text(t.Transaction)
+	f.text(t.Fingerprint)
+	f.text(t.Requester)
+	f.text(t.Link)
+	_, err := s.transactions.put(s.transactions.of(t.Transaction), f)
+	return err
 }

@@ -1,7 +1,6 @@
 package chainaudit_test
 
 import (
-	"context"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -97,7 +96,7 @@ func BenchmarkAudit(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		peak = max(peak, peakHeap(func() {
-			if _, err := chainaudit.Run(context.Background(), chainaudit.Input{Logs: logs}, chainaudit.Options{Keep: -1}); err != nil {
+			if _, err := chainaudit.Run(b.Context(), chainaudit.Input{Logs: logs}, chainaudit.Options{Keep: -1}); err != nil {
 				b.Fatal(err)
 			}
 		}))

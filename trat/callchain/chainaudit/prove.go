@@ -64,8 +64,7 @@ func (q *inquiry) explain(c *judged) (Finding, *callchain.Chain, error) {
 		Servers: servers(c.Server.String(), c.Peer.String()),
 	}
 	reason, field := trat.Reason(""), ""
-	var failure *trat.Error
-	if errors.As(c.err, &failure) {
+	if failure, ok := errors.AsType[*trat.Error](c.err); ok {
 		reason, field = failure.Reason, failure.Field
 	}
 	switch {

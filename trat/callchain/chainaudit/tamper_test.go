@@ -69,7 +69,7 @@ func TestTamperingIsFound(t *testing.T) {
 			edit(t, w, "payments", false, remove(t, 0))
 		}, chainaudit.KindLinkWithoutRecord, chainaudit.SeverityAlarm, "spiffe://shop.test/payments received a call"},
 		"a record was removed, by the last server": {func(t *testing.T, w *chaintest.World) {
-			w.Begin("gateway").Call("orders", create).Call("ledger", append_)
+			w.Begin("gateway").Call("orders", create).Call("ledger", post)
 			edit(t, w, "ledger", false, remove(t, 0))
 		}, chainaudit.KindLinkWithoutRecord, chainaudit.SeverityWarning, "orders called"},
 		"a record was changed": {func(t *testing.T, w *chaintest.World) {
@@ -185,7 +185,7 @@ func TestTamperingIsFound(t *testing.T) {
 				return slices.Delete(lines, i, i+1)
 			})
 		}, chainaudit.KindTokenNotIssued, chainaudit.SeverityAlarm, "does not have"},
-		"a token that was issued to somebody else": {func(t *testing.T, w *chaintest.World) {
+		"a token that was issued to somebody else": {func(_ *testing.T, w *chaintest.World) {
 			order(w)
 			w.EditIssued(func(lines []string) []string {
 				lines[0] = strings.Replace(lines[0], "/gateway", "/stock", 1)
@@ -259,11 +259,11 @@ func TestSpansThatDoNotFitAreFound(t *testing.T) {
 	}{
 		"a hop that nobody signed": {func(_ *testing.T, w *chaintest.World) {
 			w.Begin("gateway").Call("orders", create).Call("payments", charge)
-			addCall(w, charge, map[string]string{"rpc.method": "shop.v1.Ledger/Append", "txn_token.result": "ok", "txn_chain.mode": "path"})
+			addCall(w, charge, map[string]string{"rpc.method": "shop.v1.Ledger/Post", "txn_token.result": "ok", "txn_chain.mode": "path"})
 		}, chainaudit.KindHopWithoutLink, chainaudit.SeverityAlarm, "with the token"},
 		"a hop without a token": {func(_ *testing.T, w *chaintest.World) {
 			w.Begin("gateway").Call("orders", create).Call("payments", charge)
-			addCall(w, charge, map[string]string{"rpc.method": "shop.v1.Ledger/Append"})
+			addCall(w, charge, map[string]string{"rpc.method": "shop.v1.Ledger/Post"})
 		}, chainaudit.KindHopWithoutLink, chainaudit.SeverityWarning, "nobody has signed"},
 		"the attribute of the link was removed": {func(_ *testing.T, w *chaintest.World) {
 			w.Begin("gateway").Call("orders", create).Call("payments", charge)
@@ -325,9 +325,9 @@ func TestCallsThatNeedNoLinkAreNoFinding(t *testing.T) {
 	for name, attributes := range map[string]map[string]string{
 		"the token service":      {"rpc.method": "trat.v1.TokenService/Exchange", "txn_token.result": "ok"},
 		"health checks":          {"rpc.method": "grpc.health.v1.Health/Check"},
-		"a method in mode off":   {"rpc.method": "shop.v1.Ledger/Append", "txn_token.result": "ok", "txn_chain.mode": "off"},
-		"an exempt method":       {"rpc.method": "shop.v1.Ledger/Append", "txn_token.result": "exempt"},
-		"a call that was denied": {"rpc.method": "shop.v1.Ledger/Append", "txn_token.result": "denied"},
+		"a method in mode off":   {"rpc.method": "shop.v1.Ledger/Post", "txn_token.result": "ok", "txn_chain.mode": "off"},
+		"an exempt method":       {"rpc.method": "shop.v1.Ledger/Post", "txn_token.result": "exempt"},
+		"a call that was denied": {"rpc.method": "shop.v1.Ledger/Post", "txn_token.result": "denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := chaintest.New(t, nil)

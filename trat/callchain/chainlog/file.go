@@ -84,7 +84,7 @@ func OpenFile(c FileConfig) (*File, error) {
 }
 
 // Record implements Sink.
-func (f *File) Record(_ context.Context, r Record) { //nolint:gocritic // a Sink keeps what it gets
+func (f *File) Record(_ context.Context, r Record) {
 	f.closing.RLock()
 	defer f.closing.RUnlock()
 	if !f.closed {

@@ -1,7 +1,6 @@
 package chainlog_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"log/slog"
 	"os"
@@ -148,7 +147,6 @@ func TestEveryFileStandsForItself(t *testing.T) {
 	w := chaintest.New(t, func(c *chainlog.FileConfig) { c.MaxSize = 20_000 })
 	for range 40 {
 		w.Begin("gateway").Call("orders", create)
-
 	}
 	w.Close()
 	files, err := chainlog.Files(w.LogPath("orders"))
@@ -281,7 +279,7 @@ func TestConcurrentRecordsAreAllWritten(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 100 {
-				w.Log("orders").Record(context.Background(), r)
+				w.Log("orders").Record(t.Context(), r)
 			}
 		})
 	}

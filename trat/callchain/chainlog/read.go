@@ -94,9 +94,9 @@ type scan struct {
 
 func (s *scan) line(l hashchain.Line) error {
 	e := &Entry{File: l.File, Line: l.Number, Sequence: l.Sequence, Changed: l.Changed, Text: l.Text}
-	if err := e.parse(l.Event, l.Text); err != nil {
-		s.found(Damage{File: l.File, Line: l.Number, Text: err.Error()})
-		return nil
+	if problem := e.parse(l.Event, l.Text); problem != nil {
+		s.found(Damage{File: l.File, Line: l.Number, Text: problem.Error()})
+		return nil //nolint:nilerr // what is damaged is passed over
 	}
 	s.closed = e.Closed
 	if e.Call != nil {

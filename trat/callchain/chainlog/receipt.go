@@ -43,7 +43,7 @@ func joinReceipt(body []byte, certificates [][]byte) (string, error) {
 	if len(body) == 0 || len(certificates) > maxCertificates {
 		return "", errReceipt
 	}
-	raw := []byte{body[0], byte(len(certificates))}
+	raw := []byte{body[0], byte(len(certificates))} //nolint:gosec // at most maxCertificates
 	for _, der := range certificates {
 		if len(der) > maxCertificate {
 			return "", errReceipt
