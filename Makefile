@@ -31,7 +31,7 @@ all: generate lint test conformance ## Generate, lint, test, and check the requi
 .PHONY: test
 test: ## Run the tests under the race detector (TESTFLAGS adds flags)
 	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
-	$(GO) test -run '^TestAllocations$$' ./trat
+	$(GO) test -run '^TestAllocations$$' ./trat ./trat/callchain
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz function FUZZEXECS (200000) times
@@ -48,7 +48,7 @@ demo: ## Run the example shop end to end, then attack it
 # The first run on a machine builds the components, which takes about a quarter of an hour on
 # two cores. Later runs find them in the cache. The tests mostly wait, so many run at once.
 .PHONY: integration
-integration: integration-components ## Test with SPIRE, OpenID providers and a PDP (TESTFLAGS adds flags)
+integration: integration-components ## Test with SPIRE, OpenID providers, a PDP, Redis, a Collector (TESTFLAGS adds flags)
 	$(GO) test -tags integration -count=1 -parallel 8 -timeout 15m $(TESTFLAGS) ./internal/integration/...
 
 .PHONY: integration-components
