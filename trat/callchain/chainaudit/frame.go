@@ -18,7 +18,14 @@ func (f *frame) text(s string) {
 	*f = append(*f, s...)
 }
 
-func (f *frame) time(t time.Time) { *f = binary.AppendVarint(*f, t.UnixNano()) }
+// time writes a time; the zero one as 1970, which stands for it.
+func (f *frame) time(t time.Time) {
+	nanoseconds := int64(0)
+	if !t.IsZero() {
+		nanoseconds = t.UnixNano()
+	}
+	*f = binary.AppendVarint(*f, nanoseconds)
+}
 
 // unframe reads them. After a failure all that it returns is zero.
 type unframe struct {
@@ -56,5 +63,8 @@ func (u *unframe) time() time.Time {
 		return time.Time{}
 	}
 	u.rest = u.rest[size:]
+	if n == 0 {
+		return time.Time{}
+	}
 	return time.Unix(0, n).UTC()
 }

@@ -77,6 +77,7 @@ func FuzzParseExport(f *testing.F) {
 	f.Add([]byte(exportLine))
 	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}`))
 	f.Add([]byte(`{"resource_spans":null}`))
+	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_ = parseExport(text, func(s *Span) error {
 			again, ok := readSpan(&unframe{rest: appendSpan(nil, s)})

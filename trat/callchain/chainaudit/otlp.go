@@ -170,7 +170,7 @@ type otlpTime struct{ time.Time }
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *otlpTime) UnmarshalJSON(text []byte) error {
 	number := strings.Trim(string(text), `"`)
-	if number == "" || number == "null" || number == "0" {
+	if number == "" || number == "null" || strings.Trim(number, "0") == "" {
 		return nil
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
