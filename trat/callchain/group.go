@@ -15,13 +15,15 @@ import (
 const (
 	// waitingGroups is how many full groups may wait for their turn.
 	waitingGroups = 8
-	// crowd is how many callers must have met others within crowdPeriod for a wait to be worth
-	// it: about as many as there are when a machine is busy. A wait of a millisecond for the
-	// signatures of two or three callers costs more than it saves.
-	crowd       = 16
-	crowdPeriod = 10 * time.Millisecond
-	// worthwhile is how many links a group must have to show that the crowd is still there.
+	// recently is for how long a caller in company, or a group that was worth its wait, counts.
+	recently = 10 * time.Millisecond
+	// worthwhile is how many links a group must have for the wait to have been worth it: a wait
+	// of a millisecond for the signatures of two or three callers costs more than it saves.
 	worthwhile = 4
+	// patience is how many smaller groups in a row are waited for, before nobody waits for as
+	// long as pause.
+	patience = 3
+	pause    = 100 * time.Millisecond
 )
 
 var errQueueFull = trat.Errorf(trat.ReasonRateLimited, "", "too many links wait for a signature")
@@ -58,9 +60,10 @@ func (p *pending) complete(who credential, now time.Time, lifetime time.Duration
 
 // queue decides which links are signed alone and which together. A link that finds the
 // budget of signatures not used up, and nobody waiting, is signed at once by its own
-// goroutine. So is one that finds no crowd, whatever the budget says: too few would come to
-// share the signature. All others wait in groups, oldest first, and whenever the budget has
-// another signature one group is signed, with everybody who has come by then.
+// goroutine. So is one whose caller is alone, or one of two, whatever the budget says: too
+// few would come to share the signature. All others wait in groups, oldest first, and
+// whenever the budget has another signature one group is signed, with everybody who has
+// come by then.
 //
 // No goroutine lives longer than a call. While links wait there is a timer.
 type queue struct {
@@ -73,9 +76,10 @@ type queue struct {
 	inside atomic.Int32 // callers of do
 
 	mu      sync.Mutex
-	crowded time.Time // until when there is a crowd
-	since   time.Time // when met was begun
-	met     int       // callers that found another one inside
+	company time.Time // when a caller last was not the only one
+	shared  time.Time // when a group last was worth the wait
+	small   int       // groups in a row since then
+	paused  time.Time // until when nobody waits
 	groups  []*group  // those that wait, oldest first; none is empty
 	waiting int       // links in groups
 	turn    *turn     // of the oldest group; nil when none waits
@@ -121,8 +125,10 @@ func (q *queue) enter(p *pending, company bool) (*group, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock()
-	crowded := q.isCrowded(now, company)
-	if q.waiting == 0 && (q.budget.AllowN(now, 1) || !crowded) {
+	if company {
+		q.company = now
+	}
+	if q.waiting == 0 && q.atOnce(now, company) {
 		return nil, nil
 	}
 	if q.waiting >= waitingGroups*q.size {
@@ -144,28 +150,23 @@ func (q *queue) enter(p *pending, company bool) (*group, error) {
 	return g, nil
 }
 
-// isCrowded counts a caller, and reports whether there is a crowd now. The lock is held.
-func (q *queue) isCrowded(now time.Time, company bool) bool {
-	if now.Before(q.crowded) {
-		return true
-	}
-	if now.Sub(q.since) >= crowdPeriod {
-		q.since, q.met = now, 0
-	}
-	if company {
-		q.met++
-	}
-	if q.met < crowd {
-		return false
-	}
-	q.crowded, q.met = now.Add(crowdPeriod), 0
-	return true
+// atOnce reports whether a caller that finds nobody waiting is to be signed for at once. The
+// lock is held.
+func (q *queue) atOnce(now time.Time, company bool) bool {
+	// What is left of the budget among many callers was not saved: signatures were late. Who
+	// comes together with others shares one nevertheless.
+	crowd := company && now.Sub(q.shared) < recently
+	return !crowd && q.budget.AllowN(now, 1) ||
+		now.Sub(q.company) >= recently || now.Before(q.paused)
 }
 
-// nextTurn arranges for the oldest group. The lock is held.
+// nextTurn arranges for the oldest group. The lock is held. Where the budget would permit to
+// sign at once, because the last turn was late, others still have half of the usual time to
+// come.
 func (q *queue) nextTurn(now time.Time) {
 	t := &turn{reserved: q.budget.ReserveN(now, 1)}
-	t.timer = time.AfterFunc(t.reserved.DelayFrom(now), func() { q.take(t) })
+	usual := time.Duration(float64(time.Second) / float64(q.budget.Limit()))
+	t.timer = time.AfterFunc(max(t.reserved.DelayFrom(now), usual/2), func() { q.take(t) })
 	q.turn = t
 }
 
@@ -182,8 +183,10 @@ func (q *queue) take(t *turn) {
 	q.groups = q.groups[1:]
 	q.waiting -= len(g.links)
 	now := q.clock()
-	if until := now.Add(crowdPeriod); len(g.links) >= worthwhile && until.After(q.crowded) {
-		q.crowded = until
+	if q.small++; len(g.links) >= worthwhile {
+		q.small, q.shared = 0, now
+	} else if q.small == patience {
+		q.small, q.paused = 0, now.Add(pause)
 	}
 	if q.turn = nil; q.waiting > 0 {
 		q.nextTurn(now)

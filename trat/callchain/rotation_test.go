@@ -19,9 +19,9 @@ func (w *world) rotate(source *svidSource, path string) *workload {
 	return next
 }
 
-// crowded makes s believe that there are many callers, for longer than a test takes.
+// crowded makes s believe that no caller is alone, for longer than a test takes.
 func crowded(s *Signer) *Signer {
-	s.queue.crowded = time.Now().Add(time.Hour)
+	s.queue.company = time.Now().Add(time.Hour)
 	return s
 }
 

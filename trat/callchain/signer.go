@@ -24,10 +24,10 @@ const (
 )
 
 // Signer is the LinkSigner of an X.509-SVID's key. It has a budget of signatures per
-// second. Within it every link is signed at once, alone. Beyond it, when many callers are
-// there at a time, their links wait and share signatures, so that signing does not take a
-// larger part of the machine the more calls there are. Use one Signer for the whole process,
-// or each has a budget of its own.
+// second. Within it every link is signed at once, alone. Beyond it the links of concurrent
+// callers wait and share signatures, so that signing does not take a larger part of the
+// machine the more calls there are. Use one Signer for the whole process, or each has a
+// budget of its own.
 //
 // A Signer is safe for concurrent use. It has no goroutine of its own and needs no closing.
 type Signer struct {
@@ -56,8 +56,8 @@ func WithLifetime(d time.Duration) SignerOption {
 
 // WithSignatureRate sets the budget of signatures per second: more than 0, at most a
 // million, 500 for each of GOMAXPROCS without this option. What is not used is saved for 10
-// milliseconds. Where there are few callers at a time, two or three, they exceed the budget
-// rather than wait: the less there is to share, the more a wait costs.
+// milliseconds. One caller at a time, or two, exceed the budget rather than wait: the less
+// there is to share, the more a wait costs.
 func WithSignatureRate(perSecond float64) SignerOption {
 	return signerOption(func(s *Signer) error {
 		s.signatureRate = perSecond
