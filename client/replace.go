@@ -66,7 +66,7 @@ func (c *Client) Replace(ctx context.Context, r Replacement) (context.Context, e
 		Context:          r.Context,
 		Details:          r.Details,
 		RequestID:        r.RequestID,
-		CallChain:        chain.Receipt(),
+		CallChain:        chain.Proof(),
 	}, func(t *trat.Token) error { return succeeds(t, old, chain) })
 	if err != nil {
 		return nil, err

@@ -42,6 +42,7 @@ func (s *Server) prove(a *attempt) error {
 		Root:      token.RequestingWorkload(),
 		Anchor:    token.CallChainHash(),
 		IssuedAt:  token.IssuedAt(),
+		AtUnknown: true,
 	})
 	if err == nil {
 		err = sufficient(chain, a.requester.ID, a.grant.Replacement)

@@ -17,6 +17,8 @@ type Chain struct {
 	verified int
 	// intermediates are those, in DER, that lead from leaves of links to the bundle.
 	intermediates [][]byte
+	// unjudged judges the links that were not verified, if there are any.
+	unjudged *unjudged
 }
 
 // known reports whether all links back to the root are there, verified or not.
@@ -65,7 +67,8 @@ func (c *Chain) Passes(match spiffeid.Matcher) bool {
 
 // Receipt returns the chain in a form that needs no connection to be verified: with the
 // callers, methods and certificates of all links that are known, also of those that came
-// with a call but that its mode did not verify. See Evidence. It is "" for a nil Chain.
+// with a call but that its mode did not verify, as records want it. See Evidence, and Proof
+// for one without those. It is "" for a nil Chain.
 func (c *Chain) Receipt() string {
 	if c.Len() == 0 {
 		return ""

@@ -13,8 +13,8 @@ import (
 
 // encodeCall returns the value of MetadataKey for a call: own is its link, which continues
 // parent, and ownIntermediates lead from own's leaf to the bundle. presented is the leaf
-// that was presented when the connection was made. Without all links back to the root there
-// is no path form, and a root is always in path form.
+// that was presented when the connection was made. Without all links back to the root, all
+// of them verified, there is no path form, and a root is always in path form.
 func encodeCall(
 	mode Mode, parent *Chain, own signedLink, ownIntermediates [][]byte, presented *x509.Certificate,
 ) (string, error) {
@@ -27,8 +27,12 @@ func encodeCall(
 		intermediates = ownIntermediates
 	}
 	var m message
+	before := parent
+	if tooDeep := parent.known() && own.depth >= MaxLinks; mode == ModePath && !tooDeep {
+		before = parent.whole()
+	}
 	switch {
-	case own.depth > 0 && (mode == ModeHead || !parent.known()):
+	case own.depth > 0 && (mode == ModeHead || !before.known()):
 		m = newMessage(formHead, nil, intermediates)
 		m.short = shortLink(&own)
 		m.short.depth, m.short.parent = byte(own.depth), own.parent //nolint:gosec // at most MaxDepth
@@ -37,8 +41,8 @@ func encodeCall(
 	default:
 		var ancestors []signedLink
 		if own.depth > 0 {
-			ancestors = parent.signed
-			intermediates = slices.Concat(parent.intermediates, intermediates)
+			ancestors = before.signed
+			intermediates = slices.Concat(before.intermediates, intermediates)
 		}
 		m = newMessage(formPath, ancestors, intermediates)
 		m.short = shortLink(&own)

@@ -21,10 +21,12 @@ type Evidence struct {
 	Root     string
 	Anchor   Hash
 	IssuedAt time.Time
-	// At is when the chain was received, if that is known: exp and the last certificate are
-	// judged as of then. Zero is some time up to now. Then neither is judged: that the chain
-	// arrived in time was the receiver's to see, and the TraT bounds how old it can be.
-	At time.Time
+	// At is when the chain was received: exp and the last certificate are judged as of then.
+	// It is required, unless AtUnknown says that it was some time up to now. Then neither is
+	// judged: that the chain arrived in time was the receiver's to see, and the TraT bounds
+	// how old it can be.
+	At        time.Time
+	AtUnknown bool
 }
 
 // VerifyEvidence judges a chain away from its connection, as Verify does with ModePath, with
@@ -51,17 +53,17 @@ func (v *Verifier) VerifyEvidence(e Evidence) (*Chain, error) {
 		leeway:    v.leeway,
 		now:       e.At,
 	}
-	if e.At.IsZero() {
+	if e.AtUnknown {
 		h.now, h.arrivalUnknown = v.clock(), true
 	}
 	links, err := m.links(&h, lastLink{})
 	if err != nil {
 		return nil, err
 	}
-	return v.judge(&Chain{signed: links, verified: len(links)}, &h, &conveyed{intermediates: m.intermediates})
+	return v.judge(&Chain{signed: links, verified: len(links)}, &h, &conveyed{intermediates: m.intermediates}, 0)
 }
 
-// check reports what the caller has forgotten.
+// check reports what the caller has forgotten, or said twice.
 func (e *Evidence) check() error {
 	for _, c := range [...]struct {
 		bad  bool
@@ -71,9 +73,10 @@ func (e *Evidence) check() error {
 		{e.TokenHash == [32]byte{}, "TokenHash"},
 		{e.Root == "", "Root"},
 		{e.IssuedAt.IsZero(), "IssuedAt"},
+		{e.At.IsZero() != e.AtUnknown, "At"},
 	} {
 		if c.bad {
-			return trat.Errorf(trat.ReasonInternal, c.name, "not given")
+			return trat.Errorf(trat.ReasonInternal, c.name, "not given, or given twice")
 		}
 	}
 	return nil

@@ -30,8 +30,9 @@ type lastLink struct {
 	leaf   []byte
 }
 
-// judge is what Verify and VerifyEvidence have in common: the checks from times on.
-func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed) (*Chain, error) {
+// judge is what Verify and VerifyEvidence have in common: the checks from times on. The
+// signatures of as many of the last links as known says were verified before.
+func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed, known int) (*Chain, error) {
 	links := c.signed[len(c.signed)-c.verified:]
 	if err := h.checkTimes(links); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed) (*Chain, 
 		}
 	}
 	// From the last one back: what its sender has made up is found first.
-	for i := len(links) - 1; i >= 0; i-- {
+	for i := len(links) - 1 - known; i >= 0; i-- {
 		if !t.verifySignature(&links[i], i == len(links)-1) {
 			return nil, trat.Errorf(trat.ReasonChainLinkInvalid, fieldSignature, "")
 		}

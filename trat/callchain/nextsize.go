@@ -17,6 +17,18 @@ const (
 	shortMost    = linkIdentity + checkSize + linkTrace + maxPath + linkProof
 )
 
+// NextLinks is how many links travel with a call that continues c in path form: its own and
+// all of c, as far as they are known, or its own alone. On a nil Chain it is 0.
+func (c *Chain) NextLinks() int {
+	switch {
+	case c.Len() == 0:
+		return 0
+	case !c.known():
+		return 1
+	}
+	return len(c.signed) + 1
+}
+
 // NextSize is how long the value of MetadataKey can become for a call that continues c, in
 // bytes: with all links of c that are known, and one more, which has the path of the largest
 // group and a trace. Not counted is the caller's leaf, which is sent only when its SVID was

@@ -46,3 +46,26 @@ func BenchmarkNextSize(b *testing.B) {
 		_ = chain.NextSize()
 	}
 }
+
+func TestNextLinksAreThoseThatGoOn(t *testing.T) {
+	w := newWorld(t)
+	token := w.token("a", Hash{})
+	chain := w.chain(token, "a", "b", "c")
+	alone, err := w.verify(&call{from: w.workload("c"), to: w.id("d"), token: token, parent: chain, mode: ModeHead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		chain *Chain
+		want  int
+	}{
+		"no chain":                      {nil, 0},
+		"all verified":                  {chain, 3},
+		"the last link alone":           {alone, 1},
+		"links that were not asked for": {w.madeUp(token, nil), 4},
+	} {
+		if got := tc.chain.NextLinks(); got != tc.want {
+			t.Errorf("%s: %d, want %d", name, got, tc.want)
+		}
+	}
+}

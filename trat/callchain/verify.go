@@ -72,6 +72,7 @@ type Verifier struct {
 //
 // In ModeHead the last link alone is judged, and of a chain in path form the earlier ones
 // are kept as they are, for a callee that wants them: this link's signature covers them.
+// They are judged before they go on.
 func (v *Verifier) Verify(r Received) (*Chain, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -102,13 +103,14 @@ func (v *Verifier) Verify(r Received) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Chain{signed: links, verified: len(links)}
-	if r.Mode == ModeHead {
-		c.verified = 1
-	}
-	return v.judge(c, &h, &conveyed{
+	certificates := &conveyed{
 		intermediates: m.intermediates, peer: r.Peer.Leaf, peerIntermediates: r.Peer.Intermediates,
-	})
+	}
+	c := &Chain{signed: links, verified: len(links)}
+	if r.Mode == ModeHead && len(links) > 1 {
+		c.verified, c.unjudged = 1, &unjudged{verifier: v, holding: h, certificates: certificates}
+	}
+	return v.judge(c, &h, certificates, 0)
 }
 
 // check reports what a guard has forgotten.
