@@ -48,9 +48,9 @@ func full(ctx context.Context, token *trat.Token, chain *callchain.Chain) bool {
 	switch {
 	case chain.Len() == 0:
 		return false
-	case !chain.Complete(): // goes on with its last link only, whatever its length
+	case chain.NextLinks() == 1: // whatever its length
 		return chain.Last().Depth() >= callchain.MaxDepth
-	case chain.Len() >= callchain.MaxLinks:
+	case chain.NextLinks() > callchain.MaxLinks:
 		return true
 	}
 	size := len(tokenKey) + token.Size() + fieldOverhead + len(callchain.MetadataKey) + chain.NextSize() + fieldOverhead

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/grpc-trat/grpc-trat/client"
+	"github.com/grpc-trat/grpc-trat/internal/servertest"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
@@ -102,6 +104,36 @@ func TestCheckpointOfHeadsIsAtTheLargestDepth(t *testing.T) {
 			t.Fatalf("replaced at depth %d", chain.Last().Depth())
 		}
 		chain = called(t, d, token, callchain.ModeHead, chain, "archive", "store", "archive")
+	}
+	ctx = callchain.NewContext(ctx, chain)
+	behind, err := c.Checkpoint(ctx, client.Replacement{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBound(t, behind, ctx)
+}
+
+// A method that asks for the last link only may have got all of them, and they go on.
+func TestCheckpointCountsLinksThatWereNotAskedFor(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	c, ctx := startedAlong(t, d, append(slices.Clone(six), "pricing")...)
+	token, _ := trat.FromContext(ctx)
+	svid, err := d.Source("e").GetX509SVID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := servertest.Calls{Clock: d.Now, Identity: func(id spiffeid.ID) servertest.Identity { return d.Source(id.Path()[1:]) }}
+	encoded := calls.Sent(t, token, callchain.ModePath, called(t, d, token, callchain.ModePath, nil, six...), d.ID("e"), d.ID("pricing"))
+	verifier, err := callchain.NewVerifier(d.Source("pricing"), callchain.WithClock(d.Now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := verifier.Verify(callchain.Received{
+		Encoded: encoded, Audience: d.ID("pricing"), Method: servertest.Method, Token: token, Mode: callchain.ModeHead,
+		Peer: callchain.Peer{ID: d.ID("e"), Leaf: svid.Certificates[0]},
+	})
+	if err != nil || chain.Complete() {
+		t.Fatalf("%v, complete: %t", err, chain.Complete())
 	}
 	ctx = callchain.NewContext(ctx, chain)
 	behind, err := c.Checkpoint(ctx, client.Replacement{})
