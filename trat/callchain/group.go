@@ -2,6 +2,7 @@ package callchain
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -103,6 +104,12 @@ type group struct {
 func (q *queue) do(ctx context.Context, p *pending) error {
 	company := q.inside.Add(1) > 1
 	defer q.inside.Add(-1)
+	if !company && q.budget.TokensAt(q.clock()) < 1 {
+		// A signature is much shorter than a time slice: where there is one core, callers would
+		// never meet, and each signature would be made alone, whatever the budget.
+		runtime.Gosched()
+		company = q.inside.Load() > 1
+	}
 	g, err := q.enter(p, company)
 	if err != nil {
 		return err
