@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -30,6 +31,7 @@ type attacker struct {
 
 	gateway, orders, scheduler, mallory, rival *workloadapi.X509Source
 
+	kept        *x509svid.SVID // the first that the attacker had as orders
 	accessToken string         // alice's, with orders:write and orders:read
 	stolen      string         // a good TraT for the order of the demo
 	brief       string         // a TraT that lives for one second
@@ -56,6 +58,10 @@ func newAttacker(ctx context.Context, s *shop) (*attacker, error) {
 		}
 		*w.source = source
 		a.closers = append(a.closers, source)
+	}
+	var err error
+	if a.kept, err = a.orders.GetX509SVID(); err != nil {
+		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
 }
@@ -120,6 +126,16 @@ func (a *attacker) exchange(ctx context.Context, source *workloadapi.X509Source,
 		SubjectTokenType:   string(client.AccessToken),
 		RequestDetails:     details.JSON(),
 	})
+}
+
+// newToken steals a good TraT for the order of the demo, as the gateway requests it.
+func (a *attacker) newToken(ctx context.Context) (string, error) {
+	details, err := orderDetails()
+	if err != nil {
+		return "", err
+	}
+	answer, err := a.exchange(ctx, a.gateway, a.accessToken, "order.create", details)
+	return answer.GetAccessToken(), err
 }
 
 // orderDetails are the parameters of the demo's order, as the gateway states them.

@@ -23,11 +23,19 @@ type attack struct {
 	try  func(ctx context.Context, a *attacker) error
 }
 
+// waits is how long the attack has to wait for the kept key to expire.
+func (t attack) waits(a *attacker) time.Duration {
+	if t.name != expiredKey.name {
+		return 0
+	}
+	return max(0, time.Until(a.kept.Certificates[0].NotAfter))
+}
+
 // attacks in the order in which they are tried. The one that has to wait for a token
 // to expire is the last.
 func attacks() []attack {
-	return slices.Concat([]attack{control}, tokenAttacks(), callerAttacks(), exchangeAttacks(),
-		networkAttacks(), []attack{expiredToken})
+	return slices.Concat([]attack{control}, tokenAttacks(), callerAttacks(), chainAttacks(),
+		exchangeAttacks(), networkAttacks(), []attack{expiredToken})
 }
 
 // control is the call that the token attacks imitate. If it is not accepted, their

@@ -13,8 +13,10 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// tokenPattern matches a complete signed token: header, payload and signature.
-var tokenPattern = regexp.MustCompile(`eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}`)
+// secretPattern matches what must be in no log: a complete signed token (header, payload
+// and signature), and a call chain as it goes with a call. What records hold of a chain
+// begins in another way, and is no use to call with.
+var secretPattern = regexp.MustCompile(`eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|(?:^|[^\w-])E[Qg][\w-]{150,}`)
 
 // resigned is raw with the signature of a key that nobody trusts.
 func resigned(raw string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
@@ -43,7 +44,7 @@ func (linking) RequireTransportSecurity() bool { return true }
 func (l linking) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	raw := md.Get("txn-token")
-	if len(raw) != 1 || l.a.verifier == nil {
+	if len(raw) != 1 || len(md.Get(callchain.MetadataKey)) > 0 || l.a.verifier == nil {
 		return nil, nil
 	}
 	token, err := l.a.verifier.Verify(raw[0])
@@ -55,17 +56,24 @@ func (l linking) GetRequestMetadata(ctx context.Context, _ ...string) (map[strin
 	if !ok {
 		return nil, nil
 	}
-	draft := callchain.Draft{Audience: server.ID, Method: info.Method, Token: token}
-	for i, source := range l.way[:len(l.way)-1] {
-		if draft.Parent, err = received(ctx, token, draft.Parent, source, l.way[i+1]); err != nil {
-			return nil, err
-		}
-	}
-	encoded, err := signed(ctx, l.way[len(l.way)-1], draft)
+	encoded, err := chain(ctx, callchain.Draft{Audience: server.ID, Method: info.Method, Token: token}, l.way...)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]string{callchain.MetadataKey: encoded}, nil
+}
+
+// chain is the call chain of a call by the last workload on the way, each of which was
+// called by the one before it. The links of those are made for it: no server has seen them.
+func chain(ctx context.Context, draft callchain.Draft, way ...*workloadapi.X509Source) (string, error) {
+	var err error
+	last := len(way) - 1
+	for i, source := range way[:last] {
+		if draft.Parent, err = received(ctx, draft.Token, draft.Parent, source, way[i+1]); err != nil {
+			return "", err
+		}
+	}
+	return signed(ctx, way[last], draft)
 }
 
 // received is the chain that to has, once from has called it to create an order.
@@ -96,8 +104,8 @@ func received(ctx context.Context, token *trat.Token, parent *callchain.Chain, f
 }
 
 // signed is the chain of a call by the workload of source, with its certificate.
-func signed(ctx context.Context, source *workloadapi.X509Source, draft callchain.Draft) (string, error) {
-	signer, err := callchain.NewSigner(source)
+func signed(ctx context.Context, source x509svid.Source, draft callchain.Draft, opts ...callchain.SignerOption) (string, error) {
+	signer, err := callchain.NewSigner(source, opts...)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,6 @@
 // Command demo shows the whole of it on one machine: it builds and starts the shop
 // as separate processes, places an order as a user, prints the transaction from the
-// spans that the services exported, and then attacks it.
+// spans that the services exported, audits what they recorded of it, and then attacks it.
 //
 //	go run ./examples/shop/demo
 //
@@ -8,8 +8,9 @@
 // -rival-workload-api they come from somewhere else, as from the agents of two SPIRE
 // deployments; whoever attests programs by their path needs -programs besides.
 //
-// The exit status is 0 only if the order went through and every attack was refused by
-// the expected party and for the expected reason. Nothing is left behind, also after Ctrl-C.
+// The exit status is 0 only if the order went through, every attack was refused by the
+// expected party and for the expected reason, and the audit found what there was to find.
+// Nothing is left behind but the page of the audit, also after Ctrl-C.
 package main
 
 import (
@@ -21,6 +22,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -99,7 +101,13 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 	defer func() { err = errors.Join(err, remove()) }()
 
 	fmt.Fprint(w, "grpc-trat: one order as a transaction, and what it has to withstand\n\n")
-	s := &shop{programs: o.programs, scratch: scratch, external: o.workloadAPIs(), outlive: o.outlive}
+	s := &shop{programs: o.programs, scratch: scratch, external: o.workloadAPIs(), outlive: o.outlive, spansTo: o.spansTo}
+	if s.report, err = filepath.Abs(o.report); err != nil {
+		return err
+	}
+	if err := s.newRecords(o.records); err != nil {
+		return err
+	}
 	if s.source, err = findSource(ctx); err != nil {
 		return err
 	}
@@ -119,7 +127,7 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 	return s.show(ctx, w)
 }
 
-// show opens the shop, has an order placed and attacks it.
+// show opens the shop, has an order placed and audited, and attacks it.
 func (s *shop) show(ctx context.Context, w io.Writer) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := phase(w, "start", func() (string, error) {
@@ -142,6 +150,9 @@ func (s *shop) show(ctx context.Context, w io.Writer) (err error) {
 	if err := s.order(ctx, w, a); err != nil {
 		return err
 	}
+	if err := s.auditOrder(ctx, w, a); err != nil {
+		return err
+	}
 	if err := a.attackAll(ctx, w); err != nil {
 		return err
 	}
@@ -149,6 +160,12 @@ func (s *shop) show(ctx context.Context, w io.Writer) (err error) {
 		if err := a.outlive(ctx, w, first); err != nil {
 			return err
 		}
+	}
+	if err := s.auditAll(ctx, w); err != nil {
+		return err
+	}
+	if err := s.auditTampered(ctx, w); err != nil {
+		return err
 	}
 	return s.noTokenLeaked(w)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -16,6 +18,9 @@ type options struct {
 	workloadAPI string
 	rivalAPI    string
 	outlive     time.Duration
+	report      string
+	records     string
+	spansTo     string
 }
 
 // parseOptions reads the command line. Without any option everything is the demo's own.
@@ -29,6 +34,10 @@ func parseOptions(args []string) (options, error) {
 		"`address` of a Workload API that serves this program as shipping of "+rivalDomain.Name())
 	f.DurationVar(&o.outlive, "outlive-svids", 0,
 		"order once more when every service's first X.509-SVID has expired, if that takes no longer than `this`")
+	f.StringVar(&o.report, "report", filepath.Join(os.TempDir(), fmt.Sprintf("grpc-trat-demo-%d.html", os.Getuid())),
+		"`file` for the page of the audit, which stays there")
+	f.StringVar(&o.records, "records", "", "`directory` for what the audit reads, which then stays there")
+	f.StringVar(&o.spansTo, "spans-to", "", "`address` of a collector that gets all spans too, OTLP over gRPC in plain text")
 	if err := f.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -40,6 +49,9 @@ func parseOptions(args []string) (options, error) {
 		if err := workloadapi.ValidateAddress(address); err != nil {
 			problems = append(problems, fmt.Errorf("address %q: %w", address, err))
 		}
+	}
+	if o.report == "" {
+		problems = append(problems, errors.New("-report: no file"))
 	}
 	if o.outlive < 0 {
 		problems = append(problems, errors.New("-outlive-svids: less than nothing"))

@@ -39,6 +39,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		{"-workload-api", "run/agent.sock"},
 		{"-rival-workload-api", "https://rival.test"},
 		{"-outlive-svids", (-time.Second).String()},
+		{"-report", ""},
 	} {
 		if _, err := parseOptions(args); err == nil {
 			t.Errorf("%q: no error", args)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -39,11 +40,13 @@ func (s *shop) order(ctx context.Context, w io.Writer, a *attacker) error {
 		return errors.Join(errors.New("no span of the order"), err)
 	}
 	tree := newTree(spans, root)
+	s.txn = tree.txn
 	tree.print(w)
 	if err := errors.Join(err, tree.check()); err != nil {
 		return err
 	}
-	fmt.Fprint(w, "\n  one token, fingerprint the same at every hop; each service verified it for itself\n")
+	fmt.Fprintf(w, "\n  transaction %s: one token at every hop, and a link for each, signed by its caller with the key of its\n"+
+		"  X.509-SVID; each service verified token and links for itself\n", s.txn)
 	return nil
 }
 
@@ -58,9 +61,9 @@ func (s *shop) spansOfOrder(ctx context.Context, began time.Time) ([]span, error
 }
 
 // check demands that every call was judged, for one and the same transaction and
-// token.
+// token, and that the links of the calls make the same tree as their spans.
 func (h *hop) check() error {
-	var problems []error
+	problems := h.checkLinks(nil)
 	h.walk("", "", func(_ string, c *hop) {
 		if c != h && c.result != "ok" {
 			problems = append(problems, fmt.Errorf("%s %s: verdict %q", c.service, c.method, c.result))
@@ -70,4 +73,22 @@ func (h *hop) check() error {
 		}
 	})
 	return errors.Join(problems...)
+}
+
+// checkLinks demands a good link for each call below the edge, but for that of the token
+// service: of its caller, and continuing the link that came to its caller.
+func (h *hop) checkLinks(above *hop) (problems []error) {
+	if linked := above != nil && h.service != "tratd"; linked {
+		parent, depth := above.link, 0
+		if n, err := strconv.Atoi(above.depth); err == nil {
+			depth = n + 1
+		}
+		if h.chain != "ok" || h.link == "" || h.signer != above.service || h.parent != parent || h.depth != strconv.Itoa(depth) {
+			problems = append(problems, fmt.Errorf("%s %s: no link of %s that continues its own (%s)", h.service, h.method, above.service, orDash(h.chain)))
+		}
+	}
+	for _, c := range h.calls {
+		problems = append(problems, c.checkLinks(h)...)
+	}
+	return problems
 }

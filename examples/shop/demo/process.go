@@ -131,7 +131,7 @@ type output struct {
 	mu      sync.Mutex
 	partial []byte
 	lines   []string
-	tokens  int // lines with a complete signed token
+	secrets int // lines with a complete token or call chain
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -149,9 +149,9 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 func (o *output) line(line string) {
-	if tokenPattern.MatchString(line) {
-		o.tokens++
-		line = tokenPattern.ReplaceAllString(line, "(a complete token)")
+	if secretPattern.MatchString(line) {
+		o.secrets++
+		line = secretPattern.ReplaceAllString(line, "(a complete token or call chain)")
 	}
 	o.lines = append(o.lines, line)
 	if len(o.lines) > keptLines {
@@ -171,10 +171,10 @@ func (o *output) tail() string {
 	return "  | " + strings.Join(o.lines, "\n  | ")
 }
 
-func (o *output) tokensLogged() int {
+func (o *output) secretsLogged() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.tokens
+	return o.secrets
 }
 
 // cleanEnviron is this process's environment without what would change the shop's:

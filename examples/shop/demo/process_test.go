@@ -104,11 +104,11 @@ func TestOutputCutsLinesAndHidesTokens(t *testing.T) {
 			t.Errorf("Write = %d, %v", n, err)
 		}
 	}
-	const want = "  | first line\n  | the token is (a complete token)!\n  | {\"address\":\"x\"}"
+	const want = "  | first line\n  | the token is (a complete token or call chain)!\n  | {\"address\":\"x\"}"
 	if got := o.tail(); got != want {
 		t.Errorf("tail:\n%s\nwant:\n%s", got, want)
 	}
-	if got := o.tokensLogged(); got != 1 {
+	if got := o.secretsLogged(); got != 1 {
 		t.Errorf("%d lines with a token, want 1", got)
 	}
 	if got := <-o.answer; got != `{"address":"x"}` {

@@ -37,8 +37,12 @@ type verdict struct {
 	seen   string // what the caller learns: the reason, or less
 }
 
-// acceptance is the verdict on a control.
-var acceptance = verdict{reason: accepted, seen: accepted}
+// acceptance is the verdict on a control, and noticed that on a call that is not refused
+// but leaves a mark: its trace is not the one that was signed.
+var (
+	acceptance = verdict{reason: accepted, seen: accepted}
+	noticed    = verdict{reason: "accepted, trace_match=false", seen: accepted}
+)
 
 func refusal(by string, reason trat.Reason) verdict {
 	return verdict{by: by, reason: string(reason), seen: string(reason)}
@@ -52,7 +56,7 @@ func (v verdict) told(code codes.Code) verdict {
 
 // String is the reason, and in brackets what the caller learns instead.
 func (v verdict) String() string {
-	if v.seen != v.reason {
+	if v.seen != v.reason && v != noticed {
 		return v.reason + " (" + v.seen + ")"
 	}
 	return v.reason
@@ -76,7 +80,7 @@ func outcome(err error) string {
 func (s *shop) refusedAsSaid(ctx context.Context, all []attack) error {
 	want := make(map[verdict]int)
 	for _, attack := range all {
-		if v := attack.must; v != acceptance && !slices.Contains(spanless, v.by) {
+		if v := attack.must; v.seen != accepted && !slices.Contains(spanless, v.by) {
 			want[refusal(v.by, trat.Reason(v.reason))]++
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	tokenIssuer = "https://tts.shop.test"
 	// apiAudience is the "aud" of the access tokens that the gateway takes.
 	apiAudience = "https://api.shop.test"
+	// svidLifetime is short, so that an attack can wait for a key to expire.
+	svidLifetime = 12 * time.Second
 )
 
 var (
@@ -38,10 +41,15 @@ type shop struct {
 	// runs an authority of its own for the others.
 	external  map[spiffeid.TrustDomain]string
 	outlive   time.Duration // as the option
+	report    string        // file of the audit's page
+	records   string        // directory of what the audit reads
+	spansTo   string        // as the option
 	spans     *collector
 	spansAddr string
+	txn       string // of the order
 
 	processes []*process
+	past      []*process             // that were stopped before the end
 	sockets   map[spiffeid.ID]string // Workload API address of each identity
 	addresses map[string]string      // of each service
 }
@@ -50,7 +58,7 @@ type shop struct {
 func (s *shop) open(ctx context.Context) (string, error) {
 	s.sockets, s.addresses = make(map[spiffeid.ID]string), make(map[string]string)
 	var err error
-	if s.spans, s.spansAddr, err = startCollector(ctx); err != nil {
+	if s.spans, s.spansAddr, err = startCollector(ctx, filepath.Join(s.records, spansFile), s.spansTo); err != nil {
 		return "", err
 	}
 	steps := []func(context.Context) error{
@@ -60,10 +68,7 @@ func (s *shop) open(ctx context.Context) (string, error) {
 		func(ctx context.Context) error { return s.identities(ctx, rivalDomain, "shipping") },
 		func(ctx context.Context) error { return s.run(ctx, "issuer", nil) },
 		s.tokenService,
-		func(ctx context.Context) error { return s.service(ctx, "stocks") },
-		func(ctx context.Context) error { return s.service(ctx, "payments") },
-		func(ctx context.Context) error { return s.service(ctx, "orders", "stocks", "payments") },
-		func(ctx context.Context) error { return s.service(ctx, "gateway", "orders") },
+		s.openServices,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -81,22 +86,23 @@ func (s *shop) open(ctx context.Context) (string, error) {
 func (s *shop) close() error {
 	err := stopAll(s.processes)
 	if s.spans != nil {
-		s.spans.server.Stop()
+		err = errors.Join(err, s.spans.close())
 	}
 	return err
 }
 
 // tokenService runs tratd with the shop's policy, and with its configuration but for
-// the ports.
+// the ports and the file of its audit log.
 func (s *shop) tokenService(ctx context.Context) error {
 	for _, name := range []string{"tratd.yaml", "policy.yaml"} {
 		text, err := os.ReadFile(filepath.Join(s.source, name))
 		if err != nil {
 			return err
 		}
-		ports := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0")
+		here := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0",
+			"file: tratd.jsonl", fmt.Sprintf("file: %q", filepath.Join(s.records, issuanceFile)))
 		//nolint:gosec // into the demo's own temporary directory
-		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(ports.Replace(string(text))), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(here.Replace(string(text))), 0o600); err != nil {
 			return err
 		}
 	}
@@ -123,7 +129,9 @@ func (s *shop) identities(ctx context.Context, td spiffeid.TrustDomain, names ..
 
 // authority runs `trat dev` for one trust domain.
 func (s *shop) authority(ctx context.Context, td spiffeid.TrustDomain, names ...string) error {
-	args := []string{"dev", "--trust-domain", td.Name(), "--dir", filepath.Join(s.scratch, td.Name())}
+	args := []string{
+		"dev", "--trust-domain", td.Name(), "--dir", filepath.Join(s.scratch, td.Name()), "--svid-lifetime", svidLifetime.String(),
+	}
 	for _, name := range names {
 		args = append(args, "--identity", name)
 	}
@@ -152,6 +160,9 @@ func (s *shop) service(ctx context.Context, name string, calls ...string) error 
 		"-listen", "127.0.0.1:0",
 		"-trust-domain", trustDomain.Name(),
 		"-issuer", tokenIssuer,
+	}
+	if slices.Contains(guarded, name) {
+		args = append(args, "-chain-log", filepath.Join(s.records, chainLog(name)))
 	}
 	for _, peer := range append([]string{"tts"}, calls...) {
 		args = append(args, "-"+peer, s.addresses[peer], "-"+peer+"-id", workload(peer).String())

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // span is what the demo uses of a span.
@@ -31,19 +33,34 @@ type span struct {
 type collector struct {
 	collectorpb.UnimplementedTraceServiceServer
 	server *grpc.Server
+	file   *os.File                       // gets all spans as a Collector writes them
+	onward collectorpb.TraceServiceClient // gets them too; nil for nobody
+	conn   *grpc.ClientConn               // of onward
 
 	mu      sync.Mutex
 	spans   []span
 	arrived chan struct{} // closed and replaced with each arrival
+	failed  error         // to write the file
 }
 
-// startCollector serves at a free loopback port and returns its address.
-func startCollector(ctx context.Context) (*collector, string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+// startCollector serves at a free loopback port and returns its address. Spans are
+// written to the file at path, and sent on to the collector at onward if there is one.
+func startCollector(ctx context.Context, path, onward string) (*collector, string, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, "", err
 	}
-	c := &collector{server: grpc.NewServer(), arrived: make(chan struct{})}
+	c := &collector{server: grpc.NewServer(), file: file, arrived: make(chan struct{})}
+	if onward != "" {
+		if c.conn, err = grpc.NewClient(onward, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+			return nil, "", errors.Join(err, file.Close())
+		}
+		c.onward = collectorpb.NewTraceServiceClient(c.conn)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", errors.Join(err, c.close())
+	}
 	collectorpb.RegisterTraceServiceServer(c.server, c)
 	metricspb.RegisterMetricsServiceServer(c.server, metricsSink{})
 	go func() { _ = c.server.Serve(listener) }() // ends with Stop
@@ -60,9 +77,19 @@ func (metricsSink) Export(context.Context, *metricspb.ExportMetricsServiceReques
 }
 
 // Export takes one batch.
-func (c *collector) Export(_ context.Context, req *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+func (c *collector) Export(ctx context.Context, req *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+	if c.onward != nil {
+		if _, err := c.onward.Export(ctx, req, grpc.WaitForReady(true)); err != nil {
+			return nil, err
+		}
+	}
+	line, err := exportLine(req)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err == nil {
+		_, err = c.file.Write(line)
+	}
+	c.failed = errors.Join(c.failed, err)
 	for _, rs := range req.GetResourceSpans() {
 		service := serviceName(rs.GetResource())
 		for _, ss := range rs.GetScopeSpans() {
@@ -74,6 +101,23 @@ func (c *collector) Export(_ context.Context, req *collectorpb.ExportTraceServic
 	close(c.arrived)
 	c.arrived = make(chan struct{})
 	return &collectorpb.ExportTraceServiceResponse{}, nil
+}
+
+// failure says why spans are not in the file.
+func (c *collector) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+// close stops serving.
+func (c *collector) close() error {
+	c.server.Stop()
+	err := c.file.Close()
+	if c.conn != nil {
+		err = errors.Join(err, c.conn.Close())
+	}
+	return err
 }
 
 // wait returns the spans as soon as they are complete.
@@ -93,14 +137,14 @@ func (c *collector) wait(ctx context.Context, complete func([]span) bool) ([]spa
 	}
 }
 
-// tokensSeen counts attributes that hold a complete token.
-func (c *collector) tokensSeen() (attrs, leaks int) {
+// secretsSeen counts attributes that hold a complete token or call chain.
+func (c *collector) secretsSeen() (attrs, leaks int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.spans {
 		for _, v := range s.attrs {
 			attrs++
-			if tokenPattern.MatchString(v) {
+			if secretPattern.MatchString(v) {
 				leaks++
 			}
 		}

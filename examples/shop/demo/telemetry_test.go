@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func textValue(s string) *commonpb.AnyValue {
 }
 
 func TestCollectorReceivesSpansOverOTLP(t *testing.T) {
-	c, address, err := startCollector(t.Context())
+	c, address, err := startCollector(t.Context(), filepath.Join(t.TempDir(), "spans.jsonl"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestCollectorReceivesSpansOverOTLP(t *testing.T) {
 	if diff := cmp.Diff(want, <-arrived, cmp.AllowUnexported(span{})); diff != "" {
 		t.Errorf("spans (-want +got):\n%s", diff)
 	}
-	if attrs, leaks := c.tokensSeen(); attrs != 5 || leaks != 1 {
+	if attrs, leaks := c.secretsSeen(); attrs != 5 || leaks != 1 {
 		t.Errorf("%d attributes with %d tokens, want 5 with 1", attrs, leaks)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ type hop struct {
 	took            time.Duration
 	result          string // txn_token.result
 	txn, token      string // transaction id and token hash
+	chain           string // txn_chain.result
+	signer          string // who signed the link: the mTLS peer, which it was held to
+	depth, mode     string // of the link
+	link, parent    string // hashes
 	start           time.Time
 	calls           []*hop
 }
@@ -98,9 +103,17 @@ func newHop(server, client span) *hop {
 		result:  server.attrs["txn_token.result"],
 		txn:     server.attrs["txn_token.txn"],
 		token:   server.attrs["txn_token.hash"],
+		chain:   server.attrs["txn_chain.result"],
+		depth:   server.attrs["txn_chain.depth"],
+		mode:    server.attrs["txn_chain.mode"],
+		link:    server.attrs["txn_chain.link.hash"],
+		parent:  server.attrs["txn_chain.parent.hash"],
 	}
 	if client.kind == tracepb.Span_SPAN_KIND_CLIENT {
 		h.took = client.end.Sub(client.start)
+	}
+	if h.link != "" {
+		h.signer = path.Base(server.attrs["txn_chain.peer.id"])
 	}
 	return h
 }
@@ -124,11 +137,11 @@ func shortMethod(s span) string {
 
 // print writes the tree as a table.
 func (h *hop) print(w io.Writer) {
-	const row = "  %-50s %9s  %-7s  %-8s  %s\n"
-	fmt.Fprintf(w, row, "call", "time", "verdict", "txn", "token")
+	const row = "  %-47s %8s  %-7s  %-8s  %-7s  %-9s  %-5s  %-4s  %s\n"
+	fmt.Fprintf(w, row, "call", "time", "verdict", "token", "chain", "signed by", "depth", "mode", "link")
 	h.walk("", "", func(name string, h *hop) {
-		fmt.Fprintf(w, row, name, fmt.Sprintf("%.1f ms", float64(h.took.Microseconds())/1000),
-			orDash(h.result), orDash(short(h.txn)), orDash(short(h.token)))
+		fmt.Fprintf(w, row, name, fmt.Sprintf("%.1f ms", float64(h.took.Microseconds())/1000), orDash(h.result),
+			orDash(short(h.token)), orDash(h.chain), orDash(h.signer), orDash(h.depth), orDash(h.mode), orDash(short(h.link)))
 	})
 }
 

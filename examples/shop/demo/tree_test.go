@@ -31,14 +31,20 @@ func at(service string, kind tracepb.Span_SpanKind, id, parent, method string, s
 // ok are the attributes of a call that was accepted.
 var ok = []string{"txn_token.result", "ok", "txn_token.txn", "0123456789abcdef", "txn_token.hash", "fedcba9876543210"}
 
+// linked are the attributes of a call that was accepted with a chain.
+func linked(signer, depth, mode, link, parent string) []string {
+	return append(ok[:len(ok):len(ok)], "txn_chain.result", "ok", "txn_chain.peer.id", "spiffe://shop.test/"+signer,
+		"txn_chain.depth", depth, "txn_chain.mode", mode, "txn_chain.link.hash", link, "txn_chain.parent.hash", parent)
+}
+
 // shopSpans is the trace of an order, in the order of arrival: the innermost first.
 func shopSpans() []span {
 	return []span{
-		at("payments", server, "p", "op", "shop.v1.PaymentsService/Charge", 40, 45, ok...),
+		at("payments", server, "p", "op", "shop.v1.PaymentsService/Charge", 40, 45, linked("orders", "1", "head", "link-p", "link-o")...),
 		at("orders", clientOf, "op", "o", "shop.v1.PaymentsService/Charge", 38, 47),
-		at("stocks", server, "s", "os", "shop.v1.StocksService/Reserve", 30, 35, ok...),
+		at("stocks", server, "s", "os", "shop.v1.StocksService/Reserve", 30, 35, linked("orders", "1", "path", "link-s", "link-o")...),
 		at("orders", clientOf, "os", "o", "shop.v1.StocksService/Reserve", 28, 36),
-		at("orders", server, "o", "go", "shop.v1.OrdersService/CreateOrder", 25, 50, ok...),
+		at("orders", server, "o", "go", "shop.v1.OrdersService/CreateOrder", 25, 50, linked("gateway", "0", "path", "link-o", "")...),
 		at("gateway", clientOf, "go", "g", "shop.v1.OrdersService/CreateOrder", 22, 52),
 		at("tratd", internal, "ti", "t", "", 11, 12),
 		at("tratd", server, "t", "gt", "trat.v1.TokenService/Exchange", 10, 15, ok...),
@@ -51,12 +57,12 @@ func shopSpans() []span {
 
 func TestTreeIsPrintedFromSpansInAnyOrder(t *testing.T) {
 	const want = `
-  call                                                    time  verdict  txn       token
-  gateway   StorefrontService/PlaceOrder               60.0 ms  -        01234567  fedcba98
-  ├─ tratd     TokenService/Exchange                    7.0 ms  ok       01234567  fedcba98
-  └─ orders    OrdersService/CreateOrder               30.0 ms  ok       01234567  fedcba98
-     ├─ stocks    StocksService/Reserve                 8.0 ms  ok       01234567  fedcba98
-     └─ payments  PaymentsService/Charge                9.0 ms  ok       01234567  fedcba98
+  call                                                time  verdict  token     chain    signed by  depth  mode  link
+  gateway   StorefrontService/PlaceOrder           60.0 ms  -        fedcba98  -        -          -      -     -
+  ├─ tratd     TokenService/Exchange                7.0 ms  ok       fedcba98  -        -          -      -     -
+  └─ orders    OrdersService/CreateOrder           30.0 ms  ok       fedcba98  ok       gateway    0      path  link-o
+     ├─ stocks    StocksService/Reserve             8.0 ms  ok       fedcba98  ok       orders     1      path  link-s
+     └─ payments  PaymentsService/Charge            9.0 ms  ok       fedcba98  ok       orders     1      head  link-p
 `
 	spans := shopSpans()
 	root, found := findRoot(spans, rootCall)
@@ -97,13 +103,18 @@ func TestTreeIsCompleteOnlyWithEveryCallAndItsCaller(t *testing.T) {
 	}
 }
 
-func TestTreeCheckFindsACallThatWasNotJudgedOrIsOfAnotherTransaction(t *testing.T) {
+func TestTreeCheckFindsACallThatWasNotJudgedOrIsOfAnotherTransactionOrLink(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"not judged":          {"txn_token.result", ""},
 		"denied":              {"txn_token.result", "denied"},
 		"another transaction": {"txn_token.txn", "ffff"},
 		"another token":       {"txn_token.hash", "ffff"},
 		"no token":            {"txn_token.hash", ""},
+		"no chain":            {"txn_chain.result", ""},
+		"no link":             {"txn_chain.link.hash", ""},
+		"link of another":     {"txn_chain.peer.id", "spiffe://shop.test/stocks"},
+		"another parent":      {"txn_chain.parent.hash", "link-s"},
+		"another depth":       {"txn_chain.depth", "2"},
 	} {
 		spans := shopSpans()
 		spans[0].attrs[change[0]] = change[1]

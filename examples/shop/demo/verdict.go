@@ -5,23 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// attackTimeout bounds one attack. The last one waits for a token to expire.
+// attackTimeout bounds one attack, without what it waits for a key to expire. One waits
+// for a token to.
 const attackTimeout = 15 * time.Second
 
-// prepare collects what the attacker comes by: the user's access token, and a TraT
-// that is given time to expire.
+// prepare collects what the attacker comes by first: the user's access token.
 func (a *attacker) prepare(ctx context.Context) error {
-	var err error
-	a.user, err = newUser("alice", a.shop.addresses["issuer"], a.shop.addresses["gateway"], a.gateway)
-	if err != nil {
+	if err := a.visit(); err != nil {
 		return err
 	}
-	a.closers = append(a.closers, a.user.conn)
 	tokens, err := a.client(a.gateway, a.shop.addresses["tts"])
 	if err != nil {
 		return err
@@ -30,7 +30,14 @@ func (a *attacker) prepare(ctx context.Context) error {
 		return err
 	}
 	a.verifier = tokens.Verifier()
-	if a.accessToken, err = a.user.accessToken(ctx, "orders:write orders:read"); err != nil {
+	a.accessToken, err = a.user.accessToken(ctx, "orders:write orders:read")
+	return err
+}
+
+// steal collects the tokens of the attacks: a good one, and one that is given time to
+// expire.
+func (a *attacker) steal(ctx context.Context) (err error) {
+	if a.stolen, err = a.newToken(ctx); err != nil {
 		return err
 	}
 	details, err := orderDetails()
@@ -47,22 +54,28 @@ func (a *attacker) prepare(ctx context.Context) error {
 	return nil
 }
 
+// visit lets alice connect to the gateway, wherever it is now.
+func (a *attacker) visit() (err error) {
+	a.user, err = newUser("alice", a.shop.addresses["issuer"], a.shop.addresses["gateway"], a.gateway)
+	if err == nil {
+		a.closers = append(a.closers, a.user.conn)
+	}
+	return err
+}
+
 // attackAll tries every attack and prints a line for each.
 func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
-	details, err := orderDetails()
-	if err != nil {
+	if err := a.steal(ctx); err != nil {
 		return err
 	}
-	answer, err := a.exchange(ctx, a.gateway, a.accessToken, "order.create", details)
-	if err != nil {
-		return err
-	}
-	a.stolen = answer.GetAccessToken()
 	const row = "  %-46s %-12s %s\n"
 	fmt.Fprintf(w, "\nThe attacks\n"+row, "what is tried", "refused by", "outcome")
 	var problems []error
-	refused, controls := 0, 0
+	refused, controls, traces := 0, 0, 0
 	all := attacks()
+	if a.keptExpiresWithin(attackTimeout + a.shop.outlive) {
+		all = append(all, expiredKey)
+	}
 	for _, attack := range all {
 		err := a.attempt(ctx, attack)
 		if ctx.Err() != nil {
@@ -75,43 +88,59 @@ func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(w, row, attack.name, orDash(attack.must.by), attack.must)
-		if attack.must == acceptance {
+		switch attack.must {
+		case acceptance:
 			controls++
-		} else {
+		case noticed:
+			traces++
+		default:
 			refused++
 		}
 	}
-	problems = append(problems, a.shop.refusedAsSaid(ctx, all))
+	problems = append(problems, a.shop.refusedAsSaid(ctx, all), a.shop.noticedTraces(ctx, traces))
 	if err := errors.Join(problems...); err != nil {
 		return errors.Join(err, a.shop.failed(err))
 	}
-	fmt.Fprintf(w, "\n  %d attacks refused as expected, %d controls accepted\n", refused, controls)
+	fmt.Fprintf(w, "\n  %d attacks refused as expected, %d noticed, %d controls accepted\n", refused, traces, controls)
 	fmt.Fprint(w, "  where a service refused, its own spans say so; users outside are told a (code) only\n")
 	return nil
 }
 
 func (a *attacker) attempt(ctx context.Context, attack attack) error {
-	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
+	ctx, cancel := context.WithTimeout(ctx, attackTimeout+attack.waits(a))
 	defer cancel()
 	return attack.try(ctx, a)
 }
 
-// noTokenLeaked searches what the processes wrote and what they exported for
-// complete tokens.
+// noTokenLeaked searches what the processes wrote and what they exported for complete
+// tokens and call chains.
 func (s *shop) noTokenLeaked(w io.Writer) error {
 	var problems []error
-	for _, p := range s.processes {
-		if n := p.out.tokensLogged(); n > 0 {
-			problems = append(problems, fmt.Errorf("%s logged %d lines with a complete token", p.name, n))
+	all := slices.Concat(s.past, s.processes)
+	for _, p := range all {
+		if n := p.out.secretsLogged(); n > 0 {
+			problems = append(problems, fmt.Errorf("%s logged %d lines with a complete token or call chain", p.name, n))
 		}
 	}
-	attrs, leaks := s.spans.tokensSeen()
+	attrs, leaks := s.spans.secretsSeen()
 	if leaks > 0 {
-		problems = append(problems, fmt.Errorf("%d span attributes hold a complete token", leaks))
+		problems = append(problems, fmt.Errorf("%d span attributes hold a complete token or call chain", leaks))
+	}
+	files := []string{s.report}
+	for _, name := range recordFiles() {
+		files = append(files, filepath.Join(s.records, name))
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil && secretPattern.Match(text) {
+			err = fmt.Errorf("a complete token or call chain is in %s", file)
+		}
+		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "  no complete token in %d logs and %d span attributes\n", len(s.processes), attrs)
+	fmt.Fprintf(w, "\nNo complete token or call chain in %d logs, %d span attributes, %d records and the page\n",
+		len(all), attrs, len(files)-1)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 func main() {
 	var stocks, payments service.Peer
 	flags := service.NewFlags("orders")
+	flags.Guarded()
 	flags.Peer(&stocks, "stocks", "stocks")
 	flags.Peer(&payments, "payments", "payments")
 

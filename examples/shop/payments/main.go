@@ -9,10 +9,12 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/examples/shop/internal/service"
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	"github.com/grpc-trat/grpc-trat/interceptors"
 )
 
 func main() {
 	flags := service.NewFlags("payments")
+	flags.Guarded()
 	service.Main(flags, func(ctx context.Context) error {
 		w, err := service.Start(ctx, flags.Config)
 		if err != nil {
@@ -21,6 +23,6 @@ func main() {
 		defer w.Close()
 		return w.Serve(ctx, rules(flags.TrustDomain), func(r grpc.ServiceRegistrar) {
 			shopv1.RegisterPaymentsServiceServer(r, &payments{})
-		})
+		}, interceptors.SingleReplica()) // replicas would need interceptors.WithOnceStore
 	})
 }

@@ -13,10 +13,13 @@ import (
 
 // rules say what each method of PaymentsService requires.
 func rules(td spiffeid.TrustDomain) interceptors.Rules {
+	gateway := spiffeid.MatchID(spiffeid.RequireFromPath(td, "/gateway"))
 	orders := spiffeid.MatchID(spiffeid.RequireFromPath(td, "/orders"))
 	return interceptors.Rules{
+		// The straight way from the edge, gateway to orders to here, and each charge once.
 		shopv1.PaymentsService_Charge_FullMethodName: interceptors.Require("order.create").
-			FromCallers(orders).Check(interceptors.CheckOf(chargesWhatWasAgreed)),
+			FromCallers(orders).Through(gateway).MaxLinks(2).Once().
+			Check(interceptors.CheckOf(chargesWhatWasAgreed)),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -26,5 +27,15 @@ func TestPaymentsChargeTheAgreedAmountOnly(t *testing.T) {
 		if (err == nil) != tt.allowed {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestRulesAreComplete(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	_, err := interceptors.NewServer(interceptors.ServerConfig{
+		Verifier: d.Verifier(), SVIDs: d.Source("payments"), Bundles: d.Source("payments"),
+	}, rules(d.TrustDomain()), interceptors.SingleReplica())
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -1,5 +1,5 @@
-// Command stocks reserves goods. Only orders may call it, and only for what the
-// transaction says.
+// Command stocks reserves goods. Only orders and the scheduler may call it, and only for
+// what the transaction says.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 
 func main() {
 	flags := service.NewFlags("stocks")
+	flags.Guarded()
 	service.Main(flags, func(ctx context.Context) error {
 		w, err := service.Start(ctx, flags.Config)
 		if err != nil {

@@ -14,11 +14,15 @@ import (
 // rules say what each method of StocksService requires.
 func rules(td spiffeid.TrustDomain) interceptors.Rules {
 	orders := spiffeid.MatchID(spiffeid.RequireFromPath(td, "/orders"))
+	scheduler := spiffeid.MatchID(spiffeid.RequireFromPath(td, "/scheduler"))
 	return interceptors.Rules{
+		// Orders for now, the scheduler for orders that wait for goods. Whoever it is, the
+		// call chain must lead back to where the transaction began.
 		shopv1.StocksService_Reserve_FullMethodName: interceptors.Require("order.create").
-			FromCallers(orders).Check(interceptors.CheckOf(reservesWhatWasOrdered)),
+			FromCallers(orders, scheduler).Check(interceptors.CheckOf(reservesWhatWasOrdered)),
+		// Called all the time, and it gives little away: the last link has to do.
 		shopv1.StocksService_WatchReservation_FullMethodName: interceptors.Require("order.create").
-			FromCallers(orders),
+			FromCallers(orders).ChainHead(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -24,5 +25,15 @@ func TestStocksReserveTheOrderedGoodsOnly(t *testing.T) {
 		if (err == nil) != tt.allowed {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestRulesAreComplete(t *testing.T) {
+	d := trattest.New(t, "shop.test")
+	_, err := interceptors.NewServer(interceptors.ServerConfig{
+		Verifier: d.Verifier(), SVIDs: d.Source("stocks"), Bundles: d.Source("stocks"),
+	}, rules(d.TrustDomain()))
+	if err != nil {
+		t.Error(err)
 	}
 }

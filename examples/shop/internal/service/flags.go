@@ -22,6 +22,8 @@ type Config struct {
 	TokenService Peer
 	// Issuer is the "iss" of its tokens.
 	Issuer string
+	// ChainLog is the file for records of call chains; without it there are none.
+	ChainLog string
 }
 
 // Peer is another workload: where it is, and the exact identity it has to prove.
@@ -31,11 +33,15 @@ type Peer struct {
 }
 
 // Flags reads a service's command line. There are no defaults for anything that
-// decides whom the service trusts: a flag that is not given is an error.
+// decides whom the service trusts: a flag that is not given is an error, but for
+// -chain-log.
 type Flags struct {
 	Config
 	set *flag.FlagSet
 }
+
+// chainLog is the name of the only flag that may be left out.
+const chainLog = "chain-log"
 
 // NewFlags returns the flags that all services of the shop have.
 func NewFlags(name string) *Flags {
@@ -53,6 +59,11 @@ func (f *Flags) Peer(p *Peer, name, what string) {
 	f.set.TextVar(&p.ID, name+"-id", spiffeid.ID{}, "`SPIFFE ID` of "+what)
 }
 
+// Guarded adds the flag of services that serve behind the guard.
+func (f *Flags) Guarded() {
+	f.set.StringVar(&f.ChainLog, chainLog, "", "`file` for records of call chains, for trat audit")
+}
+
 // Parse reads args and reports every flag that is missing at once.
 func (f *Flags) Parse(args []string) error {
 	if err := f.set.Parse(args); err != nil {
@@ -60,7 +71,7 @@ func (f *Flags) Parse(args []string) error {
 	}
 	var problems []error
 	f.set.VisitAll(func(fl *flag.Flag) {
-		if fl.Value.String() == "" {
+		if fl.Value.String() == "" && fl.Name != chainLog {
 			problems = append(problems, fmt.Errorf("flag -%s is not set", fl.Name))
 		}
 	})

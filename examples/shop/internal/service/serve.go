@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 const (
@@ -30,13 +32,21 @@ const (
 
 // Serve runs the services that register adds, behind the guard: each of their
 // methods needs a rule, and no handler runs before its rule has passed. It returns
-// when ctx is done.
-func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register func(grpc.ServiceRegistrar)) error {
+// when ctx is done, the last calls have ended and the chain log is complete.
+func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register func(grpc.ServiceRegistrar), opts ...interceptors.ServerOption) (err error) {
+	if w.cfg.ChainLog != "" {
+		log, openErr := w.openChainLog()
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { err = errors.Join(err, log.Close()) }()
+		opts = append(opts, interceptors.WithChainLog(log))
+	}
 	guard, err := interceptors.NewServer(interceptors.ServerConfig{
 		Verifier: w.Tokens.Verifier(),
 		SVIDs:    w.Source,
 		Bundles:  w.Source,
-	}, rules)
+	}, rules, opts...)
 	if err != nil {
 		return err
 	}
@@ -47,6 +57,21 @@ func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register
 	server := w.NewServer(nil, append(guard.ServerOptions(), grpc.Creds(creds))...)
 	register(server)
 	return w.Run(ctx, server, guard.CheckCoverage)
+}
+
+// openChainLog opens the file with what this workload decides about call chains. trat
+// audit puts those of all workloads together.
+func (w *Workload) openChainLog() (*chainlog.File, error) {
+	svid, err := w.Source.GetX509SVID()
+	if err != nil {
+		return nil, err
+	}
+	return chainlog.OpenFile(chainlog.FileConfig{
+		Path:    w.cfg.ChainLog,
+		Logger:  slog.Default(),
+		Server:  svid.ID,
+		Bundles: w.Source,
+	})
 }
 
 // NewServer is grpc.NewServer with what every server of the shop has: spans,
@@ -62,8 +87,8 @@ func (w *Workload) NewServer(spans []otelgrpc.Option, opts ...grpc.ServerOption)
 	}, opts...)...)
 }
 
-// connectionAge is less than half the lifetime of this workload's X.509-SVID, also with
-// the tenth that gRPC adds to it. SVIDs are renewed at half their life, so that
+// connectionAge is less than half the lifetime of a new X.509-SVID, also with the tenth
+// that gRPC adds to it; what an authority has dated back does not count. SVIDs are renewed at half their life, so that
 // connections end, and peers prove themselves anew, before the certificates expire that
 // they were made with.
 func (w *Workload) connectionAge() time.Duration {
@@ -71,8 +96,7 @@ func (w *Workload) connectionAge() time.Duration {
 	if err != nil { // expired a moment ago: as short as any
 		return time.Minute
 	}
-	leaf := svid.Certificates[0]
-	return min(leaf.NotAfter.Sub(leaf.NotBefore)*2/5, maxConnectionAge)
+	return min(time.Until(svid.Certificates[0].NotAfter)*2/5, maxConnectionAge)
 }
 
 // Run adds the health service, makes the last checks and serves until ctx is done;

@@ -13,6 +13,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/grpc-trat/grpc-trat/trat/tratotel"
 )
 
 // startTelemetry exports spans and metrics over OTLP as the standard environment
@@ -32,7 +34,10 @@ func startTelemetry(ctx context.Context, name string) (func(context.Context) err
 	if err := errors.Join(resErr, spansErr, metricsErr); err != nil {
 		return nil, err
 	}
-	tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spans), sdktrace.WithResource(res))
+	tracers := sdktrace.NewTracerProvider(
+		// Every span of a transaction says so, also those of databases and the like.
+		sdktrace.WithSpanProcessor(tratotel.NewSpanProcessor()),
+		sdktrace.WithBatcher(spans), sdktrace.WithResource(res))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metrics)), sdkmetric.WithResource(res))
 	otel.SetTracerProvider(tracers)
 	otel.SetMeterProvider(meters)

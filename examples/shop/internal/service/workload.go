@@ -14,6 +14,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/client"
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // Workload is a running service: its own identity, and its view of the token
@@ -56,10 +57,15 @@ func Start(ctx context.Context, cfg Config) (_ *Workload, err error) {
 	}, client.WithLogger(slog.Default())); err != nil {
 		return nil, err
 	}
+	// One signer for the process: under load, links of all connections share signatures.
+	signer, err := callchain.NewSigner(w.Source)
+	if err != nil {
+		return nil, err
+	}
 	if w.carrier, err = interceptors.NewClient(interceptors.ClientConfig{
 		TrustDomain: cfg.TrustDomain,
 		SVIDs:       w.Source,
-	}); err != nil {
+	}, interceptors.WithLinkSigner(signer)); err != nil {
 		return nil, err
 	}
 	if err = w.Tokens.WaitReady(ctx); err != nil {
@@ -81,7 +87,8 @@ func (w *Workload) Close() error {
 }
 
 // Dial connects to another workload. The carrier hands the transaction's token on
-// with each call, to exactly the workload that p names.
+// with each call, to exactly the workload that p names, and with it the call chain,
+// which it continues by a link of its own.
 func (w *Workload) Dial(p Peer) (*grpc.ClientConn, error) {
 	creds, err := spiffecreds.NewClient(w.Source, w.Source, spiffeid.MatchID(p.ID))
 	if err != nil {
