@@ -2,12 +2,15 @@ package interceptors
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 func mustHash(t *testing.T, m proto.Message) [32]byte {
@@ -100,6 +103,73 @@ func TestEqualRequestsHaveOneHashAndOthersAnother(t *testing.T) {
 		if mustHash(t, other) == mustHash(t, want) {
 			t.Errorf("%v and %v have the same hash", other, want)
 		}
+	}
+}
+
+// What handlers do not see does not make a request new either.
+//
+// Covers RTY-03.
+func TestRequestsThatHandlersTakeForEqualHaveOneHash(t *testing.T) {
+	stuffed := &testpb.SimpleRequest{ResponseSize: 7}
+	stuffed.ProtoReflect().SetUnknown(unknown())
+	nan := func(bits uint64) proto.Message { return wrapperspb.Double(math.Float64frombits(bits)) }
+	inAny := func(m proto.Message, host string) *anypb.Any {
+		packed, err := anypb.New(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed.TypeUrl = host + "/" + string(m.ProtoReflect().Descriptor().FullName())
+		return packed
+	}
+	quietNaN, otherNaN := uint64(0x7ff8000000000001), uint64(0x7ff8000000000002)
+	negative := math.Copysign(0, -1)
+	for name, pair := range map[string][2]proto.Message{
+		"another NaN":            {nan(quietNaN), nan(otherNaN)},
+		"a negative NaN":         {nan(quietNaN), nan(otherNaN | 1<<63)},
+		"a negative zero":        {wrapperspb.Double(0), wrapperspb.Double(negative)},
+		"a negative zero, short": {wrapperspb.Float(0), wrapperspb.Float(float32(negative))},
+		"in a list, in a map": {
+			value(t, map[string]any{"a": []any{0.0, 1.0}}), value(t, map[string]any{"a": []any{negative, 1.0}}),
+		},
+		"unknown fields in an Any": {inAny(&testpb.SimpleRequest{ResponseSize: 7}, "x"), inAny(stuffed, "x")},
+		"another place of a type":  {inAny(stuffed, "type.googleapis.com"), inAny(stuffed, "example.com/types")},
+		"an Any in an Any":         {inAny(inAny(&testpb.SimpleRequest{ResponseSize: 7}, "x"), "x"), inAny(inAny(stuffed, "x"), "y")},
+	} {
+		if mustHash(t, pair[0]) != mustHash(t, pair[1]) {
+			t.Errorf("%s: another hash", name)
+		}
+	}
+	seen := make(map[[32]byte]string)
+	for name, m := range map[string]proto.Message{
+		"NaN": nan(quietNaN), "0": wrapperspb.Double(0), "1": wrapperspb.Double(1), "-1": wrapperspb.Double(-1),
+		"an Any": inAny(wrapperspb.Double(1), "x"), "another Any": inAny(wrapperspb.Double(2), "x"),
+		"an Any of another type": inAny(wrapperspb.UInt64(1), "x"),
+		"a type that is unknown": &anypb.Any{TypeUrl: "x/no.such.Type", Value: []byte{1}},
+		"no message":             &anypb.Any{TypeUrl: "x/google.protobuf.DoubleValue", Value: []byte{1}},
+	} {
+		before := proto.Clone(m)
+		hash := mustHash(t, m)
+		if other, ok := seen[hash]; ok {
+			t.Errorf("%s and %s have the same hash", name, other)
+		}
+		if seen[hash] = name; !proto.Equal(before, m) {
+			t.Errorf("%s: the request was changed", name)
+		}
+	}
+}
+
+// What a peer puts into a request costs a hash of it, and not its square.
+func TestAnyInAnyIsNotLookedIntoForEver(t *testing.T) {
+	m := &anypb.Any{TypeUrl: "x/google.protobuf.Any", Value: make([]byte, 1<<10)}
+	for range 200 {
+		inner, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m = &anypb.Any{TypeUrl: "x/google.protobuf.Any", Value: inner}
+	}
+	if n := testing.AllocsPerRun(10, func() { mustHash(t, m) }); n > 100 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
