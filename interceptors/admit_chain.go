@@ -39,7 +39,7 @@ func (s *Server) admitChain(ctx context.Context, c *call, fullMethod string) err
 	}
 	c.chainResult = semconv.ChainResultOK
 	if rule.mode == callchain.ModePath {
-		if err := rule.judge(c.chain); err != nil {
+		if err := rule.judge(c.token, c.chain); err != nil {
 			c.chainResult = chainResultOf(reasonOf(err))
 			return err
 		}

@@ -11,7 +11,8 @@ import (
 
 // WithReplayLimit sets how many accepted links the guard remembers until they expire,
 // each of about 50 bytes; the default is 262,144. One peer never gets all of the room.
-// With SingleReplica it bounds the remembered requests too.
+// With SingleReplica it bounds the remembered requests too, which stay for as long as their
+// transaction can last: up to six minutes.
 func WithReplayLimit(n int) ServerOption {
 	return serverOption(func(s *Server) error {
 		if n < 1 {
@@ -23,7 +24,8 @@ func WithReplayLimit(n int) ServerOption {
 }
 
 // WithReplayOverflow sets what becomes of a call whose link there is no room to
-// remember; the default is ReplayOverflowAllow. A method with Once always refuses.
+// remember; the default is ReplayOverflowAllow. A method with Once always refuses, for want
+// of room for the link as well as for the request.
 func WithReplayOverflow(o ReplayOverflow) ServerOption {
 	return serverOption(func(s *Server) error {
 		if o != ReplayOverflowAllow && o != ReplayOverflowDeny {
@@ -49,7 +51,7 @@ func WithOnceStore(store replay.Store) ServerOption {
 
 // SingleReplica says that there is only this one process of the service, so that rules
 // with Once may remember in its memory. It forgets when it restarts: what was accepted
-// before could then be accepted again until the TraT expires.
+// before could then be accepted again until the transaction ends.
 func SingleReplica() ServerOption {
 	return serverOption(func(s *Server) error {
 		s.replays.singleReplica = true

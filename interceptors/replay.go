@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -69,19 +70,28 @@ func (r *replays) init(clock trat.Clock, needsOnce bool) (err error) {
 }
 
 // markUsed notes that c is accepted, so that it is not accepted again. It is the last of
-// all checks: what is refused for another reason may be sent again as it was.
+// all checks: what is refused for another reason may be sent again as it was, unless the
+// reason is that the store of Once failed.
 func (s *Server) markUsed(ctx context.Context, c *call, fullMethod string, req any) error {
 	if c.method.exempt {
 		return nil
 	}
 	rule := &c.method.chain
+	once := ""
+	if rule.replay == replayOnce {
+		hash, err := onceHash(req)
+		if err != nil {
+			return &trat.Error{Reason: trat.ReasonInternal, Err: err}
+		}
+		once = replayKey("once", c.token.TransactionID(), fullMethod, hash)
+	}
 	if rule.mode != callchain.ModeOff && rule.replay != replayOff {
 		if err := s.markLink(ctx, c); err != nil {
 			return err
 		}
 	}
-	if rule.replay == replayOnce {
-		return s.markRequest(ctx, c, fullMethod, req)
+	if once != "" {
+		return s.markRequest(ctx, c, once)
 	}
 	return nil
 }
@@ -102,7 +112,7 @@ func (s *Server) markLink(ctx context.Context, c *call) error {
 		return s.replayed(ctx, c, semconv.ReplayModeJTI, trat.Errorf(trat.ReasonChainReplayed, "jti", "the link was accepted before"))
 	case errors.Is(err, replay.ErrExpired): // a moment after its expiry was judged
 		return &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: "exp", Err: err}
-	case s.replays.overflow == ReplayOverflowDeny:
+	case s.replays.overflow == ReplayOverflowDeny || c.method.chain.replay == replayOnce:
 		return s.replayed(ctx, c, semconv.ReplayModeJTI, overflowError(err))
 	}
 	s.telemetry.chain.overflows.Add(ctx, 1)
@@ -112,15 +122,9 @@ func (s *Server) markLink(ctx context.Context, c *call) error {
 	return nil
 }
 
-// markRequest accepts a request of a transaction once.
-func (s *Server) markRequest(ctx context.Context, c *call, fullMethod string, req any) error {
-	hash, err := onceHash(req)
-	if err != nil {
-		return &trat.Error{Reason: trat.ReasonInternal, Err: err}
-	}
-	key := replayKey("once", c.token.TransactionID(), fullMethod, hash)
-	// As long as any verifier could accept the TraT. Its replacements may live longer.
-	fresh, err := s.replays.once.Mark(ctx, c.peer.String(), key, c.token.Expiry().Add(trat.MaxLeeway))
+// markRequest accepts a request of a transaction, which key stands for, once.
+func (s *Server) markRequest(ctx context.Context, c *call, key string) error {
+	fresh, err := s.replays.once.Mark(ctx, c.peer.String(), key, transactionEnd(c.token))
 	switch {
 	case fresh && err == nil:
 		return nil
@@ -129,6 +133,17 @@ func (s *Server) markRequest(ctx context.Context, c *call, fullMethod string, re
 	default:
 		return s.replayed(ctx, c, semconv.ReplayModeOnce, overflowError(err))
 	}
+}
+
+// transactionEnd is until when a guard could accept any TraT of token's transaction. It may
+// be replaced by others that live longer, and no policy lets these outlive MaxLifetime since
+// the first (docs/policy.md).
+func transactionEnd(token *trat.Token) time.Time {
+	end := token.Claims().FirstIssuedAt().Add(trat.MaxLifetime)
+	if exp := token.Expiry(); exp.After(end) {
+		end = exp
+	}
+	return end.Add(trat.MaxLeeway)
 }
 
 // overflowError is the refusal for a store that could not remember.

@@ -52,7 +52,7 @@ func (r Rule) withChainMode(mode callchain.Mode) Rule {
 // Through demands that the request came through certain workloads: each matcher must
 // accept the issuer of some link, the direct caller's included. Repeated use adds
 // matchers. A call that came another way is refused with POLICY_DENIED. Only in path
-// mode are there links to look at.
+// mode are there links to look at, and only those since the TraT was replaced last.
 func (r Rule) Through(workloads ...spiffeid.Matcher) Rule {
 	if len(workloads) == 0 {
 		r.problems = append(slices.Clip(r.problems), errors.New("Through names nobody"))
@@ -62,8 +62,10 @@ func (r Rule) Through(workloads ...spiffeid.Matcher) Rule {
 }
 
 // NotThrough demands that the request came through none of certain workloads: no matcher
-// may accept the issuer of any link. Otherwise it is like Through. A workload that is
-// compromised can hide a detour that it made itself (docs/security-model.md).
+// may accept the issuer of any link. Otherwise it is like Through. A TraT that replaces
+// another in the middle of a chain is refused too: who stands in the part before it is not
+// known here. A workload that is compromised can hide a detour that it made itself
+// (docs/security-model.md).
 func (r Rule) NotThrough(workloads ...spiffeid.Matcher) Rule {
 	if len(workloads) == 0 {
 		r.problems = append(slices.Clip(r.problems), errors.New("NotThrough names nobody"))
@@ -74,7 +76,8 @@ func (r Rule) NotThrough(workloads ...spiffeid.Matcher) Rule {
 
 // MaxLinks bounds the links of a chain, 1 to callchain.MaxLinks; with 1 only the
 // workload that requested the TraT may call. A longer chain is refused with
-// CHAIN_TOO_DEEP. Only in path mode are links counted.
+// CHAIN_TOO_DEEP. Only in path mode are links counted, and only those since the TraT was
+// replaced last: a workload that may replace it can be called through more.
 func (r Rule) MaxLinks(n int) Rule {
 	if n < 1 || n > callchain.MaxLinks {
 		r.problems = append(slices.Clip(r.problems), fmt.Errorf("MaxLinks: %d is not 1 to %d", n, callchain.MaxLinks))
@@ -93,10 +96,14 @@ func (r Rule) StrictTrace() Rule {
 
 // Once accepts each request of a transaction once, whoever sends it and by whatever link:
 // a second call of the method with the same txn and an equal message is refused with
-// CHAIN_REPLAYED, until the TraT has expired. Of a streaming method one call is accepted
-// per transaction. Messages are equal when their known fields are. Deterministic
-// encoding makes them so within one build of a program; replicas of different builds may
-// differ on rare messages.
+// CHAIN_REPLAYED, for as long as any TraT of the transaction can be good: those that replace
+// this one included. Of a streaming method one call is accepted per transaction.
+//
+// Messages are equal when their known fields are, those in a google.protobuf.Any of a type
+// that this program knows included. A field with presence that is set to its default differs
+// from one that is not set: where a handler does not tell them apart, a Check must.
+// Deterministic encoding makes equal messages equal within one build of a program; replicas
+// of different builds may differ on rare messages.
 //
 // A call counts from the moment in which all other checks have passed, whatever the
 // handler then returns: a caller that must try again needs a new request or
@@ -153,14 +160,17 @@ func (c chainRule) withDefaults() chainRule {
 	return c
 }
 
-// judge decides whether a verified chain is what the rule wants.
-func (c *chainRule) judge(chain *callchain.Chain) error {
+// judge decides whether a verified chain, which came with token, is what the rule wants.
+func (c *chainRule) judge(token *trat.Token, chain *callchain.Chain) error {
 	if chain.Len() > c.maxLinks {
 		return trat.Errorf(trat.ReasonChainTooDeep, "", "%d links, the rule permits %d", chain.Len(), c.maxLinks)
 	}
 	avoided := func(m spiffeid.Matcher) bool { return !chain.Passes(m) }
 	if slices.ContainsFunc(c.through, avoided) {
 		return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request did not come through a workload that the rule demands")
+	}
+	if len(c.notThrough) > 0 && token.CallChainHash() != [32]byte{} {
+		return trat.Errorf(trat.ReasonPolicyDenied, "through", "a part of the chain ended with another token, and the rule excludes workloads")
 	}
 	if slices.ContainsFunc(c.notThrough, chain.Passes) {
 		return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request came through a workload that the rule excludes")
