@@ -20,9 +20,11 @@ const (
 	defaultMaxFindings = 1000
 	defaultMemory      = 64 << 20
 	// expansion is how much more memory a transaction takes than its lines.
-	expansion = 4
-	// maxPartitions bounds the temporary files, of which there are several kinds.
+	expansion = 8
+	// maxPartitions bounds the temporary files for transactions, maxIndexes those of each
+	// other kind: all are open at once.
 	maxPartitions = 256
+	maxIndexes    = 32
 )
 
 // Input names the files of an audit.
@@ -134,8 +136,12 @@ func newSorter(dir string, logs []*chainLog, in *Input, o *Options) (*sorter, er
 		}
 	}
 	seed := maphash.MakeSeed()
-	for name, to := range map[string]**spool{"transactions": &s.transactions, "links": &s.links, "traces": &s.traces, "spans": &s.spans} {
-		if *to, err = newSpool(dir, name, n, seed); err != nil {
+	for _, k := range [...]struct {
+		to    **spool
+		name  string
+		parts int
+	}{{&s.transactions, "transactions", n}, {&s.links, "links", min(n, maxIndexes)}, {&s.traces, "traces", min(n, maxIndexes)}, {&s.spans, "spans", min(n, maxIndexes)}} {
+		if *k.to, err = newSpool(dir, k.name, k.parts, seed); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
 	}
