@@ -1,10 +1,12 @@
 package callchain
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -37,20 +39,50 @@ type conveyed struct {
 	// peer is the leaf of the connection, nil without one.
 	peer              *x509.Certificate
 	peerIntermediates []*x509.Certificate
+	// known is what pool has returned for poolOf.
+	known  *x509.CertPool
+	poolOf *trust
 }
 
-// pool parses the intermediates. What is no certificate leads nowhere.
-func (c *conveyed) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
+// intermediatesUnder returns the intermediates that are signed by an authority of t, or by
+// another one of them. All others lead nowhere. They are sorted out first, because whoever
+// looks for a path from a leaf upwards verifies with the keys of all of them, and the sender
+// could have chosen keys that are slow and names that are all the same.
+func (c *conveyed) intermediatesUnder(t *trust) []*x509.Certificate {
+	unknown := slices.Clone(c.peerIntermediates)
 	for _, der := range c.intermediates {
 		if cert, err := x509.ParseCertificate(der); err == nil {
-			pool.AddCert(cert)
+			unknown = append(unknown, cert)
 		}
 	}
-	for _, cert := range c.peerIntermediates {
-		pool.AddCert(cert)
+	var known []*x509.Certificate
+	for parents := t.authorities; len(parents) > 0 && len(unknown) > 0; {
+		var signed []*x509.Certificate
+		unknown = slices.DeleteFunc(unknown, func(cert *x509.Certificate) bool {
+			if !slices.ContainsFunc(parents, func(parent *x509.Certificate) bool { return signedBy(cert, parent) }) {
+				return false
+			}
+			signed = append(signed, cert)
+			return true
+		})
+		known, parents = append(known, signed...), signed
 	}
-	return pool
+	return known
+}
+
+func signedBy(cert, parent *x509.Certificate) bool {
+	return bytes.Equal(cert.RawIssuer, parent.RawSubject) && cert.CheckSignatureFrom(parent) == nil
+}
+
+// pool returns what leads from leaves to the authorities of t.
+func (c *conveyed) pool(t *trust) *x509.CertPool {
+	if c.poolOf != t {
+		c.poolOf, c.known = t, x509.NewCertPool()
+		for _, cert := range c.intermediatesUnder(t) {
+			c.known.AddCert(cert)
+		}
+	}
+	return c.known
 }
 
 // parse returns the certificate of a link.
@@ -101,7 +133,7 @@ func (t *trust) findPath(der []byte, c *conveyed, at time.Time) (*leafPath, erro
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots:         t.pool,
-		Intermediates: c.pool(),
+		Intermediates: c.pool(t),
 		CurrentTime:   at,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})

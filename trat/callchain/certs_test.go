@@ -2,6 +2,10 @@ package callchain
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"sync"
 	"testing"
@@ -249,4 +253,41 @@ func TestVerifierIsSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Whoever sends a chain chooses the keys of what it calls intermediates. Six of one name with
+// keys on P-521 would cost a hundred verifications on a slow curve.
+func TestIntermediatesThatNobodySignedAreNotTried(t *testing.T) {
+	w := newWorld(t)
+	slow := func() crypto.Signer {
+		key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	upper := newIssuer(t, w.domain, w.authority)
+	lower := newIssuer(t, w.domain, upper)
+	madeUp := []*issuer{namedIssuer(t, w.domain, nil, "x", slow())}
+	for range maxIntermediates - 1 {
+		madeUp = append(madeUp, namedIssuer(t, w.domain, madeUp[len(madeUp)-1], "x", slow()))
+	}
+	sent := &conveyed{peerIntermediates: []*x509.Certificate{lower.cert}}
+	for _, i := range append(madeUp, upper) {
+		sent.intermediates = append(sent.intermediates, i.cert.Raw)
+	}
+	sent.intermediates = append(sent.intermediates, []byte("no certificate"))
+	trusted, err := w.verifier.trust(w.domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sent.intermediatesUnder(trusted); len(got) != 2 || !got[0].Equal(upper.cert) || !got[1].Equal(lower.cert) {
+		t.Errorf("%d intermediates", len(got))
+	}
+	if _, err := trusted.findPath(lower.svid(t, w.id("a"), newKey(t), nil).leaf.Raw, sent, w.now); err != nil {
+		t.Errorf("a leaf below two of them: %v", err)
+	}
+	if _, err := trusted.findPath(madeUp[0].svid(t, w.id("a"), newKey(t), nil).leaf.Raw, sent, w.now); err == nil {
+		t.Error("a leaf below one that was made up")
+	}
 }

@@ -12,7 +12,7 @@ import (
 type unjudged struct {
 	verifier     *Verifier
 	holding      holding // as of when the chain arrived
-	certificates *conveyed
+	certificates conveyed
 
 	once  sync.Once
 	whole *Chain
@@ -35,7 +35,7 @@ func (c *Chain) whole() *Chain {
 			l := *all.signed[i].link
 			all.signed[i].link = &l
 		}
-		if all, err := u.verifier.judge(all, &u.holding, u.certificates, c.verified); err == nil {
+		if all, err := u.verifier.judge(all, &u.holding, &u.certificates, c.verified); err == nil {
 			u.whole = all
 		}
 	})

@@ -103,14 +103,14 @@ func (v *Verifier) Verify(r Received) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates := &conveyed{
+	certificates := conveyed{
 		intermediates: m.intermediates, peer: r.Peer.Leaf, peerIntermediates: r.Peer.Intermediates,
 	}
 	c := &Chain{signed: links, verified: len(links)}
 	if r.Mode == ModeHead && len(links) > 1 {
 		c.verified, c.unjudged = 1, &unjudged{verifier: v, holding: h, certificates: certificates}
 	}
-	return v.judge(c, &h, certificates, 0)
+	return v.judge(c, &h, &certificates, 0)
 }
 
 // check reports what a guard has forgotten.
