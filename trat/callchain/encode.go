@@ -143,7 +143,12 @@ func (m *message) checkCertificates() error {
 
 // String returns the message as text.
 func (m *message) String() string {
-	const usualLink = 384 // with an ID, a method and a path of some levels
+	const usualLink = 384                                    // with an ID, a method and a path of some levels
+	if len(m.full)+len(m.leaves)+len(m.intermediates) == 0 { // as of a busy service in head mode
+		var usual [usualLink]byte
+		var text [2 * usualLink]byte
+		return string(encoding.AppendEncode(text[:0], m.append(usual[:0])))
+	}
 	size := (len(m.full) + 1) * usualLink
 	for _, der := range m.leaves {
 		size += len(der)
@@ -232,6 +237,7 @@ func appendBytes(dst, b []byte) []byte {
 }
 
 func shortHash(s string) [2]byte {
-	sum := sha256.Sum256([]byte(s))
+	var usual [256]byte
+	sum := sha256.Sum256(append(usual[:0], s...))
 	return [2]byte(sum[:2])
 }

@@ -2,7 +2,6 @@ package callchain
 
 import (
 	"crypto/sha256"
-	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -13,20 +12,20 @@ import (
 // links returns the links of the message, with all that did not travel: nothing of them is
 // verified but that they fit h's anchor.
 func (m *message) links(h *holding, last lastLink) ([]signedLink, error) {
-	wire := m.full
+	n := len(m.full)
 	if m.form != formReceipt {
-		wire = append(slices.Clip(wire), m.short)
+		n++
 	}
 	// CHAIN_ROOT_MISMATCH and not a wrong signature, which is what it would be.
-	if root := &wire[0]; root.flags&flagParent == 0 && root.flags&flagAnchor != 0 == h.anchor.IsZero() {
+	if root := m.wire(0); root.flags&flagParent == 0 && root.flags&flagAnchor != 0 == h.anchor.IsZero() {
 		return nil, trat.Errorf(trat.ReasonChainRootMismatch, fieldAnchor, "")
 	}
-	links, signed := make([]link, len(wire)), make([]signedLink, len(wire))
+	links, signed := newLinks(n)
 	if err := m.callers(links, h, last); err != nil {
 		return nil, err
 	}
-	for i := range wire {
-		w, l, s := &wire[i], &links[i], &signed[i]
+	for i := range links {
+		w, l, s := m.wire(i), &links[i], &signed[i]
 		*s = signedLink{link: l, leaf: last.leaf, path: w.path, signature: w.signature}
 		if i < len(m.full) || w.flags&flagLeaf != 0 {
 			s.leaf = m.leaves[w.leaf]
@@ -46,6 +45,26 @@ func (m *message) links(h *holding, last lastLink) ([]signedLink, error) {
 		l.seal()
 	}
 	return signed, nil
+}
+
+// wire is the link at an index, of all that travelled.
+func (m *message) wire(i int) *wireLink {
+	if i < len(m.full) {
+		return &m.full[i]
+	}
+	return &m.short
+}
+
+// newLinks makes room for n links. That of the usual one is of one piece.
+func newLinks(n int) ([]link, []signedLink) {
+	if n == 1 {
+		one := new(struct {
+			link   [1]link
+			signed [1]signedLink
+		})
+		return one.link[:], one.signed[:]
+	}
+	return make([]link, n), make([]signedLink, n)
 }
 
 // callers fills in who calls whom: a link's audience is the next one's issuer.
