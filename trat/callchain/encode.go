@@ -143,8 +143,9 @@ func (m *message) checkCertificates() error {
 
 // String returns the message as text.
 func (m *message) String() string {
-	const usualLink = 384                                    // with an ID, a method and a path of some levels
-	if len(m.full)+len(m.leaves)+len(m.intermediates) == 0 { // as of a busy service in head mode
+	const usualLink = 384 // with an ID, a method and a path of some levels
+	if len(m.full)+len(m.leaves)+len(m.intermediates) == 0 {
+		// One link, as a busy service sends it in head mode.
 		var usual [usualLink]byte
 		var text [2 * usualLink]byte
 		return string(encoding.AppendEncode(text[:0], m.append(usual[:0])))
