@@ -19,11 +19,12 @@ const (
 	// recently is for how long a caller in company, or a group that was worth its wait, counts.
 	recently = 10 * time.Millisecond
 	// worthwhile is how many links a group must have for the wait to have been worth it: a wait
-	// of a millisecond for the signatures of two or three callers costs more than it saves.
-	worthwhile = 4
+	// of a millisecond for the signature of two callers costs more than it saves.
+	worthwhile = 3
 	// patience is how many smaller groups in a row are waited for, before nobody waits for as
-	// long as pause.
-	patience = 3
+	// long as pause. Of many callers on a slow machine some groups are small too, but not so
+	// many in a row; there the budget must hold, or signing makes the machine slower yet.
+	patience = 16
 	pause    = 100 * time.Millisecond
 )
 

@@ -356,33 +356,41 @@ func TestGroupThatEmptiesIsSkipped(t *testing.T) {
 	})
 }
 
+// The budget holds however many links come for each of its signatures.
 func TestBudgetHoldsUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRecorder(maxGroup)
-		r.takes = 50 * time.Microsecond
-		end := time.Now().Add(time.Second)
-		var callers sync.WaitGroup
-		for i := range 64 {
-			callers.Go(func() {
-				own := rand.New(rand.NewPCG(1, uint64(i)))
-				for time.Now().Before(end) {
-					time.Sleep(time.Duration(own.Int64N(int64(8 * time.Millisecond))))
-					if err := r.do(t.Context(), &pending{}); err != nil {
-						t.Error(err)
-					}
+	for name, between := range map[string]time.Duration{
+		"ten or more links a turn":   8 * time.Millisecond,
+		"two or three links a turn":  44 * time.Millisecond,
+		"not two links in each turn": 64 * time.Millisecond,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRecorder(maxGroup)
+				r.takes = 50 * time.Microsecond
+				end := time.Now().Add(4 * time.Second)
+				var callers sync.WaitGroup
+				for i := range 64 {
+					callers.Go(func() {
+						own := rand.New(rand.NewPCG(1, uint64(i)))
+						for time.Now().Before(end) {
+							time.Sleep(time.Duration(own.Int64N(int64(between))))
+							if err := r.do(t.Context(), &pending{}); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				callers.Wait()
+				links, sizes := 0, r.sizes()
+				for _, n := range sizes {
+					links += n
+				}
+				if len(sizes) > 4*1050 {
+					t.Errorf("%d signatures for %d links in 4 seconds, with a budget of 1000 a second", len(sizes), links)
 				}
 			})
-		}
-		callers.Wait()
-		links := 0
-		sizes := r.sizes()
-		for _, n := range sizes {
-			links += n
-		}
-		if len(sizes) > 1020 || links < 10*len(sizes) {
-			t.Errorf("%d signatures for %d links in a second, with a budget of 1000", len(sizes), links)
-		}
-	})
+		})
+	}
 }
 
 // Callers come and leave at all moments; whoever stays gets a seal.
