@@ -15,7 +15,7 @@ type Chain struct {
 	signed []signedLink
 	// verified is how many of them were verified, counted from the last.
 	verified int
-	// intermediates are those, in DER, that lead from leaves of links to the bundle.
+	// intermediates are those, in DER, that lead from leaves of verified links to the bundle.
 	intermediates [][]byte
 	// unjudged judges the links that were not verified, if there are any.
 	unjudged *unjudged
@@ -73,7 +73,7 @@ func (c *Chain) Receipt() string {
 	if c.Len() == 0 {
 		return ""
 	}
-	return encodeReceipt(c.signed, c.intermediates)
+	return encodeReceipt(c.signed, c.sentIntermediates())
 }
 
 type contextKey struct{}

@@ -44,9 +44,6 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed, known int
 	if err != nil {
 		return nil, err
 	}
-	if len(links) < len(c.signed) { // nobody has looked which of these are of use
-		c.intermediates = certificates.intermediates
-	}
 	for i := range links {
 		path, err := t.path(&links[i], certificates, links[i].issuedAt)
 		if err == nil && i == len(links)-1 && !h.arrivalUnknown && h.now.After(links[i].issuedAt) {

@@ -48,8 +48,9 @@ func (c *Chain) NextSize() int {
 			size += 2 + len(s.leaf)
 		}
 	}
-	for i, der := range c.intermediates {
-		if !slices.ContainsFunc(c.intermediates[:i], func(earlier []byte) bool { return bytes.Equal(earlier, der) }) {
+	intermediates := c.sentIntermediates()
+	for i, der := range intermediates {
+		if !slices.ContainsFunc(intermediates[:i], func(earlier []byte) bool { return bytes.Equal(earlier, der) }) {
 			size += 2 + len(der)
 		}
 	}

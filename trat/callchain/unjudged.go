@@ -42,6 +42,14 @@ func (c *Chain) whole() *Chain {
 	return u.whole
 }
 
+// sentIntermediates are c's, and those that may be of use for links that were not judged.
+func (c *Chain) sentIntermediates() [][]byte {
+	if c.unjudged == nil {
+		return c.intermediates
+	}
+	return slices.Concat(c.unjudged.certificates.intermediates, c.intermediates)
+}
+
 // Proof returns a Receipt of links that verify: all of them, or, where those that came with
 // the call before the last one are not known or not true, the last one alone. It is what to
 // show to somebody who holds this workload to it. It is "" for a nil Chain.

@@ -127,3 +127,23 @@ func TestLinksAreNotPassedOnUnderAnAuthorityThatIsGone(t *testing.T) {
 		t.Errorf("form %#x, %v", m.form, err)
 	}
 }
+
+// Certificates that a caller has made up besides leave no room for those that are needed.
+func TestProofHasOnlyIntermediatesOfUse(t *testing.T) {
+	w := newWorld(t)
+	authority := newIssuer(t, w.domain, w.authority)
+	w.workloads["c"] = authority.svid(t, w.id("c"), newKey(t), nil)
+	w.workloads["c"].intermediates = []*x509.Certificate{authority.cert}
+	token := w.token("a", Hash{})
+	head := w.madeUp(token, func(c *Chain) {
+		for i := range maxIntermediates {
+			c.intermediates = append(c.intermediates, bytes.Repeat([]byte{byte(i)}, 300))
+		}
+		c.signed[0].signature[0] ^= 1
+	})
+	e := evidence(w, head, token)
+	e.Encoded = head.Proof()
+	if proved, err := w.newVerifier().VerifyEvidence(e); err != nil || proved.Len() != 1 {
+		t.Errorf("%d links, %v", proved.Len(), err)
+	}
+}
