@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ const (
 // program. The attacker is the demo's own program, which has the identities of the
 // workloads that it has taken over.
 //
-// Covers PROP-07, SEC-01, PRIV-01.
+// Covers PROP-07, SEC-01, PRIV-01, B-T3, B-T5.
 func TestDemoPassesOnSPIRE(t *testing.T) {
 	t.Parallel()
 	program := func(name string) string { return filepath.Join(programs, name) }
@@ -37,19 +38,25 @@ func TestDemoPassesOnSPIRE(t *testing.T) {
 	ours := startSPIRE(t, "shop.test", svidLifetime, shop...)
 	theirs := startSPIRE(t, "rival.test", svidLifetime, registration{"shipping", program("demo")})
 
+	page := filepath.Join(t.TempDir(), "report.html")
 	output := runToEnd(t, demoTimeout, command{
 		name: "demo", program: program("demo"), dir: root,
 		args: []string{
-			"-programs", programs, "-outlive-svids", time.Minute.String(),
+			"-programs", programs, "-outlive-svids", time.Minute.String(), "-report", page,
 			"-workload-api", ours.workloadAPI(), "-rival-workload-api", theirs.workloadAPI(),
 		},
 	})
 	for _, want := range []string{
 		"alice orders 2 x teapot for 49.90: paid, picked, packed",
 		"token sent to another trust domain             its carrier  EGRESS_BLOCKED",
+		"nothing wrong: exit status 0",
+		"stolen token with its chain                    stocks       CHAIN_PEER_MISMATCH",
+		"a back-dated link, its key expired             stocks       CHAIN_LINK_INVALID",
 		"attacks refused as expected",
+		"the order itself: nothing wrong, as before",
+		"a forged parent, all hashes made anew              exit 3  signature invalid",
 		"the first X.509-SVIDs of all 5 servers have expired, an order goes through as before",
-		"no complete token in",
+		"No complete token or call chain in",
 	} {
 		if !strings.Contains(output, want) {
 			t.Errorf("the demo did not print %q", want)
@@ -57,5 +64,8 @@ func TestDemoPassesOnSPIRE(t *testing.T) {
 	}
 	if strings.Contains(output, "trat dev") {
 		t.Error("the demo ran the embedded authority")
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "<svg") {
+		t.Errorf("the page of the audit has no picture: %v", err)
 	}
 }
