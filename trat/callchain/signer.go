@@ -169,6 +169,10 @@ func (s *Signer) signGroup(links []*pending) (*seal, error) {
 		return nil, err
 	}
 	now := s.clock()
+	// The authority's clock may be ahead: a link older than its leaf would be refused.
+	if begin := who.cert.NotBefore; begin.After(now) && begin.Sub(now) <= trat.DefaultLeeway {
+		now = begin
+	}
 	nodes := make([][32]byte, 0, len(links))
 	for _, p := range links {
 		if p.err = p.complete(who, now, s.lifetime); p.err == nil {

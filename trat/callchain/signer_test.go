@@ -380,3 +380,20 @@ func TestUnfitLinkLeavesItsGroupAlone(t *testing.T) {
 		}
 	}
 }
+
+// An authority whose clock is ahead of this workload's, by less than the leeway, issues
+// leaves that begin in the workload's future. Their links are good at once.
+func TestLinkIsNotOlderThanItsLeaf(t *testing.T) {
+	for behind, want := range map[time.Duration]bool{3 * time.Second: true, trat.DefaultLeeway + time.Second: false} {
+		w := newWorld(t)
+		token := w.token("gateway", Hash{})
+		fresh := w.authority.svid(t, w.id("gateway"), newKey(t), func(c *x509.Certificate) { c.NotBefore = worldNow })
+		signed, err := w.signer(fresh, WithClock(func() time.Time { return worldNow.Add(-behind) })).SignLink(t.Context(), w.draft("orders", token, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.accept(signed, token, fresh); (err == nil) != want {
+			t.Errorf("%v behind: %v", behind, err)
+		}
+	}
+}
