@@ -20,7 +20,7 @@ const (
 	// to need the disk.
 	auditMemory = 8 << 20
 	// auditRepeats are the audits of one kind, of which the fastest counts.
-	auditRepeats = 3
+	auditRepeats = 2
 )
 
 // auditOrder is what an audit in a process of its own is to do.

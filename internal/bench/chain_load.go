@@ -21,8 +21,16 @@ type chainCosts struct {
 	signAndVerify, slowdown []float64
 }
 
+// loneBudget is for a call of one caller, over the call without a chain and what signing and
+// verifying take by themselves. A core that waits for either falls asleep and takes its time
+// to wake up; that is in it, and a wait for other links, of half a millisecond or more, is not.
+const loneBudget = 1.5
+
 // measureChainCalls measures unary calls with a call chain in head mode, when it is busy and
 // when there is one caller, and paths of several workloads.
+//
+// It wants a quiet machine. What a signer may sign is so much per second, so that with less
+// of the cores for calls fewer of them share a signature, and each costs more.
 func measureChainCalls(rounds int) ([]row, error) {
 	costs := chainCosts{ways: map[string]*calling{callBytes: {}, callOff: {}, callHead: {}}}
 	for range max(3, rounds/4) {
@@ -175,7 +183,7 @@ func (c *chainCosts) rows() []row {
 	}
 	return append(rows,
 		row{name: "one caller, sign and verify", value: middle(c.signAndVerify), unit: " us"},
-		row{name: "one caller, head / chain off, sign and verify, p50", value: middle(c.slowdown), unit: "x", budget: 1.2})
+		row{name: "one caller, head / chain off, sign and verify, p50", value: middle(c.slowdown), unit: "x", budget: loneBudget})
 }
 
 var wayLabels = map[string]string{callBytes: "bare with the bytes", callOff: "chain off", callHead: "head"}
