@@ -108,7 +108,7 @@ func (t *tree) path(index int) treePath {
 	if t.leaves == 1 {
 		return treePath{}
 	}
-	p := treePath{nodes: make([]byte, 0, bits.Len(uint(t.leaves-1))*nodeSize)} //nolint:gosec // at least 2 leaves
+	p := treePath{nodes: make([]byte, 0, bits.Len(uint(t.leaves-1))*nodeSize)}
 	level, levels := t.nodes, 0
 	for width := t.leaves; width > 1; width = (width + 1) / 2 {
 		if sibling := index ^ 1; sibling < width {
