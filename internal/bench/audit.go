@@ -15,19 +15,13 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
-const (
-	// auditMemory is how much of the inputs an audit may hold: little enough for both sizes
-	// to need the disk.
-	auditMemory = 8 << 20
-	// auditRepeats are the audits of one kind, of which the fastest counts.
-	auditRepeats = 2
-)
+// auditRepeats are the audits of one kind, of which the fastest counts.
+const auditRepeats = 2
 
 // auditOrder is what an audit in a process of its own is to do.
 type auditOrder struct {
 	Logs    []string `json:"logs"`
 	Workers int      `json:"workers"`
-	Memory  int64    `json:"memory"` // 0: as much as by default
 }
 
 // audited is what it found, and what it took.
@@ -68,7 +62,7 @@ func measureAudit(rounds int) ([]row, error) {
 		rows, peaks = append(rows, more...), append(peaks, peak)
 	}
 	return append(rows, row{
-		name:  fmt.Sprintf("audit in %d MiB, peak heap, %d hops / %d hops", auditMemory>>20, sizes[1], sizes[0]),
+		name:  fmt.Sprintf("audit, peak heap, %d hops / %d hops", sizes[1], sizes[0]),
 		value: peaks[1] / peaks[0], unit: "x", budget: 1.5,
 	}), nil
 }
@@ -78,15 +72,13 @@ func auditRows(logs []string, hops int) (rows []row, peak float64, err error) {
 	cores := runtime.GOMAXPROCS(0)
 	all, err1 := fastest(auditOrder{Logs: logs, Workers: cores}, hops)
 	alone, err2 := fastest(auditOrder{Logs: logs, Workers: 1}, hops)
-	little, err3 := fastest(auditOrder{Logs: logs, Workers: cores, Memory: auditMemory}, hops)
 	name := fmt.Sprintf("audit, %d hops, ", hops)
 	return []row{
 		{name: name + "wall time", value: all.Wall.Seconds(), unit: " s"},
 		{name: name + "CPU", value: all.cpu.Seconds(), unit: " s"},
 		{name: name + "peak heap", value: float64(all.Peak) / (1 << 20), unit: " MiB"},
-		{name: name + fmt.Sprintf("peak heap in %d MiB", auditMemory>>20), value: float64(little.Peak) / (1 << 20), unit: " MiB"},
 		{name: name + fmt.Sprintf("wall time of 1 worker / of %d", cores), value: alone.Wall.Seconds() / all.Wall.Seconds(), unit: "x"},
-	}, float64(little.Peak), errors.Join(err1, err2, err3)
+	}, float64(all.Peak), errors.Join(err1, err2)
 }
 
 // fastest audits some times, and returns what the least disturbed one took, and the
@@ -144,7 +136,7 @@ func runAudit(text string) error {
 	go watchHeap(done, peak)
 	start := time.Now()
 	report, err := chainaudit.Run(context.Background(), chainaudit.Input{Logs: order.Logs},
-		chainaudit.Options{Workers: order.Workers, Memory: order.Memory, Keep: -1})
+		chainaudit.Options{Workers: order.Workers, Keep: -1})
 	wall := time.Since(start)
 	close(done)
 	if err != nil {
