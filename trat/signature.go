@@ -8,9 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/asn1"
 	"errors"
-	"math/big"
 )
 
 // ecdsaSize is the length of a P-256 signature in a JWS: r and s, each of 32 bytes
@@ -19,7 +17,10 @@ const ecdsaSize = 64
 
 var pssOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 
-var errSignature = &Error{Reason: ReasonTxnTokenInvalid, Field: "signature"}
+var (
+	errSignature    = &Error{Reason: ReasonTxnTokenInvalid, Field: "signature"}
+	errNotSignature = errors.New("no P-256 signature in ASN.1")
+)
 
 // fits reports whether sig has a length that signatures of a can have.
 func (a Algorithm) fits(sig []byte) bool {
@@ -114,7 +115,8 @@ func sign(key crypto.Signer, alg Algorithm, input []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return fromDER(der)
+		sig, err := SignatureFromDER(der)
+		return sig[:], err
 	case PS256:
 		return key.Sign(rand.Reader, digest[:], pssOptions)
 	case RS256:
@@ -123,16 +125,34 @@ func sign(key crypto.Signer, alg Algorithm, input []byte) ([]byte, error) {
 	return nil, errNotAllowed
 }
 
-// fromDER returns r||s of an ASN.1 signature.
-func fromDER(der []byte) ([]byte, error) {
-	var sig struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &sig)
-	if err != nil || len(rest) != 0 || sig.R.Sign() <= 0 || sig.S.Sign() <= 0 ||
-		sig.R.BitLen() > 8*ecdsaSize/2 || sig.S.BitLen() > 8*ecdsaSize/2 {
-		return nil, errors.New("signer returned no P-256 signature")
+// SignatureFromDER returns the JWS form of a P-256 signature, r and s of 32 bytes each (RFC
+// 7518 section 3.4), from the ASN.1 SEQUENCE of two integers that a crypto.Signer returns.
+// It fails for what is no such signature.
+func SignatureFromDER(der []byte) (sig [ecdsaSize]byte, err error) {
+	const sequence, integer = 0x30, 0x02
+	if len(der) < 2 || der[0] != sequence || int(der[1]) != len(der)-2 {
+		return sig, errNotSignature
 	}
-	out := make([]byte, ecdsaSize)
-	sig.R.FillBytes(out[:ecdsaSize/2])
-	sig.S.FillBytes(out[ecdsaSize/2:])
-	return out, nil
+	rest := der[2:]
+	for end := ecdsaSize / 2; end <= ecdsaSize; end += ecdsaSize / 2 {
+		if len(rest) < 2 || rest[0] != integer || int(rest[1]) > len(rest)-2 {
+			return [ecdsaSize]byte{}, errNotSignature
+		}
+		n := rest[2 : 2+int(rest[1])]
+		rest = rest[2+len(n):]
+		if len(n) == 0 || n[0]&0x80 != 0 { // none, or negative
+			return [ecdsaSize]byte{}, errNotSignature
+		}
+		for len(n) > 0 && n[0] == 0 {
+			n = n[1:]
+		}
+		if len(n) == 0 || len(n) > ecdsaSize/2 {
+			return [ecdsaSize]byte{}, errNotSignature
+		}
+		copy(sig[end-len(n):], n)
+	}
+	if len(rest) > 0 {
+		return [ecdsaSize]byte{}, errNotSignature
+	}
+	return sig, nil
 }

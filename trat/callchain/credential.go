@@ -12,13 +12,14 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
+	"github.com/grpc-trat/grpc-trat/trat"
+
 	"github.com/grpc-trat/grpc-trat/internal/svidleaf"
 )
 
 var (
-	errNoSVID       = errors.New("no X.509-SVID")
-	errKeyMismatch  = errors.New("the private key is not that of the X.509-SVID's leaf")
-	errNotSignature = errors.New("the private key returned no P-256 signature")
+	errNoSVID      = errors.New("no X.509-SVID")
+	errKeyMismatch = errors.New("the private key is not that of the X.509-SVID's leaf")
 )
 
 // ownLeaf is a leaf certificate that was found fit to sign links.
@@ -92,32 +93,5 @@ func (c credential) sign(root [32]byte) ([signatureSize]byte, error) {
 	if err != nil {
 		return [signatureSize]byte{}, err
 	}
-	return fromDER(der)
-}
-
-// fromDER returns r||s of the ASN.1 SEQUENCE that a crypto.Signer returns.
-func fromDER(der []byte) (sig [signatureSize]byte, err error) {
-	const sequence, integer = 0x30, 0x02
-	if len(der) < 2 || der[0] != sequence || int(der[1]) != len(der)-2 {
-		return sig, errNotSignature
-	}
-	rest := der[2:]
-	for end := signatureSize / 2; end <= signatureSize; end += signatureSize / 2 {
-		if len(rest) < 2 || rest[0] != integer || int(rest[1]) > len(rest)-2 {
-			return sig, errNotSignature
-		}
-		n := rest[2 : 2+int(rest[1])]
-		rest = rest[2+len(n):]
-		for len(n) > 0 && n[0] == 0 {
-			n = n[1:]
-		}
-		if len(n) == 0 || len(n) > signatureSize/2 {
-			return sig, errNotSignature
-		}
-		copy(sig[end-len(n):], n)
-	}
-	if len(rest) > 0 {
-		return sig, errNotSignature
-	}
-	return sig, nil
+	return trat.SignatureFromDER(der)
 }

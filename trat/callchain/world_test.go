@@ -248,7 +248,7 @@ func (w *world) sign(by *workload, l *link, group int) signedLink {
 	}
 	s := signedLink{link: l, leaf: by.leaf.Raw, path: t.path(index)}
 	if key, ok := by.key.Public().(*ecdsa.PublicKey); ok && key.Curve == elliptic.P256() { // all others are refused before
-		if s.signature, err = fromDER(der); err != nil {
+		if s.signature, err = trat.SignatureFromDER(der); err != nil {
 			w.tb.Fatal(err)
 		}
 	}
