@@ -105,9 +105,10 @@ type group struct {
 func (q *queue) do(ctx context.Context, p *pending) error {
 	company := q.inside.Add(1) > 1
 	defer q.inside.Add(-1)
-	if !company && q.budget.TokensAt(q.clock()) < 1 {
-		// A signature is much shorter than a time slice: where there is one core, callers would
-		// never meet, and each signature would be made alone, whatever the budget.
+	if !company && runtime.GOMAXPROCS(0) == 1 && q.budget.TokensAt(q.clock()) < 1 {
+		// A signature is much shorter than a time slice: on one core callers would never meet,
+		// and each signature would be made alone, whatever the budget. Where there are more
+		// cores, giving one up wakes another, which finds nothing to do.
 		runtime.Gosched()
 		company = q.inside.Load() > 1
 	}
