@@ -128,7 +128,6 @@ func TestHeadKeepsAncestorsForOthers(t *testing.T) {
 	if again, err := w.verifier.VerifyEvidence(evidence(w, head, token)); err != nil || !again.Complete() || again.Len() != 3 {
 		t.Errorf("the receipt: %v, %v", again, err)
 	}
-
 }
 
 // A chain whose ancestors are known by hash only goes on as that.

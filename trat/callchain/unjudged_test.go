@@ -46,15 +46,15 @@ func TestLinksThatDoNotVerifyAreNotPassedOn(t *testing.T) {
 	for name, edit := range map[string]func(*Chain){
 		"a signature":          func(c *Chain) { c.signed[0].signature[0] ^= 1 },
 		"the second signature": func(c *Chain) { c.signed[1].signature[0] ^= 1 },
-		"a statement":          func(c *Chain) { c.signed[0].link.method = "/shop.v1.Orders/Other" },
-		"an old link":          func(c *Chain) { c.signed[0].link.issuedAt = worldNow.Add(-time.Minute) },
+		"a statement":          func(c *Chain) { c.signed[0].method = "/shop.v1.Orders/Other" },
+		"an old link":          func(c *Chain) { c.signed[0].issuedAt = worldNow.Add(-time.Minute) },
 		"another root": func(c *Chain) {
 			c.signed, c.verified = c.signed[1:], 1
-			c.signed[0].link.depth, c.signed[0].link.parent = 0, Hash{}
+			c.signed[0].depth, c.signed[0].parent = 0, Hash{}
 		},
 		"no certificate at all": func(c *Chain) {
 			c.signed[0].leaf = make([]byte, 400)
-			c.signed[0].link.leafHash = sha256.Sum256(c.signed[0].leaf)
+			c.signed[0].leafHash = sha256.Sum256(c.signed[0].leaf)
 		},
 		"a useless intermediate": func(c *Chain) {
 			c.intermediates = [][]byte{bytes.Repeat([]byte{7}, 400)}
