@@ -37,7 +37,7 @@ type audited struct {
 func measureAudit(rounds int) ([]row, error) {
 	sizes := []int{10_000, 100_000}
 	if rounds < 40 {
-		sizes = []int{1_000, 10_000}
+		sizes = []int{10_000, 30_000}
 	}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
