@@ -23,7 +23,7 @@ import (
 func chainAttacks() []attack {
 	invalid := refusal("stocks", trat.ReasonChainLinkInvalid)
 	return []attack{
-		{"for comparison: the scheduler, called by orders", acceptance, func(ctx context.Context, a *attacker) error {
+		{"for comparison: the scheduler, after orders", acceptance, func(ctx context.Context, a *attacker) error {
 			return a.reserveThrough(ctx, a.gateway, a.orders, a.scheduler)
 		}},
 		{"stolen token, the scheduler may call", refusal("stocks", trat.ReasonChainMissing), func(ctx context.Context, a *attacker) error {

@@ -94,15 +94,15 @@ func (s *shop) close() error {
 // tokenService runs tratd with the shop's policy, and with its configuration but for
 // the ports and the file of its audit log.
 func (s *shop) tokenService(ctx context.Context) error {
-	for _, name := range []string{"tratd.yaml", "policy.yaml"} {
+	audit := fmt.Sprintf("\naudit: {file: %q}\n", filepath.Join(s.records, issuanceFile))
+	for name, more := range map[string]string{"tratd.yaml": audit, "policy.yaml": ""} {
 		text, err := os.ReadFile(filepath.Join(s.source, name))
 		if err != nil {
 			return err
 		}
-		here := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0",
-			"file: tratd.jsonl", fmt.Sprintf("file: %q", filepath.Join(s.records, issuanceFile)))
+		ports := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0")
 		//nolint:gosec // into the demo's own temporary directory
-		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(here.Replace(string(text))), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(ports.Replace(string(text))+more), 0o600); err != nil {
 			return err
 		}
 	}

@@ -158,7 +158,7 @@ func rechained(log []string) []string {
 	for i, line := range log {
 		_, rest, _ := strings.Cut(line, `","event.name":`)
 		rest = rest[:strings.LastIndex(rest, `,"hash":"`)]
-		text := fmt.Sprintf(`{"seq":%d,"prev":"%s","event.name":%s`, i+1, before, rest)
+		text := fmt.Sprintf(`{"seq":%d,"prev":%q,"event.name":%s`, i+1, before, rest)
 		sum := sha256.Sum256([]byte(text))
 		before = hex.EncodeToString(sum[:])
 		log[i] = text + `,"hash":"` + before + `"}`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ var ok = []string{"txn_token.result", "ok", "txn_token.txn", "0123456789abcdef",
 
 // linked are the attributes of a call that was accepted with a chain.
 func linked(signer, depth, mode, link, parent string) []string {
-	return append(ok[:len(ok):len(ok)], "txn_chain.result", "ok", "txn_chain.peer.id", "spiffe://shop.test/"+signer,
+	return append(slices.Clip(ok), "txn_chain.result", "ok", "txn_chain.peer.id", "spiffe://shop.test/"+signer,
 		"txn_chain.depth", depth, "txn_chain.mode", mode, "txn_chain.link.hash", link, "txn_chain.parent.hash", parent)
 }
 

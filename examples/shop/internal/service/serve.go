@@ -35,11 +35,11 @@ const (
 // when ctx is done, the last calls have ended and the chain log is complete.
 func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register func(grpc.ServiceRegistrar), opts ...interceptors.ServerOption) (err error) {
 	if w.cfg.ChainLog != "" {
-		log, openErr := w.openChainLog()
+		log, openErr := w.openChainLog() //nolint:contextcheck // it ends when the last call has
 		if openErr != nil {
 			return openErr
 		}
-		defer func() { err = errors.Join(err, log.Close()) }()
+		defer func() { err = errors.Join(err, log.Close()) }() //nolint:contextcheck // the same
 		opts = append(opts, interceptors.WithChainLog(log))
 	}
 	guard, err := interceptors.NewServer(interceptors.ServerConfig{
