@@ -69,7 +69,7 @@ func (m *message) read(r *reader) error {
 func readCertificates(r *reader) ([][]byte, error) {
 	n := int(r.byte())
 	if n > maxLeaves+maxIntermediates {
-		return nil, invalid(fieldCertificate, "more than %d", maxLeaves+maxIntermediates)
+		return nil, invalid(FieldCertificate, "more than %d", maxLeaves+maxIntermediates)
 	}
 	if n == 0 {
 		return nil, nil
@@ -81,7 +81,7 @@ func readCertificates(r *reader) ([][]byte, error) {
 			return nil, errShort()
 		}
 		if len(der) == 0 || len(der) > maxCertificateSize {
-			return nil, invalid(fieldCertificate, "empty, or longer than %d bytes", maxCertificateSize)
+			return nil, invalid(FieldCertificate, "empty, or longer than %d bytes", maxCertificateSize)
 		}
 		certificates[i] = der
 	}
@@ -96,7 +96,7 @@ func (m *message) readFull(r *reader) error {
 		return malformed("no link")
 	}
 	if n > most {
-		return trat.Errorf(trat.ReasonChainTooDeep, fieldDepth, "more than %d links", MaxLinks)
+		return trat.Errorf(trat.ReasonChainTooDeep, FieldDepth, "more than %d links", MaxLinks)
 	}
 	if n == 0 {
 		return nil
@@ -109,10 +109,10 @@ func (m *message) readFull(r *reader) error {
 			return err
 		}
 		if len(l.issuer) > maxIDSize || l.issuer == "" || spiffeid.ValidatePath(l.issuer) != nil {
-			return invalid(fieldIssuer, "not the path of a SPIFFE ID")
+			return invalid(FieldIssuer, "not the path of a SPIFFE ID")
 		}
 		if !validMethod(l.method) {
-			return invalid(fieldMethod, "not a method")
+			return invalid(FieldMethod, "not a method")
 		}
 	}
 	return nil
@@ -170,7 +170,7 @@ func (l *wireLink) checkAlone(r *reader) error {
 	case r.short:
 		return errShort()
 	case l.lifetime == 0 || time.Duration(l.lifetime)*time.Second > MaxLifetime:
-		return invalid(fieldExpiry, "not between one second and %v after iat", MaxLifetime)
+		return invalid(FieldExpiry, "not between one second and %v after iat", MaxLifetime)
 	case !l.path.wellFormed():
 		return malformed("not a path in a tree of %d levels", MaxGroupLevels)
 	}
@@ -219,7 +219,7 @@ func (l *wireLink) checkPlace(detached bool, index int, more byte) error {
 		return malformed("a root with a parent, or another link with an anchor or without a parent")
 	}
 	if detached && l.depth > MaxDepth {
-		return trat.Errorf(trat.ReasonChainTooDeep, fieldDepth, "deeper than %d", MaxDepth)
+		return trat.Errorf(trat.ReasonChainTooDeep, FieldDepth, "deeper than %d", MaxDepth)
 	}
 	if detached && l.depth == 0 {
 		return malformed("a root that is detached")
@@ -253,7 +253,7 @@ func (m *message) sortCertificates(certificates [][]byte) error {
 	name := func(index byte) error {
 		switch i := int(index); {
 		case i >= len(certificates):
-			return invalid(fieldCertificate, "the certificate of a link is missing")
+			return invalid(FieldCertificate, "the certificate of a link is missing")
 		case i > leaves:
 			return malformed("leaves are not in order")
 		case i == leaves:
@@ -273,7 +273,7 @@ func (m *message) sortCertificates(certificates [][]byte) error {
 	}
 	m.leaves, m.intermediates = certificates[:leaves:leaves], certificates[leaves:]
 	if len(m.intermediates) > maxIntermediates {
-		return invalid(fieldCertificate, "more than %d intermediates", maxIntermediates)
+		return invalid(FieldCertificate, "more than %d intermediates", maxIntermediates)
 	}
 	for i, der := range certificates {
 		if i > leaves && bytes.Compare(certificates[i-1], der) >= 0 ||

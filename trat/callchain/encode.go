@@ -19,7 +19,7 @@ func encodeCall(
 	mode Mode, parent *Chain, own signedLink, ownIntermediates [][]byte, presented *x509.Certificate,
 ) (string, error) {
 	if mode != ModePath && mode != ModeHead {
-		return "", trat.Errorf(trat.ReasonInternal, "mode", "no form for mode %s", mode)
+		return "", trat.Errorf(trat.ReasonInternal, fieldMode, "no form for mode %s", mode)
 	}
 	var intermediates [][]byte
 	sendLeaf := presented == nil || !bytes.Equal(presented.Raw, own.leaf)
@@ -37,7 +37,7 @@ func encodeCall(
 		m.short = shortLink(&own)
 		m.short.depth, m.short.parent = byte(own.depth), own.parent //nolint:gosec // at most MaxDepth
 	case own.depth >= MaxLinks:
-		return "", trat.Errorf(trat.ReasonChainTooDeep, "n", "more than %d links", MaxLinks)
+		return "", trat.Errorf(trat.ReasonChainTooDeep, FieldDepth, "more than %d links", MaxLinks)
 	default:
 		var ancestors []signedLink
 		if own.depth > 0 {
@@ -136,7 +136,7 @@ func (m *message) checkCertificates() error {
 	tooLong := func(der []byte) bool { return len(der) > maxCertificateSize }
 	if len(m.leaves) > maxLeaves || len(m.intermediates) > maxIntermediates ||
 		slices.ContainsFunc(m.leaves, tooLong) || slices.ContainsFunc(m.intermediates, tooLong) {
-		return trat.Errorf(trat.ReasonMetadataTooLarge, fieldCertificate, "too many certificates, or one that is too long")
+		return trat.Errorf(trat.ReasonMetadataTooLarge, FieldCertificate, "too many certificates, or one that is too long")
 	}
 	return nil
 }

@@ -48,10 +48,10 @@ func (p *pending) complete(who credential, now time.Time, lifetime time.Duration
 	l := p.link
 	l.issuer = who.svid.ID
 	if l.issuer.TrustDomain() != l.audience.TrustDomain() {
-		return &trat.Error{Reason: trat.ReasonEgressBlocked, Field: fieldIssuer, Err: errForeign}
+		return &trat.Error{Reason: trat.ReasonEgressBlocked, Field: FieldIssuer, Err: errForeign}
 	}
 	if p.parent != nil && p.parent.Last().Audience() != l.issuer {
-		return &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: fieldParent, Err: errOtherReceiver}
+		return &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: FieldParent, Err: errOtherReceiver}
 	}
 	l.issuedAt = time.UnixMilli(now.UnixMilli()).UTC()
 	l.lifetime = max(min(lifetime, p.expires.Sub(now).Truncate(time.Second)), time.Second)

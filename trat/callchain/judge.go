@@ -38,7 +38,7 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed, known int
 		return nil, err
 	}
 	if root := &links[0]; root.depth == 0 && root.issuer.String() != h.root {
-		return nil, trat.Errorf(trat.ReasonChainRootMismatch, fieldIssuer, "")
+		return nil, trat.Errorf(trat.ReasonChainRootMismatch, FieldIssuer, "")
 	}
 	t, err := v.trust(h.audience.TrustDomain())
 	if err != nil {
@@ -50,7 +50,7 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed, known int
 			path, err = t.path(&links[i], certificates, h.now)
 		}
 		if err != nil {
-			return nil, &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: fieldCertificate, Err: err}
+			return nil, &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: FieldCertificate, Err: err}
 		}
 		links[i].link.leaf = path.leaf
 		links[i].leaf = path.leaf.Raw
@@ -61,7 +61,7 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed, known int
 	// From the last one back: what its sender has made up is found first.
 	for i := len(links) - 1 - known; i >= 0; i-- {
 		if !t.verifySignature(&links[i], i == len(links)-1) {
-			return nil, trat.Errorf(trat.ReasonChainLinkInvalid, fieldSignature, "")
+			return nil, trat.Errorf(trat.ReasonChainLinkInvalid, FieldSignature, "")
 		}
 	}
 	return c, nil
@@ -71,14 +71,14 @@ func (v *Verifier) judge(c *Chain, h *holding, certificates *conveyed, known int
 func (h *holding) checkTimes(links []signedLink) error {
 	last := &links[len(links)-1]
 	if exp := last.issuedAt.Add(last.lifetime); !h.arrivalUnknown && !h.now.Add(-h.leeway).Before(exp) {
-		return invalid(fieldExpiry, "")
+		return invalid(FieldExpiry, "")
 	}
 	latest := h.now.Add(h.leeway)
 	for i := range links {
 		iat := links[i].issuedAt
 		if iat.Before(h.earliest) || iat.After(latest) ||
 			i > 0 && iat.Before(links[i-1].issuedAt.Add(-h.leeway)) {
-			return invalid(fieldIssuedAt, "")
+			return invalid(FieldIssuedAt, "")
 		}
 	}
 	return nil
@@ -88,11 +88,11 @@ func (h *holding) checkTimes(links []signedLink) error {
 // hashes: without them all that could be said is that the signature is wrong.
 func (l *wireLink) checkCall(r *Received, h *holding) error {
 	want := checkOf(&link{audience: r.Audience, method: r.Method, tokenHash: h.tokenHash, issuer: r.Peer.ID})
-	for i, field := range [...]string{fieldAudience, fieldMethod, fieldToken, fieldIssuer} {
+	for i, field := range [...]string{FieldAudience, FieldMethod, FieldToken, FieldIssuer} {
 		if l.check[2*i] == want[2*i] && l.check[2*i+1] == want[2*i+1] {
 			continue
 		}
-		if field == fieldIssuer {
+		if field == FieldIssuer {
 			return trat.Errorf(trat.ReasonChainPeerMismatch, field, "")
 		}
 		return invalid(field, "")

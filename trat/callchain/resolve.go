@@ -18,7 +18,7 @@ func (m *message) links(h *holding, last lastLink) ([]signedLink, error) {
 	}
 	// CHAIN_ROOT_MISMATCH and not a wrong signature, which is what it would be.
 	if root := m.wire(0); root.flags&flagParent == 0 && root.flags&flagAnchor != 0 == h.anchor.IsZero() {
-		return nil, trat.Errorf(trat.ReasonChainRootMismatch, fieldAnchor, "")
+		return nil, trat.Errorf(trat.ReasonChainRootMismatch, FieldAnchor, "")
 	}
 	links, signed := newLinks(n)
 	if err := m.callers(links, h, last); err != nil {
@@ -75,7 +75,7 @@ func (m *message) callers(links []link, h *holding, last lastLink) error {
 		if i < len(m.full) {
 			id, err := spiffeid.FromPath(domain, m.full[i].issuer)
 			if err != nil || len(id.String()) > maxIDSize {
-				return invalid(fieldIssuer, "not a SPIFFE ID")
+				return invalid(FieldIssuer, "not a SPIFFE ID")
 			}
 			l.issuer, l.method = id, m.full[i].method
 		} else {

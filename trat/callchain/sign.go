@@ -10,12 +10,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// What is at fault with a Draft, or with what signs it.
-const (
-	fieldParent = "prh"
-	fieldSVID   = "svid"
-)
-
 var (
 	errForeign       = errors.New("not in the trust domain of the TraT")
 	errOtherToken    = errors.New("the parent is of another TraT")
@@ -59,25 +53,25 @@ func (d *Draft) link() (*link, error) {
 	}
 	switch {
 	case l.tokenHash == [32]byte{}:
-		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldToken, Err: errAbsent}
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: FieldToken, Err: errAbsent}
 	case d.Audience.Path() == "" || len(d.Audience.String()) > maxIDSize:
-		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldAudience, Err: errRange}
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: FieldAudience, Err: errRange}
 	case d.Audience.TrustDomain().Name() != d.Token.Audience():
-		return nil, &trat.Error{Reason: trat.ReasonEgressBlocked, Field: fieldAudience, Err: errForeign}
+		return nil, &trat.Error{Reason: trat.ReasonEgressBlocked, Field: FieldAudience, Err: errForeign}
 	case !validMethod(d.Method):
-		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldMethod, Err: errRange}
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: FieldMethod, Err: errRange}
 	case d.Parent == nil:
 		l.anchor = d.Token.CallChainHash()
 		return l, nil
 	case d.Parent.Len() == 0:
-		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldParent, Err: errUnverified}
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: FieldParent, Err: errUnverified}
 	}
 	last := d.Parent.Last()
 	if last.TokenHash() != l.tokenHash {
-		return nil, &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: fieldParent, Err: errOtherToken}
+		return nil, &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: FieldParent, Err: errOtherToken}
 	}
 	if last.Depth() >= MaxDepth {
-		return nil, trat.Errorf(trat.ReasonChainTooDeep, fieldDepth, "more than %d links before it", MaxDepth)
+		return nil, trat.Errorf(trat.ReasonChainTooDeep, FieldDepth, "more than %d links before it", MaxDepth)
 	}
 	l.parent, l.depth = last.Hash(), last.Depth()+1
 	return l, nil

@@ -185,7 +185,7 @@ func (s *Signer) signGroup(links []*pending) (*seal, error) {
 	}
 	common := &seal{tree: newTree(nodes), intermediates: who.intermediates()}
 	if common.signature, err = who.sign(common.tree.root); err != nil {
-		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: fieldSignature, Err: err}
+		return nil, &trat.Error{Reason: trat.ReasonInternal, Field: FieldSignature, Err: err}
 	}
 	return common, nil
 }
@@ -194,12 +194,12 @@ func (s *Signer) signGroup(links []*pending) (*seal, error) {
 func (s *Signer) credential() (credential, error) {
 	svid, err := s.svids.GetX509SVID()
 	if err != nil {
-		return credential{}, &trat.Error{Reason: trat.ReasonDependencyUnavailable, Field: fieldSVID, Err: err}
+		return credential{}, &trat.Error{Reason: trat.ReasonDependencyUnavailable, Field: FieldSVID, Err: err}
 	}
 	known := s.leaf.Load()
 	who, err := newCredential(svid, known)
 	if err != nil {
-		return credential{}, &trat.Error{Reason: trat.ReasonInternal, Field: fieldSVID, Err: err}
+		return credential{}, &trat.Error{Reason: trat.ReasonInternal, Field: FieldSVID, Err: err}
 	}
 	if who.ownLeaf != known {
 		s.leaf.Store(who.ownLeaf)

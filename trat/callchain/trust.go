@@ -27,11 +27,11 @@ type trust struct {
 func (v *Verifier) trust(domain spiffeid.TrustDomain) (*trust, error) {
 	bundle, err := v.bundles.GetX509BundleForTrustDomain(domain)
 	if err != nil {
-		return nil, &trat.Error{Reason: trat.ReasonKeysUnavailable, Field: fieldBundle, Err: err}
+		return nil, &trat.Error{Reason: trat.ReasonKeysUnavailable, Field: FieldBundle, Err: err}
 	}
 	authorities := bundle.X509Authorities()
 	if len(authorities) == 0 {
-		return nil, trat.Errorf(trat.ReasonKeysUnavailable, fieldBundle, "it is empty")
+		return nil, trat.Errorf(trat.ReasonKeysUnavailable, FieldBundle, "it is empty")
 	}
 	if known := v.trusts.Load(); known != nil {
 		if t := (*known)[domain]; t != nil && slices.EqualFunc(t.authorities, authorities, sameCertificate) {
