@@ -151,11 +151,11 @@ func ofTransaction(other, c *judged) string {
 // flaw says what of a link is wrong.
 func flaw(err error, field string) string {
 	switch field {
-	case "signature":
+	case callchain.FieldSignature:
 		return "a signature is wrong"
-	case "certificate":
+	case callchain.FieldCertificate:
 		return "a certificate is not of that workload, was not valid then, or leads to no authority that was trusted then"
-	case "exp", "iat":
+	case callchain.FieldExpiry, callchain.FieldIssuedAt:
 		return "a time in it does not fit"
 	case "":
 		return err.Error()
