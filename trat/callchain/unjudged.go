@@ -1,8 +1,11 @@
 package callchain
 
 import (
+	"errors"
 	"slices"
 	"sync"
+
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // unjudged is what it takes to judge the links before the last one, when they came with a
@@ -14,12 +17,13 @@ type unjudged struct {
 	holding      holding // as of when the chain arrived
 	certificates conveyed
 
-	once  sync.Once
-	whole *Chain
+	mu     sync.Mutex
+	judged bool
+	whole  *Chain // nil if it is not true
 }
 
 // whole returns c with all links back to the root, verified: nil if they are not known, or
-// not true. What it costs it costs once.
+// not true. What it costs it costs once, and again only as long as there is no bundle.
 func (c *Chain) whole() *Chain {
 	switch {
 	case c.Complete():
@@ -28,17 +32,20 @@ func (c *Chain) whole() *Chain {
 		return nil
 	}
 	u := c.unjudged
-	u.once.Do(func() {
-		// What is written down of a link that was judged is not for c.
-		all := &Chain{signed: slices.Clone(c.signed), verified: len(c.signed)}
-		for i := range all.signed {
-			l := *all.signed[i].link
-			all.signed[i].link = &l
-		}
-		if all, err := u.verifier.judge(all, &u.holding, &u.certificates, c.verified); err == nil {
-			u.whole = all
-		}
-	})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.judged {
+		return u.whole
+	}
+	// What is written down of a link that was judged is not for c.
+	all := &Chain{signed: slices.Clone(c.signed), verified: len(c.signed)}
+	for i := range all.signed {
+		l := *all.signed[i].link
+		all.signed[i].link = &l
+	}
+	all, err := u.verifier.judge(all, &u.holding, &u.certificates, c.verified)
+	u.whole = all
+	u.judged = err == nil || errors.Is(err, trat.ReasonChainLinkInvalid) || errors.Is(err, trat.ReasonChainRootMismatch)
 	return u.whole
 }
 
@@ -50,15 +57,12 @@ func (c *Chain) sentIntermediates() [][]byte {
 	return slices.Concat(c.unjudged.certificates.intermediates, c.intermediates)
 }
 
-// Proof returns a Receipt of links that verify: all of them, or, where those that came with
-// the call before the last one are not known or not true, the last one alone. It is what to
-// show to somebody who holds this workload to it. It is "" for a nil Chain.
+// Proof returns a Receipt of as many links as verify: of all back to the root, also where the
+// mode of the call did not ask for them and only now they are looked at, else of the verified
+// ones. It is "" for a nil Chain.
 func (c *Chain) Proof() string {
-	if c.Len() == 0 {
-		return ""
-	}
 	if whole := c.whole(); whole != nil {
 		return whole.Receipt()
 	}
-	return encodeReceipt(c.signed[len(c.signed)-c.verified:], c.intermediates)
+	return c.Receipt()
 }
