@@ -65,15 +65,14 @@ func (c *Chain) Passes(match spiffeid.Matcher) bool {
 	return false
 }
 
-// Receipt returns the chain in a form that needs no connection to be verified: with the
-// callers, methods and certificates of all links that are known, also of those that came
-// with a call but that its mode did not verify, as records want it. See Evidence, and Proof
-// for one without those. It is "" for a nil Chain.
+// Receipt returns the verified links in a form that needs no connection: with callers,
+// methods and certificates. See Evidence, and Proof for one of more links. It is "" for a nil
+// Chain.
 func (c *Chain) Receipt() string {
 	if c.Len() == 0 {
 		return ""
 	}
-	return encodeReceipt(c.signed, c.sentIntermediates())
+	return encodeReceipt(c.signed[len(c.signed)-c.verified:], c.intermediates)
 }
 
 type contextKey struct{}

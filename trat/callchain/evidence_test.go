@@ -125,8 +125,13 @@ func TestHeadKeepsAncestorsForOthers(t *testing.T) {
 	if err != nil || chain.Len() != 4 || !chain.Complete() {
 		t.Errorf("the next in path mode: %v, %v", chain, err)
 	}
-	if again, err := w.verifier.VerifyEvidence(evidence(w, head, token)); err != nil || !again.Complete() || again.Len() != 3 {
-		t.Errorf("the receipt: %v, %v", again, err)
+	e := evidence(w, head, token)
+	if again, err := w.verifier.VerifyEvidence(e); err != nil || again.Complete() || again.Len() != 1 {
+		t.Errorf("the receipt: %d links, %v", again.Len(), err)
+	}
+	e.Encoded = head.Proof()
+	if again, err := w.verifier.VerifyEvidence(e); err != nil || !again.Complete() || again.Len() != 3 {
+		t.Errorf("the proof: %d links, %v", again.Len(), err)
 	}
 }
 
