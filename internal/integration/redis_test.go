@@ -222,7 +222,7 @@ func TestARedisThatForgetsIsRefused(t *testing.T) {
 		{name: "evicts what expires", args: []string{"--maxmemory", "16mb", "--maxmemory-policy", "volatile-lfu"}, want: "volatile-lfu"},
 		{name: "does not evict", args: []string{"--maxmemory", "16mb"}},
 		{name: "forgets at a restart", args: []string{"--appendonly", "no"}, want: "appendonly"},
-		{name: "forgets at a restart, which is known", args: []string{"--appendonly", "no"}, opts: []redisreplay.Option{redisreplay.Volatile()}},
+		{name: "forgets at a restart, which is known", args: []string{"--appendonly", "no"}, opts: []redisreplay.Option{redisreplay.UnsafeAllowVolatile()}},
 		{name: "replica", args: []string{"--replicaof", "127.0.0.1 " + port}, want: "READONLY"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func (s *Store) checkServer(ctx context.Context, server redis.Cmdable) error {
 	}
 	if persistence["aof_enabled"] != "1" {
 		return errors.New("the server forgets at a restart (appendonly is off), and what is forgotten is accepted " +
-			"again: set appendonly to yes, or say redisreplay.Volatile")
+			"again: set appendonly to yes, or say redisreplay.UnsafeAllowVolatile")
 	}
 	return nil
 }

@@ -36,14 +36,14 @@ func TestServersThatForgetAreRefused(t *testing.T) {
 		{name: "does not say whether there is one", arrange: func(f *fakeServer) { f.says("persistence", "aof_enabled", "") }, want: "appendonly"},
 		{
 			name: "no append-only file, and that is known", arrange: func(f *fakeServer) { f.says("persistence", "aof_enabled", "0") },
-			opts: []redisreplay.Option{redisreplay.Volatile()},
+			opts: []redisreplay.Option{redisreplay.UnsafeAllowVolatile()},
 		},
 		{
 			name: "volatile says nothing of eviction", arrange: func(f *fakeServer) {
 				f.says("memory", "maxmemory", "1048576")
 				f.says("memory", "maxmemory_policy", "allkeys-lru")
 			},
-			opts: []redisreplay.Option{redisreplay.Volatile()}, want: `"allkeys-lru"`,
+			opts: []redisreplay.Option{redisreplay.UnsafeAllowVolatile()}, want: `"allkeys-lru"`,
 		},
 		{name: "replica", arrange: func(f *fakeServer) {
 			f.onSet(func(c *server.Peer, _ string, _ ...string) bool { c.WriteError("READONLY"); return true })

@@ -16,8 +16,8 @@
 //   - Nothing is evicted: maxmemory is not set, or maxmemory-policy is noeviction. A full
 //     server then answers with an error, which is replay.ErrFull.
 //   - A restart forgets nothing: there is an append-only file. With appendfsync everysec,
-//     the default, a machine that fails can lose the last second, with always nothing. Volatile
-//     allows a server without.
+//     the default, a machine that fails can lose the last second, with always nothing.
+//     UnsafeAllowVolatile allows a server without.
 //
 // These are checked at New and must stay so. What no check can see: replication is
 // asynchronous, so after a failover the last marks that the new master has not got are

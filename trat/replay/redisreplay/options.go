@@ -81,9 +81,9 @@ func WithClock(clock trat.Clock) Option {
 	})
 }
 
-// Volatile allows servers without an append-only file. After a restart of such a server
+// UnsafeAllowVolatile allows servers without an append-only file. After a restart of such a server
 // what was marked is fresh again until its expiry.
-func Volatile() Option {
+func UnsafeAllowVolatile() Option {
 	return option(func(c *config) error {
 		c.volatile = true
 		return nil
