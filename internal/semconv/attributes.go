@@ -195,10 +195,17 @@ const (
 	EventSizeAlarm          = "txn_token.size.alarm"          // WARN
 	EventLeakDetected       = "txn_token.leak.detected"       // ERROR
 	EventEgressBlocked      = "txn_token.egress.blocked"      // WARN
-	EventChainAudit         = "txn_chain.audit"               // INFO, one per verified hop
 	EventKeysRefreshed      = "txn_token.keys.refreshed"      // INFO
 	EventKeysStale          = "txn_token.keys.stale"          // ERROR
 	EventStreamExpired      = "txn_token.stream.expired"      // INFO
+)
+
+// Lines of a chain log. In the file only.
+const (
+	EventChainAudit            = "txn_chain.audit" // one judged call
+	EventChainAuditCertificate = "txn_chain.audit.certificate"
+	EventChainAuditBundle      = "txn_chain.audit.bundle"
+	EventChainAuditClosed      = "txn_chain.audit.closed"
 )
 
 // What an audit log says about itself. In the file and in the log of checkpoints only.

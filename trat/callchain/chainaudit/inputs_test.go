@@ -139,7 +139,7 @@ func TestAuthorityThatOneLogAloneTrustsIsReported(t *testing.T) {
 	w.Write("payments", bad)
 	w.Close()
 	lines := w.Lines("payments")
-	last := lineOf(t, lines, "chain.bundle", 1)
+	last := lineOf(t, lines, "txn_chain.audit.bundle", 1)
 	w.Rechain("payments", slices.Delete(lines, last, last+1))
 	r := audit(t, w)
 	wantFinding(t, r, chainaudit.KindBundleDisputed, chainaudit.SeverityWarning, "spiffe://shop.test/payments never did")

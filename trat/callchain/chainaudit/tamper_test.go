@@ -110,14 +110,14 @@ func TestTamperingIsFound(t *testing.T) {
 		"a certificate was removed": {func(t *testing.T, w *chaintest.World) {
 			w.Begin("gateway").Call("orders", create)
 			edit(t, w, "orders", false, func(lines []string) []string {
-				i := lineOf(t, lines, "chain.certificate", 1) // after that of the authority
+				i := lineOf(t, lines, "txn_chain.audit.certificate", 1) // after that of the authority
 				return slices.Delete(lines, i, i+1)
 			})
 		}, chainaudit.KindSignatureInvalid, chainaudit.SeverityAlarm, "lacks a certificate"},
 		"a bundle was removed": {func(t *testing.T, w *chaintest.World) {
 			w.Begin("gateway").Call("orders", create)
 			edit(t, w, "orders", false, func(lines []string) []string {
-				i := lineOf(t, lines, "chain.bundle", 0)
+				i := lineOf(t, lines, "txn_chain.audit.bundle", 0)
 				return slices.Delete(lines, i, i+1)
 			})
 		}, chainaudit.KindBundleUnknown, chainaudit.SeverityWarning, "no bundle"},

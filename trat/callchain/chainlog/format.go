@@ -9,9 +9,9 @@ const Version = 1
 // package hashchain's.
 const (
 	eventCall        = semconv.EventChainAudit
-	eventCertificate = "chain.certificate" // one that lines of calls and bundles name
-	eventBundle      = "chain.bundle"      // the authorities that are trusted from here on
-	eventClosed      = "chain.closed"      // written last
+	eventCertificate = semconv.EventChainAuditCertificate // one that lines of calls and bundles name
+	eventBundle      = semconv.EventChainAuditBundle      // the authorities that are trusted from here on
+	eventClosed      = semconv.EventChainAuditClosed      // written last
 )
 
 // Members of the lines. docs/call-chain-audit.md says what they hold.

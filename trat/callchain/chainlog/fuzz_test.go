@@ -11,7 +11,7 @@ import (
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"seq":1,"prev":"` + strings.Repeat("0", 64) + `","event.name":"txn_chain.audit","time":"2026-11-22T12:00:00Z","v":1,` +
 		`"server":"spiffe://shop.test/orders","hash":"` + strings.Repeat("0", 64) + "\"}\n"))
-	f.Add([]byte(`{"seq":1,"prev":"` + strings.Repeat("0", 64) + `","event.name":"chain.bundle","time":"2026-11-22T12:00:00Z",` +
+	f.Add([]byte(`{"seq":1,"prev":"` + strings.Repeat("0", 64) + `","event.name":"txn_chain.audit.bundle","time":"2026-11-22T12:00:00Z",` +
 		`"server":"spiffe://shop.test/orders","trust_domain":"shop.test","authorities":["` + strings.Repeat("A", 43) + `"],"hash":"` + strings.Repeat("0", 64) + "\"}\n"))
 	f.Add([]byte("{}\n\x00"))
 	f.Fuzz(func(t *testing.T, text []byte) {
