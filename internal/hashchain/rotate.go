@@ -16,11 +16,20 @@ import (
 const sequenceDigits = 16
 
 // Files returns the files of the log at path that are there, in the order of the chain: the
-// rotated ones, and then path itself.
+// rotated ones, and then path itself. What has the name of a rotated file and is none, such as
+// a pipe, for whose other end a reader would wait, is an error.
 func Files(path string) ([]string, error) {
 	files, err := rotatedFiles(path)
 	if err != nil {
 		return nil, fmt.Errorf("hashchain: %w", err)
+	}
+	for _, file := range files {
+		switch info, err := os.Stat(file); {
+		case err != nil:
+			return nil, fmt.Errorf("hashchain: %w", err)
+		case !info.Mode().IsRegular():
+			return nil, fmt.Errorf("hashchain: %s is not a regular file", file)
+		}
 	}
 	switch _, err := os.Stat(path); {
 	case err == nil:
@@ -41,7 +50,7 @@ func rotatedFiles(path string) ([]string, error) {
 	var files []string
 	for _, entry := range entries {
 		number, ok := strings.CutPrefix(entry.Name(), filepath.Base(path)+".")
-		if ok && len(number) == sequenceDigits && strings.Trim(number, "0123456789") == "" {
+		if ok && isSequence(number) {
 			files = append(files, filepath.Join(filepath.Dir(path), entry.Name()))
 		}
 	}

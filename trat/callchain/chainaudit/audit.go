@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"golang.org/x/sync/errgroup"
@@ -126,10 +127,10 @@ func newSorter(dir string, logs []*chainLog, in *Input, o *Options) (*sorter, er
 	}
 	n := int(min(maxPartitions, 1+size*expansion*int64(o.Workers)/o.Memory))
 	s := &sorter{
-		key: in.Key, logs: logs, maxFindings: o.MaxFindings, issuedGiven: len(in.Issued) > 0,
+		key: in.Key, logs: logs, noted: noted{limit: o.MaxFindings}, issuedGiven: len(in.Issued) > 0,
 		certificates: &certificates{places: make(map[[32]byte]place)},
 	}
-	s.bundles = &bundles{certificates: s.certificates, known: make(map[[32]byte]uint64), verifiers: make(map[uint64]*callchain.Verifier)}
+	s.bundles = &bundles{certificates: s.certificates, known: make(map[[32]byte]uint64), seen: make(map[sighting]time.Time), domains: make(map[sighting]bool), verifiers: make(map[uint64]*callchain.Verifier)}
 	if in.Bundles != nil {
 		if s.bundles.given, err = callchain.NewVerifier(in.Bundles, callchain.WithCacheSize(verifierCache)); err != nil {
 			return nil, err

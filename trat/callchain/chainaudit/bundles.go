@@ -35,16 +35,16 @@ type bundles struct {
 	all          []chainlog.Bundle
 	known        map[[32]byte]uint64 // index into all
 	verifiers    map[uint64]*callchain.Verifier
-	order        []uint64 // of verifiers, that used last at the end
-	seen         []sighting
+	order        []uint64               // of verifiers, that used last at the end
+	seen         map[sighting]time.Time // the first time
+	domains      map[sighting]bool      // those of seen, without authority
 }
 
-// sighting is one authority in the bundle of one log.
+// sighting is one authority in a bundle of one log.
 type sighting struct {
 	log       int
 	domain    spiffeid.TrustDomain
 	authority [32]byte
-	at        time.Time
 }
 
 // add returns the number of a bundle, from 1.
@@ -60,10 +60,11 @@ func (b *bundles) add(log int, at time.Time, bundle *chainlog.Bundle) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, authority := range authorities {
-		s := sighting{log: log, domain: bundle.TrustDomain, authority: authority, at: at}
-		if !slices.ContainsFunc(b.seen, func(o sighting) bool { return o.log == s.log && o.authority == s.authority }) {
-			b.seen = append(b.seen, s)
+		s := sighting{log: log, domain: bundle.TrustDomain, authority: authority}
+		if first, ok := b.seen[s]; !ok || at.Before(first) {
+			b.seen[s] = at
 		}
+		b.domains[sighting{log: log, domain: bundle.TrustDomain}] = true
 	}
 	number, ok := b.known[key]
 	if !ok {
@@ -124,29 +125,41 @@ func (b *bundles) load(bundle *chainlog.Bundle) (*x509bundle.Bundle, error) {
 	return loaded, nil
 }
 
+// maxDisputes is how many authorities of one log are named that others do not know.
+const maxDisputes = 100
+
 // disputed finds authorities that one log names and another one, of the same trust domain,
 // does not, long after it should: somebody may have added an authority of their own.
 func (b *bundles) disputed(logs []*chainLog) []Finding {
 	var findings []Finding
-	for _, s := range b.seen {
-		for i, other := range logs {
-			trusts := func(o sighting) bool { return o.log == i && o.domain == s.domain }
-			names := func(o sighting) bool { return trusts(o) && o.authority == s.authority }
-			if i == s.log || !slices.ContainsFunc(b.seen, trusts) || slices.ContainsFunc(b.seen, names) ||
-				other.last.Before(s.at.Add(settled)) || other.first.After(s.at.Add(settled)) {
-				continue
-			}
-			servers := []string{logs[s.log].Server, other.Server}
-			slices.Sort(servers)
-			findings = append(findings, Finding{
-				Kind: KindBundleDisputed, Severity: SeverityWarning, Servers: slices.Compact(servers), Log: logs[s.log].Name,
-				Text: fmt.Sprintf("%s says that it trusted the certificate authority %s for %s from %s on, and %s never did: "+
-					"whoever owns that authority can have made up calls that only the first log tells of.",
-					logs[s.log].Server, callchain.Hash(s.authority), s.domain, s.at.UTC().Format(time.RFC3339), other.Server),
-			})
-			break
+	disputes := make([]int, len(logs))
+	for s, at := range b.seen {
+		other := b.ignorant(s, at, logs)
+		if other == nil || disputes[s.log] == maxDisputes {
+			continue
 		}
+		disputes[s.log]++
+		findings = append(findings, Finding{
+			Kind: KindBundleDisputed, Severity: SeverityWarning, Servers: servers(logs[s.log].Server, other.Server), Log: logs[s.log].Name,
+			Text: fmt.Sprintf("%s says that it trusted the certificate authority %s for %s from %s on, and %s never did: "+
+				"whoever owns that authority can have made up calls that only the first log tells of.",
+				logs[s.log].Server, callchain.Hash(s.authority), s.domain, at.UTC().Format(time.RFC3339), other.Server),
+		})
 	}
 	slices.SortStableFunc(findings, func(x, y Finding) int { return cmp.Compare(x.Text, y.Text) })
 	return findings
+}
+
+// ignorant returns a log that should name the authority and does not.
+func (b *bundles) ignorant(s sighting, at time.Time, logs []*chainLog) *chainLog {
+	for i, other := range logs {
+		if i == s.log || !b.domains[sighting{log: i, domain: s.domain}] ||
+			other.last.Before(at.Add(settled)) || other.first.After(at.Add(settled)) {
+			continue
+		}
+		if _, names := b.seen[sighting{log: i, domain: s.domain, authority: s.authority}]; !names {
+			return other
+		}
+	}
+	return nil
 }

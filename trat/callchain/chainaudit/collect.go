@@ -32,16 +32,18 @@ func (c *collector) transaction(t *Transaction) error {
 	return c.each(t)
 }
 
-func (c *collector) count(f *Finding) {
+func (c *collector) count(f *Finding) { c.countMany(noteKind{f.Kind, f.Severity}, 1) }
+
+func (c *collector) countMany(k noteKind, n int64) {
 	r := c.report
-	r.Kinds[f.Kind]++
-	switch f.Severity {
+	r.Kinds[k.kind] += n
+	switch k.severity {
 	case SeverityAlarm:
-		r.Counts.Alarms++
+		r.Counts.Alarms += n
 	case SeverityWarning:
-		r.Counts.Warnings++
+		r.Counts.Warnings += n
 	default:
-		r.Counts.Infos++
+		r.Counts.Infos += n
 	}
 }
 
@@ -74,14 +76,19 @@ func (c *collector) inputs(s *sorter, limit int) {
 	if s.bundles.given == nil {
 		findings = append(findings, s.bundles.disputed(s.logs)...)
 	}
-	findings = append(findings, s.anonymous...)
+	for _, kept := range s.noted.kept {
+		findings = append(findings, kept...)
+	}
+	for kind, n := range s.noted.unkept {
+		c.countMany(kind, n)
+		c.report.MoreFindings += n
+	}
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Log, b.Log), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
 	})
 	for i := range findings {
 		c.count(&findings[i])
 	}
-	c.report.MoreFindings = s.more
 	if len(findings) > limit {
 		c.report.MoreFindings += int64(len(findings) - limit)
 		findings = findings[:limit]
@@ -105,6 +112,16 @@ func (l *chainLog) findings() []Finding {
 			f = finding(KindLogCut, SeverityWarning, "The log of %s begins with line %d: what came before is not there.", who, l.First)
 		}
 		f.Log, f.Line = cmp.Or(d.File, l.Name), d.Line
+		findings = append(findings, f)
+	}
+	if l.foreign > 0 {
+		findings = append(findings, finding(KindLogDamaged, SeverityAlarm,
+			"The log of %s has lines in the name of other servers, which were not taken: %d. A log is of one server.", who, l.foreign))
+	}
+	if l.rival != nil {
+		f := finding(KindLogDamaged, SeverityAlarm, "%s says that it is a part of the same log as %s, and does not go on where that ends: "+
+			"one of them was made up, or a part is missing. Each was read for itself.", l.Name, l.rival.Name)
+		f.Servers = servers(l.Server, l.rival.Server)
 		findings = append(findings, f)
 	}
 	if l.more > 0 {

@@ -99,6 +99,9 @@ const (
 	KindBundleUnknown Kind = "bundle unknown"
 	// KindBundleDisputed: only some of the logs name an authority.
 	KindBundleDisputed Kind = "bundle disputed"
+	// KindTraceCrowded: so many transactions are in one trace that not all spans were held to
+	// each of them.
+	KindTraceCrowded Kind = "crowded trace"
 	// KindInputUnreadable: lines of a trace export or of the token service's log cannot be
 	// read.
 	KindInputUnreadable Kind = "input unreadable"

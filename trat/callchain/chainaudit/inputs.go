@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
@@ -13,22 +14,51 @@ import (
 type chainLog struct {
 	Log
 	paths       []string
+	base        string    // path without the number of a rotated file
 	first, last time.Time // of its calls
 	damage      []chainlog.Damage
+	foreign     int64        // lines in the name of other servers
+	rival       *chainLog    // another log with the same id
+	explained   atomic.Int64 // chains that do not verify
 	more        int64
 	torn        int64
+}
+
+// logFile is one file of a log.
+type logFile struct {
+	path  string
+	name  string // that was given
+	base  string // path without the number of a rotated file
+	id    string
+	first uint64
 }
 
 // gather finds out which files belong together: rotated files of a log are found beside it,
 // and files of one log may be given one by one, in any order.
 func gather(names []string) ([]*chainLog, error) {
-	type file struct {
-		path  string
-		name  string
-		id    string
-		first uint64
+	files, err := list(names)
+	if err != nil {
+		return nil, err
 	}
-	var files []file
+	var logs []*chainLog
+	for _, f := range files {
+		if slices.ContainsFunc(logs, func(l *chainLog) bool { return l.ID == f.id && l.base == f.base }) {
+			continue
+		}
+		same := slices.DeleteFunc(slices.Clone(files), func(o logFile) bool { return o.id != f.id || o.base != f.base })
+		slices.SortStableFunc(same, func(a, b logFile) int { return cmp.Compare(a.first, b.first) })
+		l := &chainLog{Log: Log{Name: f.name, ID: f.id}, base: f.base}
+		for _, o := range same {
+			l.paths = append(l.paths, o.path)
+		}
+		logs = append(logs, l)
+	}
+	return reunite(logs)
+}
+
+// list returns the files of logs with these names, each once.
+func list(names []string) ([]logFile, error) {
+	var files []logFile
 	seen := make(map[string]bool)
 	for _, name := range names {
 		paths, err := chainlog.Files(name)
@@ -48,21 +78,34 @@ func gather(names []string) ([]*chainLog, error) {
 			if err != nil { // it is a log of its own, with nothing right in it
 				id = absolute
 			}
-			files = append(files, file{path: path, name: name, id: id, first: first})
+			files = append(files, logFile{path: path, name: name, base: chainlog.Base(absolute), id: id, first: first})
 		}
 	}
-	var logs []*chainLog
-	for _, f := range files {
-		if slices.ContainsFunc(logs, func(l *chainLog) bool { return l.ID == f.id }) {
+	return files, nil
+}
+
+// reunite puts files of one log together that are in several places. A log says itself which
+// it is: one that says it is another one, and neither goes on where that ends nor is a copy
+// of it, takes nothing away from it, and is read for itself.
+func reunite(logs []*chainLog) ([]*chainLog, error) {
+	var united []*chainLog
+	for _, l := range logs {
+		i := slices.IndexFunc(united, func(o *chainLog) bool { return o.ID == l.ID && o.rival == nil })
+		if i < 0 {
+			united = append(united, l)
 			continue
 		}
-		same := slices.DeleteFunc(slices.Clone(files), func(o file) bool { return o.id != f.id })
-		slices.SortStableFunc(same, func(a, b file) int { return cmp.Compare(a.first, b.first) })
-		l := &chainLog{Log: Log{Name: f.name, ID: f.id}}
-		for _, o := range same {
-			l.paths = append(l.paths, o.path)
+		with := united[i]
+		paths, err := chainlog.Join(with.paths, l.paths)
+		if err != nil {
+			return nil, err
 		}
-		logs = append(logs, l)
+		if paths == nil {
+			l.rival = with
+			united = append(united, l)
+			continue
+		}
+		with.paths = paths
 	}
-	return logs, nil
+	return united, nil
 }

@@ -18,6 +18,14 @@ type inquiry struct {
 	links  map[callchain.Hash]callchain.Link
 	hops   []*Hop // of byLink, and those that only spans tell of
 	found  []found
+	// reported has what was found about hops.
+	reported map[report]bool
+}
+
+// report is a kind of finding about a hop.
+type report struct {
+	hop  *Hop
+	kind Kind
 }
 
 // found is a finding with the hop that it is about, if any.
@@ -32,6 +40,7 @@ func (s *sorter) judge(m *material) (*Transaction, error) {
 	q := &inquiry{
 		s: s, m: m, t: &Transaction{ID: m.txn, Spans: len(m.spans)},
 		byLink: make(map[callchain.Hash]*Hop), links: make(map[callchain.Hash]callchain.Link),
+		reported: make(map[report]bool),
 	}
 	if err := q.takeCalls(); err != nil {
 		return nil, err
@@ -155,6 +164,7 @@ func judgementOf(c *judged) Judgement {
 func (q *inquiry) find(h *Hop, at time.Time, f Finding) {
 	f.Transaction = q.m.txn
 	if h != nil {
+		q.reported[report{h, f.Kind}] = true
 		f.Link = h.Link
 		if f.Servers == nil {
 			f.Servers = servers(h.Caller, h.Callee)

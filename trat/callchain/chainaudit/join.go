@@ -1,6 +1,7 @@
 package chainaudit
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -119,7 +120,7 @@ func (j *spanJoin) recorded() {
 			h.Server = s
 		}
 		trace := j.q.links[h.hash].Trace()
-		if trace.IsZero() || s.parentKey() == keyOf(trace) || j.reported(h, KindTraceMismatch) {
+		if trace.IsZero() || s.parentKey() == keyOf(trace) || j.q.reported[report{h, KindTraceMismatch}] {
 			continue
 		}
 		j.q.find(h, c.time, Finding{
@@ -128,15 +129,6 @@ func (j *spanJoin) recorded() {
 				h.Method, h.Callee, h.Caller),
 		})
 	}
-}
-
-func (j *spanJoin) reported(h *Hop, kind Kind) bool {
-	for i := range j.q.found {
-		if j.q.found[i].hop == h && j.q.found[i].Kind == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // server looks at a call that a server span tells of.
@@ -285,10 +277,9 @@ func (j *spanJoin) isKnown(link string) bool { return j.q.hopOf(link) != nil }
 
 // hopOf returns the hop of a link in text.
 func (q *inquiry) hopOf(link string) *Hop {
-	for _, h := range q.byLink {
-		if h.Link == link {
-			return h
-		}
+	hash, err := base64.RawURLEncoding.Strict().DecodeString(link)
+	if err != nil || len(hash) != len(callchain.Hash{}) {
+		return nil
 	}
-	return nil
+	return q.byLink[callchain.Hash(hash)]
 }

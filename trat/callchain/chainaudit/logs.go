@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"golang.org/x/sync/errgroup"
@@ -32,11 +33,10 @@ type sorter struct {
 
 	issuedGiven bool // there is a log of the token service
 
-	mu          sync.Mutex
-	counts      Counts
-	anonymous   []Finding // refused calls without a transaction
-	more        int64
-	maxFindings int
+	noted noted
+
+	mu     sync.Mutex
+	counts Counts
 }
 
 // readLogs reads all chain logs, several at a time.
@@ -54,6 +54,8 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 	l := s.logs[number]
 	var latest uint64 // line that was taken
 	var bundle, before uint64
+	var trusted *chainlog.Bundle
+	var since time.Time // trusted was
 	sum, err := chainlog.Read(l.paths, chainlog.ReadOptions{Key: s.key}, func(e *chainlog.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -65,12 +67,16 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 		switch {
 		case e.Certificate != nil:
 			return s.certificates.add(e.Certificate.SHA256, e.Certificate.DER)
-		case e.Bundle != nil:
-			l.is(e.Bundle.Server)
-			if b := s.bundles.add(number, e.Time, e.Bundle); b != bundle {
+		case e.Bundle != nil && l.is(e.Bundle.Server):
+			trusted, since = e.Bundle, e.Time
+			if b := s.bundles.add(number, since, trusted); b != bundle {
 				bundle, before = b, bundle
 			}
-		case e.Call != nil:
+		case e.Call != nil && l.is(e.Call.Server):
+			if trusted != nil && e.Time.Before(since) { // the line of the bundle may give any time
+				since = e.Time
+				s.bundles.add(number, since, trusted)
+			}
 			l.took(e)
 			return s.route(number, e, bundle, before)
 		}
@@ -84,19 +90,24 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 	}
 	l.First, l.Last, l.Records, l.Lost, l.Closed = sum.First, sum.Last, sum.Calls, sum.Lost, sum.Closed
 	l.damage, l.more, l.torn = sum.Damage, sum.MoreDamage, sum.Torn
-	l.Damaged = int64(len(sum.Damage)) + sum.MoreDamage
+	l.Damaged = int64(len(sum.Damage)) + sum.MoreDamage + l.foreign
 	return nil
 }
 
-// is notes whose log it is.
-func (l *chainLog) is(server spiffeid.ID) {
+// is reports whether it is the log of server, as the first line says that tells. No other
+// server is to be charged with what this one has written.
+func (l *chainLog) is(server spiffeid.ID) bool {
 	if l.Server == "" {
 		l.Server = server.String()
 	}
+	if l.Server != server.String() {
+		l.foreign++
+		return false
+	}
+	return true
 }
 
 func (l *chainLog) took(e *chainlog.Entry) {
-	l.is(e.Call.Server)
 	if l.first.IsZero() || e.Time.Before(l.first) {
 		l.first = e.Time
 	}
@@ -117,7 +128,7 @@ func (s *sorter) route(number int, e *chainlog.Entry, bundle, before uint64) err
 	}
 	s.mu.Unlock()
 	if c.Transaction == "" {
-		s.refusedByNobody(number, e)
+		s.withoutToken(number, e)
 		return nil
 	}
 	f := make(frame, 0, len(e.Text)+256)
@@ -162,18 +173,18 @@ func (s *sorter) noteTraces(c *chainlog.Call) error {
 	return nil
 }
 
-// refusedByNobody is for refused calls without a valid token: they are of no transaction.
-func (s *sorter) refusedByNobody(number int, e *chainlog.Entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.anonymous) >= s.maxFindings {
-		s.more++
-		return
-	}
-	s.anonymous = append(s.anonymous, Finding{
+// withoutToken is for calls without a valid token: they are of no transaction, and refused.
+func (s *sorter) withoutToken(number int, e *chainlog.Entry) {
+	f := Finding{
 		Kind: KindRefused, Severity: SeverityInfo, Log: s.logs[number].Name, Line: e.Line,
 		Servers: servers(e.Call.Server.String(), e.Call.Peer.String()),
 		Text: fmt.Sprintf("%s refused a call of %s by %s, without a valid token, for %s.",
 			e.Call.Server, e.Call.Method, peerName(e.Call), e.Call.Reason),
-	})
+	}
+	if e.Call.Accepted() {
+		f.Kind, f.Severity = KindRecordMismatch, SeverityAlarm
+		f.Text = fmt.Sprintf("According to its log, %s accepted a call of %s by %s without a valid token.",
+			e.Call.Server, e.Call.Method, peerName(e.Call))
+	}
+	s.noted.add(f)
 }

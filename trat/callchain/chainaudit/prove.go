@@ -10,8 +10,15 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
-// maxGuesses is how many explanations are tried for a chain that does not verify.
-const maxGuesses = 32
+const (
+	// maxGuesses is how many explanations are tried for a chain that does not verify.
+	maxGuesses = 32
+	// maxExplained is for how many such chains of one log they are: whoever writes a log can
+	// write any number.
+	maxExplained = 256
+	// maxCompared is how many calls of the transaction they are looked for in.
+	maxCompared = 4096
+)
 
 var errCertificateMissing = errors.New("no log has one of its certificates")
 
@@ -78,9 +85,14 @@ func (q *inquiry) explain(c *judged) (Finding, *callchain.Chain, error) {
 		f.Text = fmt.Sprintf("The chain that %s recorded cannot be verified: the log lacks a certificate that it names.", c.Server)
 		return f, nil, nil
 	}
-	others, err := q.s.elsewhere(c.Link)
-	if err != nil {
-		return f, nil, err
+	var others []*judged
+	guess := c.log.explained.Add(1) <= maxExplained
+	if guess {
+		var err error
+		if others, err = q.s.elsewhere(c.Link); err != nil {
+			return f, nil, err
+		}
+		others = append(others, q.m.calls[:min(len(q.m.calls), maxCompared)]...)
 	}
 	if chain, audience := q.otherAudience(c, others); chain != nil {
 		f.Kind = KindWrongAudience
@@ -110,7 +122,7 @@ func (q *inquiry) explain(c *judged) (Finding, *callchain.Chain, error) {
 // otherAudience looks for the workload that a chain was really made for.
 func (q *inquiry) otherAudience(c *judged, others []*judged) (*callchain.Chain, spiffeid.ID) {
 	tried := map[spiffeid.ID]bool{c.Server: true}
-	for _, other := range append(others, q.m.calls...) {
+	for _, other := range others {
 		for _, id := range [...]spiffeid.ID{other.Server, other.Peer} {
 			if tried[id] || id.IsZero() || len(tried) > maxGuesses {
 				continue
@@ -127,7 +139,7 @@ func (q *inquiry) otherAudience(c *judged, others []*judged) (*callchain.Chain, 
 // otherToken looks for the call with which a chain really came.
 func (q *inquiry) otherToken(c *judged, others []*judged) *judged {
 	tried := map[[32]byte]bool{c.TokenHash: true}
-	for _, other := range append(others, q.m.calls...) {
+	for _, other := range others {
 		if tried[other.TokenHash] || len(tried) > maxGuesses {
 			continue
 		}

@@ -95,6 +95,10 @@ var advices = map[Kind]advice{
 		"Not all servers trusted the same authorities at the time. In the middle of a rotation that is normal; otherwise one of them trusts somebody whom the others do not know.",
 		"Give the audit the bundle that you know is right, with --bundle.",
 	},
+	KindTraceCrowded: {
+		"So many transactions share one trace that spans which name no transaction were not compared with all of them.",
+		"See who has begun the transactions of that trace; let each transaction have a trace of its own.",
+	},
 	KindInputUnreadable: {
 		"Some lines of a trace export or of the token service's log cannot be read and were left out.",
 		"See whether the file is of the right kind and complete.",

@@ -37,7 +37,7 @@ func newSpool(dir, name string, n int, seed maphash.Seed) (*spool, error) {
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
-		s.parts[i].file, s.parts[i].buf = file, bufio.NewWriterSize(file, 8<<10)
+		s.parts[i].file, s.parts[i].buf = file, bufio.NewWriterSize(file, 4<<10)
 	}
 	return s, nil
 }

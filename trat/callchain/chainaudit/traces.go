@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
 )
 
 // maxShared is how many transactions a span is given to that does not say of which it is,
@@ -55,6 +57,7 @@ func (s *sorter) joinTraces(ctx context.Context, workers int) error {
 			if err != nil {
 				return err
 			}
+			crowded := make(map[string]bool) // traces that were noted
 			return s.spans.read(partition, func(text []byte) error {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -63,20 +66,42 @@ func (s *sorter) joinTraces(ctx context.Context, workers int) error {
 				if !ok {
 					return errFrame
 				}
-				return s.giveSpan(span, transactions[span.TraceID], text)
+				of := transactions[span.TraceID]
+				if len(of) > maxShared {
+					of = of[:maxShared]
+					if span.Txn == "" && !crowded[span.TraceID] && tellsOfCall(span) {
+						crowded[span.TraceID] = true
+						s.noted.add(Finding{Kind: KindTraceCrowded, Severity: SeverityWarning, Text: fmt.Sprintf(
+							"More than %d transactions are in the trace %s, so that calls that its spans tell of could not all be looked for in each of them.",
+							maxShared, span.TraceID)})
+					}
+				}
+				return s.giveSpan(span, of, text)
 			})
 		})
 	}
 	return group.Wait()
 }
 
-// transactionsOf returns the transactions of each trace of a partition.
+// tellsOfCall reports whether the span is one that a link should cover.
+func tellsOfCall(s *Span) bool {
+	switch s.Kind {
+	case SpanServer:
+		return s.ParentID != "" && needsLink(s)
+	case SpanClient:
+		return (s.Link != "" || s.Outcome == semconv.OutcomeAttached) && needsLink(s)
+	}
+	return false
+}
+
+// transactionsOf returns the transactions of each trace of a partition: of a crowded one, one
+// more than maxShared.
 func (s *sorter) transactionsOf(partition int) (map[string][]string, error) {
 	transactions := make(map[string][]string)
 	err := s.traces.read(partition, func(text []byte) error {
 		u := unframe{rest: text}
 		trace, txn := u.text(), u.text()
-		if known := transactions[trace]; !u.failed && len(known) < maxShared && !slices.Contains(known, txn) {
+		if known := transactions[trace]; !u.failed && len(known) <= maxShared && !slices.Contains(known, txn) {
 			transactions[trace] = append(known, txn)
 		}
 		return nil
@@ -135,13 +160,7 @@ func (s *sorter) readFiles(ctx context.Context, paths []string, workers int, rea
 
 // unreadable notes a line that is not what it should be.
 func (s *sorter) unreadable(path string, line int64, what string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.anonymous) >= s.maxFindings {
-		s.more++
-		return
-	}
-	s.anonymous = append(s.anonymous, Finding{
+	s.noted.add(Finding{
 		Kind: KindInputUnreadable, Severity: SeverityWarning, Log: path, Line: line,
 		Text: fmt.Sprintf("Line %d of %s cannot be read as %s, so that what it says is missing from this audit.", line, path, what),
 	})

@@ -68,6 +68,14 @@ func ReadFrom(r io.Reader, o ReadOptions, each func(*Entry) error) (Summary, err
 // rotated ones, and then path itself.
 func Files(path string) ([]string, error) { return hashchain.Files(path) }
 
+// Base returns the path of the log that a file belongs to by its name: without the number that
+// rotation gave it.
+func Base(path string) string { return hashchain.Base(path) }
+
+// Join returns the files of two places in the order of the chain, if they are of one log, and
+// nil if they only say so; see hashchain.Join.
+func Join(a, b []string) ([]string, error) { return hashchain.Join(a, b) }
+
 // First tells of which log a file is, and which of its lines is the file's first.
 func First(path string) (id string, sequence uint64, err error) {
 	head, err := hashchain.First(path)
