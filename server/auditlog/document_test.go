@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/grpc-trat/grpc-trat/internal/hashchain"
 	"github.com/grpc-trat/grpc-trat/server"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -130,8 +129,8 @@ func TestDocumentExplainsEveryBreak(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kind := range []BreakKind{
-		hashchain.BreakText, hashchain.BreakContent, hashchain.BreakLink, hashchain.BreakMissing, hashchain.BreakOrder,
-		hashchain.BreakStart, hashchain.BreakLog, hashchain.BreakKey, hashchain.BreakTorn, hashchain.BreakHead,
+		BreakText, BreakContent, BreakLink, BreakMissing, BreakOrder,
+		BreakStart, BreakLog, BreakKey, BreakTorn, BreakHead,
 	} {
 		if !strings.Contains(string(page), "| "+string(kind)+" |") {
 			t.Errorf("docs/audit-log.md does not explain %q", kind)

@@ -2,7 +2,6 @@ package auditlog
 
 import (
 	"context"
-	"io"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
@@ -25,16 +24,16 @@ type File struct{ log *hashchain.File }
 // stays and is declared. It fails if another process has the log open, if it is not a log,
 // if its end was not written with this key, or if others than the owner may write it.
 func OpenFile(c FileConfig) (*File, error) {
-	log, err := hashchain.OpenFile(c)
+	log, err := hashchain.OpenFile(c.chain())
 	if err != nil {
-		return nil, err
+		return nil, named(err)
 	}
 	return &File{log: log}, nil
 }
 
 // Record implements server.Auditor. With SyncRecord it returns when the record is on disk.
 func (f *File) Record(ctx context.Context, r server.Record) error {
-	return f.log.Append(entry(ctx, &r))
+	return named(f.log.Append(entry(ctx, &r)))
 }
 
 // entry is the line of a decision.
@@ -59,31 +58,7 @@ func entry(ctx context.Context, r *server.Record) hashchain.Entry {
 func (f *File) Checkpoint() { f.log.Checkpoint() }
 
 // Head returns the last line that was written.
-func (f *File) Head() Head { return f.log.Head() }
+func (f *File) Head() Head { return Head(f.log.Head()) }
 
 // Close writes a last checkpoint and closes the log. Later records are errors.
-func (f *File) Close() error { return f.log.Close() }
-
-// Files returns the files of the log at path that are there, in the order of the chain: the
-// rotated ones, and then path itself.
-func Files(path string) ([]string, error) { return hashchain.Files(path) }
-
-// Verify reads a log and tells whether it is as it was written. The error is nil for one
-// that is, contains ErrBroken for one that is not, and is another one if r cannot be read
-// or the options are wrong. The Report has what was found in any case. Verify needs memory
-// for one line and for the breaks that it reports, whatever r holds.
-func Verify(r io.Reader, o VerifyOptions) (Report, error) { return hashchain.Verify(r, o) }
-
-// VerifyFiles is Verify for a log of several files, given in the order of the chain; see
-// Files.
-func VerifyFiles(paths []string, o VerifyOptions) (Report, error) {
-	return hashchain.VerifyFiles(paths, o)
-}
-
-// ParseHead reads what Head.String has returned.
-func ParseHead(text string) (Head, error) { return hashchain.ParseHead(text) }
-
-// ReadCheckpoints returns the checkpoints in a log of operations, each once: lines of
-// slog's JSON or text handler with event.name txn_token.audit.checkpoint. Something may
-// stand before the record, as a system's log puts it there. Other lines are passed over.
-func ReadCheckpoints(r io.Reader) ([]Head, error) { return hashchain.ReadCheckpoints(r) }
+func (f *File) Close() error { return named(f.log.Close()) }
