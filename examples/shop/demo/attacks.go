@@ -28,7 +28,7 @@ func (t attack) waits(a *attacker) time.Duration {
 	if t.name != expiredKey.name {
 		return 0
 	}
-	return max(0, time.Until(a.kept.Certificates[0].NotAfter))
+	return max(0, time.Until(a.keptUntil()))
 }
 
 // attacks in the order in which they are tried. The one that has to wait for a token

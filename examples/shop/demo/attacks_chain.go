@@ -206,12 +206,15 @@ func (a *attacker) forgeTrace(ctx context.Context) error {
 	return a.reserve(ctx, a.orders, callchain.MetadataKey, encoded, "traceparent", forged)
 }
 
+// keptPast is less than what a link may be older than its token.
+const keptPast = 2 * time.Second
+
 // expiredKey is tried with a key of orders that the attacker kept until its certificate
 // had expired.
 var expiredKey = attack{
 	name: "a back-dated link, its key expired", must: refusal("stocks", trat.ReasonChainLinkInvalid),
 	try: func(ctx context.Context, a *attacker) error {
-		if err := sleep(ctx, a.kept.Certificates[0].NotAfter.Add(100*time.Millisecond)); err != nil {
+		if err := sleep(ctx, a.keptUntil().Add(100*time.Millisecond)); err != nil {
 			return err
 		}
 		raw, err := a.newToken(ctx)
@@ -225,7 +228,7 @@ var expiredKey = attack{
 		if draft.Parent, err = received(ctx, draft.Token, nil, a.gateway, a.orders); err != nil {
 			return err
 		}
-		then := a.kept.Certificates[0].NotAfter.Add(-500 * time.Millisecond)
+		then := a.keptUntil().Add(-500 * time.Millisecond)
 		encoded, err := signed(ctx, keptSVID{a.kept}, draft, callchain.WithClock(func() time.Time { return then }))
 		if err != nil {
 			return err
@@ -240,9 +243,15 @@ type keptSVID struct{ svid *x509svid.SVID }
 // GetX509SVID implements x509svid.Source.
 func (k keptSVID) GetX509SVID() (*x509svid.SVID, error) { return k.svid, nil }
 
-// keptExpiresWithin reports whether the kept key can be waited for.
-func (a *attacker) keptExpiresWithin(d time.Duration) bool {
-	return time.Until(a.kept.Certificates[0].NotAfter) < d
+// keptUntil is when the certificate of the kept key expires. If that was too long ago for
+// a link to be dated back to it, another key is kept.
+func (a *attacker) keptUntil() time.Time {
+	if time.Since(a.kept.Certificates[0].NotAfter) > keptPast {
+		if present, err := a.orders.GetX509SVID(); err == nil {
+			a.kept = present
+		}
+	}
+	return a.kept.Certificates[0].NotAfter
 }
 
 // noticedTraces waits until the spans of as many calls say that their trace is not the

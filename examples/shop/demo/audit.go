@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -39,8 +40,11 @@ func auditCommand(extra ...string) []string {
 func (s *shop) trat(ctx context.Context, dir string, args ...string) (stdout string, status int, err error) {
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "trat"), args...)
-	cmd.Dir, cmd.Env = dir, cleanEnviron()
+	cmd.Dir, cmd.Env = dir, append(cleanEnviron(), "TMPDIR="+s.scratch)
 	cmd.Stdout, cmd.Stderr = &out, &complaints
+	// An interrupt lets it remove the page that is not complete.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = stopTimeout
 	if err = cmd.Run(); err != nil {
 		exited, ok := errors.AsType[*exec.ExitError](err)
 		if !ok || exited.ExitCode() != auditBad {

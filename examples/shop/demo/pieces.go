@@ -11,7 +11,9 @@ import (
 const (
 	flagTrace     = 1 << 2 // of a link: trace and span id are there
 	flagSameTrace = 1 << 4 // of a full link: but not the trace id
+	flagDetached  = 1 << 5 // of a full link: number and hash of those before are there
 	linkIdentity  = 1 + 6 + 1 + 16
+	traceID       = 16
 	ownLeafAt     = 1 + 8 + 6 + 1 + 16 // of a short link without a trace
 )
 
@@ -87,10 +89,13 @@ func (r *cutter) fullLinks() [][]byte {
 func (r *cutter) fullLink() []byte {
 	whole := r.rest
 	flags := r.take(linkIdentity)[0]
+	if flags&flagDetached != 0 {
+		r.take(1 + 32)
+	}
 	if flags&flagTrace != 0 {
 		r.take(8)
 		if flags&flagSameTrace == 0 {
-			r.take(16)
+			r.take(traceID)
 		}
 	}
 	r.text() // iss
@@ -99,4 +104,15 @@ func (r *cutter) fullLink() []byte {
 	levels := int(r.take(2)[0] >> 4)
 	r.take(24*levels + 64)
 	return whole[:len(whole)-len(r.rest)]
+}
+
+// beforeOthers is the last link of a receipt, a root, as it stands before other links of its
+// trace: those leave the trace id to the last one.
+func beforeOthers(link []byte) []byte {
+	if link[0]&flagTrace == 0 || link[0]&flagSameTrace != 0 {
+		return link
+	}
+	moved := slices.Delete(slices.Clone(link), linkIdentity, linkIdentity+traceID)
+	moved[0] |= flagSameTrace
+	return moved
 }

@@ -47,3 +47,15 @@ func TestCompleteChainsAreSeenInLogs(t *testing.T) {
 		}
 	}
 }
+
+func TestLinkBeforeOthersLeavesItsTraceIDToTheLast(t *testing.T) {
+	identity := strings.Repeat("i", linkIdentity-1)
+	whole := append([]byte{flagTrace}, identity+strings.Repeat("t", traceID)+"span and the rest"...)
+	want := append([]byte{flagTrace | flagSameTrace}, identity+"span and the rest"...)
+	if got := beforeOthers(whole); string(got) != string(want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if without := []byte{0, 1, 2}; string(beforeOthers(without)) != string(without) {
+		t.Error("a link without a trace was changed")
+	}
+}

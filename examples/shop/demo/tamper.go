@@ -51,18 +51,18 @@ func tamperings() []tampering {
 	}
 }
 
-// forgeParent makes the record of the charge say that another call led to it: the one that
-// led to watching the reservation.
+// forgeParent makes the record of the charge say that another call led to it: the one by
+// which the gateway asked how the order is doing.
 func forgeParent(dir string) error {
-	stocks, err := readLog(dir, "stocks")
+	orders, err := readLog(dir, "orders")
 	if err != nil {
 		return err
 	}
-	other, err := record(stocks, "WatchReservation")
+	other, err := record(orders, "TrackOrder")
 	if err != nil {
 		return err
 	}
-	from, err := receiptOf(stocks[other])
+	from, err := receiptOf(orders[other])
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func forgeParent(dir string) error {
 		if err != nil {
 			return nil, err
 		}
-		to.full[0] = from.full[0]
+		to.full[0] = beforeOthers(from.full[0])
 		log[i] = receipts.ReplaceAllLiteralString(log[i], `"receipt":"`+to.withoutCertificates()+`"`)
 		return rechained(log), nil
 	})

@@ -73,7 +73,7 @@ func (a *attacker) attackAll(ctx context.Context, w io.Writer) error {
 	var problems []error
 	refused, controls, traces := 0, 0, 0
 	all := attacks()
-	if a.keptExpiresWithin(attackTimeout + a.shop.outlive) {
+	if time.Until(a.keptUntil()) < attackTimeout+a.shop.outlive {
 		all = append(all, expiredKey)
 	}
 	for _, attack := range all {
