@@ -12,9 +12,8 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
-	"github.com/grpc-trat/grpc-trat/trat"
-
 	"github.com/grpc-trat/grpc-trat/internal/svidleaf"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 var (
