@@ -165,11 +165,23 @@ func (q *inquiry) compareParent(h *Hop, link callchain.Link) {
 			Text: fmt.Sprintf("The call of %s to %s says that %d calls led to it, and there are %d.", h.Caller, h.Callee, link.Depth(), parent.Depth()+1),
 		})
 	case q.onlyRefused(before):
-		q.find(h, h.IssuedAt, Finding{
+		f := Finding{
 			Kind: KindRecordMismatch, Severity: SeverityAlarm,
 			Text: fmt.Sprintf("%s recorded that it refused a call, and went on to call %s because of it.", h.Caller, h.Callee),
-		})
+		}
+		if q.lostRecords(h.Caller) {
+			f.Severity = SeverityWarning
+			f.Text = fmt.Sprintf("%s recorded that it refused a call, and went on to call %s because of it. "+
+				"It says that it lost records: it may have accepted the call when it came again.", h.Caller, h.Callee)
+		}
+		q.find(h, h.IssuedAt, f)
 	}
+}
+
+// lostRecords reports whether a server says that it lost records. Its caller can have caused
+// that, so that a record that is missing does not accuse it.
+func (q *inquiry) lostRecords(server string) bool {
+	return slices.ContainsFunc(q.s.logs, func(l *chainLog) bool { return l.Server == server && l.Lost > 0 })
 }
 
 func (q *inquiry) onlyRefused(link callchain.Hash) bool {
@@ -187,9 +199,11 @@ func (q *inquiry) compareJudgements(h *Hop) {
 			text = fmt.Sprintf("%s signed a call of %s to %s, of which no log was given.", h.Caller, h.Method, h.Callee)
 		}
 		if severity == SeverityWarning && len(h.Children) > 0 {
-			severity = SeverityAlarm
 			text = fmt.Sprintf("%s received a call of %s by %s, for it went on because of it, and has no record: the record was lost or removed.",
 				h.Callee, h.Method, h.Caller)
+			if !q.lostRecords(h.Callee) {
+				severity = SeverityAlarm
+			}
 		}
 		q.find(h, h.IssuedAt, Finding{Kind: KindLinkWithoutRecord, Severity: severity, Text: text})
 		return

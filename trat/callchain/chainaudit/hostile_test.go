@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/chaintest"
+	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
@@ -278,5 +279,48 @@ func TestWhateverLogsSayCanBeWritten(t *testing.T) {
 	}
 	if strings.Contains(html.String(), "<script>alert") {
 		t.Error("the page has a script")
+	}
+}
+
+// Whoever receives a call knows the id of the caller's span. A span that it makes up with that
+// id does not accuse the caller.
+func TestInventedSpansDoNotAccuseTheCaller(t *testing.T) {
+	for _, later := range []time.Duration{-time.Second, time.Second} {
+		w := chaintest.New(t, nil)
+		w.Begin("gateway").Call("orders", create).Call("mallory", charge)
+		w.EditSpans(func(spans []chaintest.Span) []chaintest.Span {
+			for _, s := range spans {
+				if s.Kind == "client" && s.Service == "orders" {
+					s.Start = s.Start.Add(later)
+					s.Attributes = map[string]string{"txn_chain.link.hash": callchain.Hash{1}.String(), "rpc.method": strings.TrimPrefix(charge, "/")}
+					return append(spans, s)
+				}
+			}
+			t.Fatal("there is no such span")
+			return nil
+		})
+		r := audit(t, w)
+		wantFinding(t, r, chainaudit.KindSpanMismatch, chainaudit.SeverityWarning, "two spans")
+		if r.Counts.Alarms > 0 {
+			t.Errorf("%+v", all(r))
+		}
+	}
+}
+
+// A caller can make a server lose records, by calling it too often. What is missing then does
+// not accuse the server.
+func TestLostRecordsDoNotAccuseTheServer(t *testing.T) {
+	w := chaintest.New(t, nil)
+	w.Begin("gateway").Call("orders", create, refused(trat.ReasonPolicyDenied)).Call("payments", charge)
+	w.Close()
+	lines := w.Lines("orders")
+	closed := lines[len(lines)-1]
+	resumed := strings.Replace(lines[0], "txn_token.audit.opened", "txn_token.audit.resumed", 1)
+	resumed = strings.Replace(resumed, `,"hash":`, `,"txn_token.audit.lost":1,"hash":`, 1)
+	w.Rechain("orders", append(lines[:len(lines)-1], resumed, closed))
+	r := audit(t, w)
+	wantFinding(t, r, chainaudit.KindRecordMismatch, chainaudit.SeverityWarning, "it lost records")
+	if r.Counts.Alarms > 0 {
+		t.Errorf("%+v", all(r))
 	}
 }

@@ -39,7 +39,7 @@ func (q *inquiry) joinSpans() {
 		linked: make(map[spanKey]*Hop), arrived: make(map[spanKey]*Hop),
 	}
 	for _, s := range q.m.spans {
-		j.spans[s.key()] = s
+		j.spans[s.key()] = j.oneOf(j.spans[s.key()], s)
 		if s.Kind == SpanServer && s.ParentID != "" {
 			j.servers[s.parentKey()] = append(j.servers[s.parentKey()], s)
 		}
@@ -65,6 +65,27 @@ func (s *Span) parentKey() spanKey { return spanKey{s.TraceID, s.ParentID} }
 
 func keyOf(t callchain.Trace) spanKey {
 	return spanKey{hex.EncodeToString(t.TraceID[:]), hex.EncodeToString(t.SpanID[:])}
+}
+
+// oneOf decides between two spans of one id. Whoever receives a call knows the id of its
+// client span, and can export one that says something else: that one names no link that was
+// signed for the id.
+func (j *spanJoin) oneOf(known, s *Span) *Span {
+	if known == nil {
+		return s
+	}
+	f := Finding{
+		Kind: KindSpanMismatch, Severity: SeverityWarning, Servers: servers(known.Service, s.Service),
+		Text: fmt.Sprintf("There are two spans of the id %s in the trace %s that do not say the same: one of them was made up.", s.SpanID, s.TraceID),
+	}
+	if !j.q.reported[report{nil, f.Kind}] {
+		j.q.reported[report{nil, f.Kind}] = true
+		j.q.find(nil, s.Start, f)
+	}
+	if h := j.q.hopOf(s.Link); h != nil && keyOf(j.q.links[h.hash].Trace()) == s.key() {
+		return s
+	}
+	return known
 }
 
 // hop finds the spans of a link.
