@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -52,10 +53,10 @@ func TestLinkBeforeOthersLeavesItsTraceIDToTheLast(t *testing.T) {
 	identity := strings.Repeat("i", linkIdentity-1)
 	whole := append([]byte{flagTrace}, identity+strings.Repeat("t", traceID)+"span and the rest"...)
 	want := append([]byte{flagTrace | flagSameTrace}, identity+"span and the rest"...)
-	if got := beforeOthers(whole); string(got) != string(want) {
+	if got := beforeOthers(whole); !bytes.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if without := []byte{0, 1, 2}; string(beforeOthers(without)) != string(without) {
+	if without := []byte{0, 1, 2}; !bytes.Equal(beforeOthers(without), without) {
 		t.Error("a link without a trace was changed")
 	}
 }
