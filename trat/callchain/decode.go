@@ -16,16 +16,9 @@ import (
 //
 // Errors are CHAIN_LINK_INVALID, or CHAIN_TOO_DEEP for too many links.
 func decode(encoded string, limit int, receipt bool) (*message, error) {
-	if len(encoded) > limit {
-		return nil, malformed("longer than %d bytes", limit)
-	}
-	// encoding/base64 skips line breaks.
-	if strings.ContainsAny(encoded, "\r\n") {
-		return nil, malformed("not base64url")
-	}
-	b, err := encoding.DecodeString(encoded)
+	b, err := decodeText(encoded, limit)
 	if err != nil {
-		return nil, malformed("not base64url")
+		return nil, err
 	}
 	m := &message{}
 	r := reader{b: b}
@@ -37,6 +30,22 @@ func decode(encoded string, limit int, receipt bool) (*message, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// decodeText returns the bytes of a chain.
+func decodeText(encoded string, limit int) ([]byte, error) {
+	if len(encoded) > limit {
+		return nil, malformed("longer than %d bytes", limit)
+	}
+	// encoding/base64 skips line breaks.
+	if strings.ContainsAny(encoded, "\r\n") {
+		return nil, malformed("not base64url")
+	}
+	b, err := encoding.DecodeString(encoded)
+	if err != nil {
+		return nil, malformed("not base64url")
+	}
+	return b, nil
 }
 
 // read reads what follows the form.
@@ -68,8 +77,8 @@ func (m *message) read(r *reader) error {
 // readCertificates reads leaves and intermediates, which the bytes do not keep apart.
 func readCertificates(r *reader) ([][]byte, error) {
 	n := int(r.byte())
-	if n > maxLeaves+maxIntermediates {
-		return nil, invalid(FieldCertificate, "more than %d", maxLeaves+maxIntermediates)
+	if n > MaxCertificates {
+		return nil, errCertificates()
 	}
 	if n == 0 {
 		return nil, nil
@@ -81,7 +90,7 @@ func readCertificates(r *reader) ([][]byte, error) {
 			return nil, errShort()
 		}
 		if len(der) == 0 || len(der) > maxCertificateSize {
-			return nil, invalid(FieldCertificate, "empty, or longer than %d bytes", maxCertificateSize)
+			return nil, errCertificateSize()
 		}
 		certificates[i] = der
 	}
@@ -287,6 +296,12 @@ func (m *message) sortCertificates(certificates [][]byte) error {
 func malformed(format string, args ...any) error { return invalid(MetadataKey, format, args...) }
 
 func errShort() error { return malformed("fewer bytes than the chain has") }
+
+func errCertificates() error { return invalid(FieldCertificate, "more than %d", MaxCertificates) }
+
+func errCertificateSize() error {
+	return invalid(FieldCertificate, "empty, or longer than %d bytes", maxCertificateSize)
+}
 
 func errTrace() error { return malformed("a trace or span id of zeros") }
 

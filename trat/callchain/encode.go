@@ -62,20 +62,6 @@ func encodeCall(
 	return encoded, nil
 }
 
-// encodeReceipt returns links, which are a whole chain or the last link of one, in a form
-// that needs no connection.
-func encodeReceipt(links []signedLink, intermediates [][]byte) string {
-	m := newMessage(formReceipt, links, intermediates)
-	if first := links[0]; first.depth > 0 {
-		m.full[0].flags |= flagDetached
-		m.full[0].depth, m.full[0].parent = byte(first.depth), first.parent //nolint:gosec // at most MaxDepth
-	}
-	last := len(m.full) - 1
-	m.shareTrace(m.full[last].trace)
-	m.full[last].unshareTrace()
-	return m.String()
-}
-
 // newMessage returns a message with the given full links.
 func newMessage(form byte, full []signedLink, intermediates [][]byte) message {
 	m := message{form: form, full: make([]wireLink, len(full))}
@@ -128,8 +114,6 @@ func (m *message) shareTrace(last Trace) {
 	}
 }
 
-func (l *wireLink) unshareTrace() { l.flags &^= flagSameTrace }
-
 // checkCertificates refuses what no receiver accepts. A certificate that is both a leaf and
 // an intermediate is none of either.
 func (m *message) checkCertificates() error {
@@ -162,13 +146,8 @@ func (m *message) String() string {
 
 // append appends the message in bytes.
 func (m *message) append(dst []byte) []byte {
-	dst = append(dst, m.form, byte(len(m.leaves)+len(m.intermediates))) //nolint:gosec // at most maxLeaves and maxIntermediates
-	for _, der := range m.leaves {
-		dst = appendBytes(dst, der)
-	}
-	for _, der := range m.intermediates {
-		dst = appendBytes(dst, der)
-	}
+	dst = append(dst, m.form, byte(len(m.leaves)+len(m.intermediates))) //nolint:gosec // at most MaxCertificates
+	dst = appendAll(appendAll(dst, m.leaves), m.intermediates)
 	if m.form != formHead {
 		dst = append(dst, byte(len(m.full))) //nolint:gosec // at most MaxLinks
 	}
@@ -232,9 +211,13 @@ func (l *wireLink) appendProof(dst []byte) []byte {
 	return append(dst, l.signature[:]...)
 }
 
-func appendBytes(dst, b []byte) []byte {
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b))) //nolint:gosec // at most maxCertificateSize
-	return append(dst, b...)
+// appendAll appends certificates, each behind its length.
+func appendAll(dst []byte, certificates [][]byte) []byte {
+	for _, der := range certificates {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(der))) //nolint:gosec // at most maxCertificateSize
+		dst = append(dst, der...)
+	}
+	return dst
 }
 
 func shortHash(s string) [2]byte {

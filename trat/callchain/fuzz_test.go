@@ -53,6 +53,41 @@ func FuzzChain(f *testing.F) {
 	})
 }
 
+// SplitReceipt takes apart what a receipt begins as, every receipt among it, and JoinReceipt
+// puts together the very same. What JoinReceipt puts together SplitReceipt takes apart.
+func FuzzSplitReceipt(f *testing.F) {
+	_, _, receipt := sample(newWorld(f))
+	b, err := encoding.DecodeString(receipt)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte{formReceipt, 1, 0, 2, 5, 6, 1, 9, 9})
+	f.Add([]byte{formReceipt, 0})
+	f.Add([]byte{formReceipt, 2, 0, 0, 0, 1, 7})
+	f.Add([]byte{formPath, 1, 0, 1, 7})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		receipt := encoding.EncodeToString(b)
+		body, certificates, err := SplitReceipt(receipt)
+		if err != nil {
+			if m, wrong := decode(receipt, MaxReceiptSize, true); wrong == nil || !errors.Is(err, trat.ReasonChainLinkInvalid) {
+				t.Fatalf("%v, of %v", err, m)
+			}
+			return
+		}
+		if again, err := JoinReceipt(body, certificates); err != nil || again != receipt {
+			t.Fatalf("%q, %v; want %q", again, err, receipt)
+		}
+		joined, err := JoinReceipt(b, [][]byte{b})
+		if err != nil {
+			return
+		}
+		if body, certificates, err := SplitReceipt(joined); err != nil || !bytes.Equal(body, b) || len(certificates) != 1 || !bytes.Equal(certificates[0], b) {
+			t.Fatalf("%x, %x, %v", body, certificates, err)
+		}
+	})
+}
+
 // checkResolved holds what is derived of links to its invariants.
 func checkResolved(t *testing.T, m *message) {
 	t.Helper()

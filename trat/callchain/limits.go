@@ -18,6 +18,8 @@ const (
 	// MaxReceiptSize is the longest text of an Evidence, in bytes: a chain of
 	// MaxEncodedSize with what the callee knew from the connection.
 	MaxReceiptSize = 16 << 10
+	// MaxCertificates is the number of certificates of a chain: leaves and intermediates.
+	MaxCertificates = maxLeaves + maxIntermediates
 	// DefaultLifetime is how long a link may be on its way, from iat to exp.
 	DefaultLifetime = 15 * time.Second
 	// MaxLifetime is the longest lifetime of a link that is accepted.
