@@ -3,15 +3,11 @@ package client_test
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/grpc-trat/grpc-trat/client"
@@ -142,47 +138,3 @@ func TestCheckpointCountsLinksThatWereNotAskedFor(t *testing.T) {
 	}
 	wantBound(t, behind, ctx)
 }
-
-// Every call of a connection gets the context of a checkpoint, and what it fails with.
-func TestCheckpointDialOptions(t *testing.T) {
-	for _, last := range []string{"pricing", "stranger"} {
-		c, ctx := startedAlong(t, trattest.New(t, "shop.test"), append(slices.Clone(six), last)...)
-		var seen []context.Context
-		conn, err := grpc.NewClient("passthrough:///nowhere", slices.Concat(
-			[]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(nobody)},
-			c.CheckpointDialOptions(),
-			[]grpc.DialOption{
-				grpc.WithChainUnaryInterceptor(func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ grpc.UnaryInvoker, _ ...grpc.CallOption) error {
-					seen = append(seen, ctx)
-					return nil
-				}),
-				grpc.WithChainStreamInterceptor(func(ctx context.Context, _ *grpc.StreamDesc, _ *grpc.ClientConn, _ string, _ grpc.Streamer, _ ...grpc.CallOption) (grpc.ClientStream, error) {
-					seen = append(seen, ctx)
-					return nil, errStop
-				}),
-			})...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		health := healthpb.NewHealthClient(conn)
-		_, unary := health.Check(ctx, &healthpb.HealthCheckRequest{})
-		_, stream := health.Watch(ctx, &healthpb.HealthCheckRequest{})
-		if last == "stranger" {
-			if !errors.Is(unary, trat.ReasonIssuanceDenied) || !errors.Is(stream, trat.ReasonIssuanceDenied) || len(seen) > 0 {
-				t.Errorf("unary %v, stream %v, %d calls", unary, stream, len(seen))
-			}
-			continue
-		}
-		if unary != nil || !errors.Is(stream, errStop) || len(seen) != 2 {
-			t.Fatalf("unary %v, stream %v, %d calls", unary, stream, len(seen))
-		}
-		for _, behind := range seen {
-			wantBound(t, behind, ctx)
-		}
-	}
-}
-
-var errStop = errors.New("far enough")
-
-func nobody(context.Context, string) (net.Conn, error) { return nil, errStop }

@@ -65,8 +65,8 @@
 //
 // A call chain has room for six links, and for as many bytes as servers take. A workload
 // that may be further away from the beginning of a transaction calls [Client.Checkpoint]
-// before its own calls, or dials with [Client.CheckpointDialOptions]: at the limit, and only
-// there, the TraT is replaced. The token service has then verified the links so far, and
+// before its own calls, or gives its carrier interceptors.WithCheckpoint: at the limit, and
+// only there, the TraT is replaced. The token service has then verified the links so far, and
 // req_wl_chain names the workload that asked.
 //
 // # Retries

@@ -109,7 +109,7 @@ func (s *stop) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Contex
 func (s *stop) HandleConn(context.Context, stats.ConnStats)                       {}
 
 // startJourney starts hops+1 workloads, of which the first one is not called.
-func startJourney(t *testing.T, hops int, options func(*client.Client) []grpc.DialOption) *journey {
+func startJourney(t *testing.T, hops int, options func(*client.Client) []interceptors.ClientOption) *journey {
 	t.Helper()
 	j := &journey{domain: trattest.New(t, "shop.test"), stops: make([]*stop, hops+1), spans: sdktrace.NewTracerProvider()}
 	target := "passthrough:///" + startServiceBy(t, j.domain, journeyPolicy)
@@ -166,17 +166,17 @@ func (j *journey) serve(t *testing.T, s *stop) string {
 }
 
 // dial connects s with the workload of that name, with a carrier.
-func (j *journey) dial(t *testing.T, s *stop, name, address string, options []grpc.DialOption) shopv1.PaymentsServiceClient {
+func (j *journey) dial(t *testing.T, s *stop, name, address string, options []interceptors.ClientOption) shopv1.PaymentsServiceClient {
 	t.Helper()
 	carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: j.domain.TrustDomain(), SVIDs: j.domain.Source(s.name)},
-		interceptors.WithClock(j.domain.Now), interceptors.WithLogger(slog.New(slog.DiscardHandler)))
+		append(options, interceptors.WithClock(j.domain.Now), interceptors.WithLogger(slog.New(slog.DiscardHandler)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tracing := otelgrpc.NewClientHandler(otelgrpc.WithTracerProvider(j.spans), otelgrpc.WithPropagators(propagation.TraceContext{}))
-	conn, err := grpc.NewClient("passthrough:///"+address, slices.Concat(options, carrier.DialOptions(), []grpc.DialOption{
+	conn, err := grpc.NewClient("passthrough:///"+address, append(carrier.DialOptions(),
 		grpc.WithTransportCredentials(j.domain.ClientCredentials(s.name, j.domain.Only(name))), grpc.WithStatsHandler(tracing),
-	})...)
+	)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,9 +213,16 @@ func (j *journey) requesters(s *stop) []string {
 	return names
 }
 
+// checkpoints has a carrier replace the TraTs of calls that do not fit.
+func checkpoints(tts *client.Client) []interceptors.ClientOption {
+	return []interceptors.ClientOption{interceptors.WithCheckpoint(func(ctx context.Context) (context.Context, error) {
+		return tts.Replace(ctx, client.Replacement{})
+	})}
+}
+
 // Covers REPL-06, REPL-07.
 func TestChainOfTwentyHopsWithCheckpoints(t *testing.T) {
-	j := startJourney(t, 20, (*client.Client).CheckpointDialOptions)
+	j := startJourney(t, 20, checkpoints)
 	if err := j.run(t); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +257,7 @@ func TestChainOfTwentyHopsWithCheckpoints(t *testing.T) {
 
 // Without a checkpoint the seventh call does not leave.
 func TestChainEndsWithoutACheckpoint(t *testing.T) {
-	j := startJourney(t, 7, func(*client.Client) []grpc.DialOption { return nil })
+	j := startJourney(t, 7, func(*client.Client) []interceptors.ClientOption { return nil })
 	var refused error
 	j.stops[6].next = observed{j.stops[6].next, &refused}
 	if err := j.run(t); err == nil {
@@ -277,7 +284,7 @@ func (o observed) Charge(ctx context.Context, r *shopv1.ChargeRequest, opts ...g
 //
 // Covers REPL-05, REPL-06, REPL-07.
 func TestEveryHopRequestsATokenOfItsOwn(t *testing.T) {
-	j := startJourney(t, trat.MaxWorkloadChain+1, func(*client.Client) []grpc.DialOption { return nil })
+	j := startJourney(t, trat.MaxWorkloadChain+1, func(*client.Client) []interceptors.ClientOption { return nil })
 	var refused error
 	for i, s := range j.stops[1:] {
 		s.before = func(ctx context.Context) (context.Context, error) {

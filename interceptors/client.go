@@ -38,7 +38,7 @@ type ClientConfig struct {
 // them (METADATA_TOO_LARGE), when the server is not a workload of the trust domain on a
 // spiffecreds connection (EGRESS_BLOCKED), or when its X.509-SVID has expired
 // (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
-// Nothing is issued anew silently.
+// Nothing is issued anew unless WithCheckpoint says so.
 //
 // The links of the context count only for the very TraT that they came with. With
 // another one, and without any, the workload that requested the TraT (req_wl) begins a
@@ -59,7 +59,8 @@ type Client struct {
 	withoutToken map[string]bool
 	id           string // this workload, as req_wl has it
 	signer       callchain.LinkSigner
-	modes        map[string]callchain.Mode // by full method, or "/pkg.Service/"
+	modes        map[string]callchain.Mode                      // by full method, or "/pkg.Service/"
+	checkpoint   func(context.Context) (context.Context, error) // nil: none
 	telemetry    clientTelemetry
 }
 
@@ -121,19 +122,21 @@ func (c *Client) DialOptions() []grpc.DialOption {
 }
 
 // Unary is the grpc.UnaryClientInterceptor. It only refuses early, before a connection
-// is looked for; what carries token and chain are the call credentials of DialOptions,
-// which make every check for every attempt.
+// is looked for, or has the TraT replaced (WithCheckpoint); what carries token and chain
+// are the call credentials of DialOptions, which make every check for every attempt.
 func (c *Client) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if _, err := c.prepare(ctx, method, c.clock()); err != nil {
-		return c.refuse(ctx, refusal{method: method, err: err})
+	ctx, err := c.enter(ctx, method)
+	if err != nil {
+		return err
 	}
 	return invoker(ctx, method, req, reply, cc, opts...)
 }
 
 // Stream is the grpc.StreamClientInterceptor; see Unary.
 func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	if _, err := c.prepare(ctx, method, c.clock()); err != nil {
-		return nil, c.refuse(ctx, refusal{method: method, err: err})
+	ctx, err := c.enter(ctx, method)
+	if err != nil {
+		return nil, err
 	}
 	return streamer(ctx, desc, cc, method, opts...)
 }

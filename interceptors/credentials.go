@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/grpc-trat/grpc-trat/internal/headersize"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -56,7 +57,7 @@ func (c *Client) release(ctx context.Context, info credentials.RequestInfo) (map
 	if out.token == nil {
 		return nil, checkBudget(size)
 	}
-	size += fieldSize(tokenKey, out.token.Size())
+	size += headersize.Field(tokenKey, out.token.Size())
 	if err := checkBudget(size); err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (c *Client) release(ctx context.Context, info credentials.RequestInfo) (map
 		if link, encoded, err = c.sign(ctx, &out, info.AuthInfo, server.ID); err != nil {
 			return nil, err
 		}
-		if err := checkBudget(size + fieldSize(callchain.MetadataKey, len(encoded))); err != nil {
+		if err := checkBudget(size + headersize.Field(callchain.MetadataKey, len(encoded))); err != nil {
 			return nil, err
 		}
 		md[callchain.MetadataKey] = encoded

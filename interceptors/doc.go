@@ -83,8 +83,9 @@
 // sends it unless WithChainMode says so. A handler's calls are siblings: they share what it
 // received and nothing else, so any number may be under way at once, and for as long as the
 // TraT is good, because only the expiry of the last link counts and only on arrival. A
-// chain has at most callchain.MaxLinks links; to go on from there a workload has its TraT
-// replaced, and the chain begins anew behind it.
+// chain has at most callchain.MaxLinks links, and fits into the header list; to go on from
+// there a workload has its TraT replaced, by itself or by WithCheckpoint, and the chain
+// begins anew behind it.
 //
 // # Retries
 //

@@ -2,28 +2,19 @@ package interceptors
 
 import (
 	"context"
-	"encoding/base64"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
 
+	"github.com/grpc-trat/grpc-trat/internal/headersize"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 const (
-	// tokenKey carries exactly one raw TraT
-	// (draft-ietf-oauth-transaction-tokens section 12.1).
-	tokenKey = "txn-token"
+	tokenKey = headersize.TokenKey
 	// chainPrefix is of the call chain's keys.
 	chainPrefix = "txn-chain"
 
-	// fieldOverhead is what HTTP/2 counts for a header field beside name and value
-	// (RFC 9113 section 6.5.2).
-	fieldOverhead = 32
-	// headerBudget bounds what the carrier lets out: 8 KiB, the limit that the gRPC
-	// protocol suggests to servers, less a margin for the fields that the transport
-	// adds (:path, user-agent, grpc-timeout and the like).
-	headerBudget = 8<<10 - 512
 	// DefaultMaxHeaderListSize is the header list that guard, carrier and edge accept
 	// by default, in bytes as HTTP/2 counts them.
 	DefaultMaxHeaderListSize = 16 << 10
@@ -103,35 +94,19 @@ func hasReserved(md metadata.MD) bool {
 // outboundSize returns the size of the outgoing metadata, as HTTP/2 counts it, and
 // refuses one in which the application set a reserved key.
 func outboundSize(ctx context.Context) (int, error) {
-	size := 0
 	md, _ := metadata.FromOutgoingContext(ctx)
-	for key, values := range md {
+	for key := range md {
 		if reserved(key) {
 			return 0, &trat.Error{Reason: trat.ReasonClientMetadataConflict, Field: key}
 		}
-		for _, value := range values {
-			size += fieldSize(key, valueSize(key, value))
-		}
 	}
-	return size, nil
+	return headersize.Metadata(md), nil
 }
 
 // checkBudget refuses size bytes of metadata if they are too many.
 func checkBudget(size int) error {
-	if size > headerBudget {
-		return trat.Errorf(trat.ReasonMetadataTooLarge, "", "%d bytes of metadata, at most %d", size, headerBudget)
+	if size > headersize.Budget {
+		return trat.Errorf(trat.ReasonMetadataTooLarge, "", "%d bytes of metadata, at most %d", size, headersize.Budget)
 	}
 	return nil
-}
-
-// fieldSize is what a field with a value of n bytes counts.
-func fieldSize(key string, n int) int { return len(key) + n + fieldOverhead }
-
-// valueSize is the length of a metadata value on the wire: gRPC sends -bin values in
-// base64.
-func valueSize(key, value string) int {
-	if strings.HasSuffix(key, "-bin") {
-		return base64.RawStdEncoding.EncodedLen(len(value))
-	}
-	return len(value)
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
+	"github.com/grpc-trat/grpc-trat/internal/headersize"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -67,7 +68,7 @@ func FuzzOutboundMetadata(f *testing.F) {
 		size &= 4095
 		used, err := outboundSize(metadata.AppendToOutgoingContext(t.Context(), key, value))
 		if err == nil {
-			err = checkBudget(used + fieldSize(tokenKey, size))
+			err = checkBudget(used + headersize.Field(tokenKey, size))
 		}
 		lower := strings.ToLower(key)
 		switch {
@@ -76,7 +77,7 @@ func FuzzOutboundMetadata(f *testing.F) {
 				t.Errorf("reserved key %q: %v", key, err)
 			}
 		case err == nil:
-			if total := len(lower) + len(value) + size; total > headerBudget {
+			if total := len(lower) + len(value) + size; total > headersize.Budget {
 				t.Errorf("%d bytes went out", total)
 			}
 		case !errors.Is(err, trat.ReasonMetadataTooLarge):

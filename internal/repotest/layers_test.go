@@ -27,6 +27,7 @@ var layers = map[string][]string{
 	"trat/tratotel":             {"trat", "internal/semconv"},
 	"trat/trattest":             {"trat", "trat/callchain", "spiffecreds", "internal/devauthority"},
 	"internal/grpcerr":          {"trat", "gen/..."},
+	"internal/headersize":       {"trat", "trat/callchain"},
 	"internal/rules":            {"trat", "trat/callchain", "gen/..."},
 	"internal/keys":             {"trat"},
 	"internal/devauthority":     {},
@@ -39,11 +40,11 @@ var layers = map[string][]string{
 	// The three libraries, side by side: none knows another.
 	"interceptors": {
 		"trat", "trat/callchain", "trat/callchain/chainlog", "trat/replay", "spiffecreds", "gen/...",
-		"internal/grpcerr", "internal/semconv", "internal/rules",
+		"internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules",
 	},
 	"client": {
 		"trat", "trat/callchain", "spiffecreds", "gen/...",
-		"internal/grpcerr", "internal/semconv",
+		"internal/grpcerr", "internal/headersize", "internal/semconv",
 	},
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
