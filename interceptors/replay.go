@@ -20,10 +20,6 @@ import (
 // leeway, those of 13,000 calls a second. A full store takes some 13 MB.
 const defaultReplayLimit = 1 << 18
 
-// chainLeeway is how far the clocks of caller and callee may differ for links: how long
-// after its expiry one is still accepted, and so remembered.
-const chainLeeway = trat.DefaultLeeway
-
 // ReplayOverflow says what becomes of a call whose link there is no room to remember:
 // the guard holds as many as WithReplayLimit allows, or the peer has more than its share
 // of them.
@@ -77,21 +73,13 @@ func (s *Server) markUsed(ctx context.Context, c *call, fullMethod string, req a
 		return nil
 	}
 	rule := &c.method.chain
-	once := ""
-	if rule.replay == replayOnce {
-		hash, err := onceHash(req)
-		if err != nil {
-			return &trat.Error{Reason: trat.ReasonInternal, Err: err}
-		}
-		once = replayKey("once", c.token.TransactionID(), fullMethod, hash)
-	}
 	if rule.mode != callchain.ModeOff && rule.replay != replayOff {
 		if err := s.markLink(ctx, c); err != nil {
 			return err
 		}
 	}
-	if once != "" {
-		return s.markRequest(ctx, c, once)
+	if rule.replay == replayOnce {
+		return s.markRequest(ctx, c, fullMethod, req)
 	}
 	return nil
 }
@@ -103,8 +91,9 @@ func (s *Server) markLink(ctx context.Context, c *call) error {
 	link := c.chain.Last()
 	id := link.ID()
 	key := replayKey("jti", link.Issuer().String(), string(id[:]))
+	until := link.Expiry().Add(s.verifier.Leeway()) // for as long it would be accepted
 	// A call that was given up is marked too: its handler may run yet.
-	fresh, err := s.replays.links.Mark(context.WithoutCancel(ctx), c.peer.String(), key, link.Expiry().Add(chainLeeway))
+	fresh, err := s.replays.links.Mark(context.WithoutCancel(ctx), c.peer.String(), key, until)
 	switch {
 	case fresh:
 		return nil
@@ -122,8 +111,13 @@ func (s *Server) markLink(ctx context.Context, c *call) error {
 	return nil
 }
 
-// markRequest accepts a request of a transaction, which key stands for, once.
-func (s *Server) markRequest(ctx context.Context, c *call, key string) error {
+// markRequest accepts a request of a transaction once.
+func (s *Server) markRequest(ctx context.Context, c *call, fullMethod string, req any) error {
+	hash, err := onceHash(req)
+	if err != nil {
+		return &trat.Error{Reason: trat.ReasonInternal, Err: err}
+	}
+	key := replayKey("once", c.token.TransactionID(), fullMethod, hash)
 	fresh, err := s.replays.once.Mark(ctx, c.peer.String(), key, transactionEnd(c.token))
 	switch {
 	case fresh && err == nil:

@@ -39,7 +39,8 @@ type FileConfig struct {
 	// MaxSize is the size from which a file is rotated, in bytes; default 256 MiB.
 	MaxSize int64
 	// Queue is how many records may wait for the disk; default DefaultQueue, at most 2^20.
-	// Those that find it full are lost, and counted.
+	// Those that find it full are lost, and counted. Each holds the chain and the token that
+	// it is about, up to some 20 KB of what a peer may send.
 	Queue int
 	// SyncInterval is how much time a loss of power can take from the log; default one
 	// second.
