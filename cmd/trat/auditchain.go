@@ -13,6 +13,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/render"
 )
 
 const auditHelp = `audit rebuilds transactions from the chain logs of the servers that took part, long
@@ -128,7 +129,7 @@ func (o *auditOptions) run(cmd *cobra.Command, logs []string) (err error) {
 func (o *auditOptions) each(ctx context.Context, in chainaudit.Input, out auditWriter) (shown *chainaudit.Transaction, r *chainaudit.Report, err error) {
 	options := chainaudit.Options{Keep: -1}
 	if o.html != "" {
-		options.Keep = chainaudit.PageTransactions
+		options.Keep = render.PageTransactions
 	}
 	options.Each = func(t *chainaudit.Transaction) error {
 		if o.transaction != "" && t.ID != o.transaction || o.findingsOnly && len(t.Findings) == 0 {
@@ -204,9 +205,9 @@ type auditWriter interface {
 // writer prints in the format of --output.
 func (o *auditOptions) writer(w io.Writer) auditWriter {
 	if o.format == outputJSON {
-		return chainaudit.NewJSONWriter(printableWriter{w})
+		return render.NewJSONWriter(printableWriter{w})
 	}
-	return chainaudit.NewTextWriter(printableWriter{w})
+	return render.NewTextWriter(printableWriter{w})
 }
 
 // printableWriter is for writers that write whole lines at a time.

@@ -15,6 +15,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/render"
 )
 
 // maxBundle is the longest file with a bundle that is read.
@@ -100,7 +101,7 @@ func (p *auditPage) write(r *chainaudit.Report, now time.Time) error {
 	if p == nil {
 		return nil
 	}
-	if err := chainaudit.WriteHTML(p.file, r, now); err != nil {
+	if err := render.WriteHTML(p.file, r, now); err != nil {
 		return err
 	}
 	if err := p.file.Close(); err != nil {

@@ -19,6 +19,9 @@ var layers = map[string][]string{
 	"authzen":          {"internal/outbound", "internal/token68"},
 	"gen/...":          {"gen/..."},
 
+	// What shows an audit sees its result and nothing of how it was made.
+	"trat/callchain/chainaudit/render": {"trat/callchain/chainaudit"},
+
 	"trat/callchain":            {"trat", "internal/svidleaf"},
 	"trat/callchain/chainlog":   {"trat", "trat/callchain", "internal/hashchain", "internal/semconv"},
 	"trat/callchain/chainaudit": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/hashchain", "internal/semconv"},

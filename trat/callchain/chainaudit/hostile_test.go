@@ -13,6 +13,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/render"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
@@ -174,9 +175,6 @@ func TestAuthorityIsDisputedWhateverTimeItsLogGives(t *testing.T) {
 
 // What a server writes into its log does not take time that grows with its square.
 func TestHostileLogsAreReadInLinearTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes long logs")
-	}
 	const lines = 10_000
 	deadline := func(t *testing.T, w *chaintest.World) *chainaudit.Report {
 		t.Helper()
@@ -257,10 +255,10 @@ func TestWhateverLogsSayCanBeWritten(t *testing.T) {
 	})
 	r := run(t, chainaudit.Input{Logs: []string{w.LogPath("mallory"), w.LogPath("orders")}, Traces: []string{w.WriteTraces()}}, chainaudit.Options{})
 	var html, text, json bytes.Buffer
-	if err := chainaudit.WriteHTML(&html, r, time.Now()); err != nil {
+	if err := render.WriteHTML(&html, r, time.Now()); err != nil {
 		t.Error(err)
 	}
-	texts, jsons := chainaudit.NewTextWriter(&text), chainaudit.NewJSONWriter(&json)
+	texts, jsons := render.NewTextWriter(&text), render.NewJSONWriter(&json)
 	for _, x := range r.Transactions {
 		if err := texts.Transaction(x); err != nil {
 			t.Error(err)

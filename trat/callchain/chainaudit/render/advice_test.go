@@ -1,4 +1,4 @@
-package chainaudit
+package render
 
 import (
 	"go/ast"
@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 func TestEveryKindOfFindingIsExplained(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "finding.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../finding.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +27,7 @@ func TestEveryKindOfFindingIsExplained(t *testing.T) {
 			t.Fatal(err)
 		}
 		found++
-		if _, ok := advices[Kind(kind)]; !ok {
+		if _, ok := advices[chainaudit.Kind(kind)]; !ok {
 			t.Errorf("%q is not explained", kind)
 		}
 		return true

@@ -1,8 +1,10 @@
-package chainaudit
+package render
 
 import (
 	"encoding/json"
 	"io"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // JSONWriter writes an audit as JSON lines: an object with "type":"transaction" for each
@@ -18,23 +20,23 @@ func NewJSONWriter(w io.Writer) *JSONWriter {
 }
 
 // Transaction writes t.
-func (j *JSONWriter) Transaction(t *Transaction) error {
+func (j *JSONWriter) Transaction(t *chainaudit.Transaction) error {
 	return j.encoder.Encode(struct {
-		Type  string   `json:"type"`
-		Worst Severity `json:"worst"`
-		*Transaction
+		Type  string              `json:"type"`
+		Worst chainaudit.Severity `json:"worst"`
+		*chainaudit.Transaction
 	}{"transaction", t.Worst(), t})
 }
 
 // Summary writes what there is to say about r as a whole, transactions excepted.
-func (j *JSONWriter) Summary(r *Report) error {
+func (j *JSONWriter) Summary(r *chainaudit.Report) error {
 	whole := *r
 	whole.Transactions = nil
 	return j.encoder.Encode(struct {
 		Type  string `json:"type"`
 		Clean bool   `json:"clean"`
-		*Report
+		*chainaudit.Report
 		// Of the same name as the field of Report, which it hides.
-		Transactions []*Transaction `json:"transactions,omitempty"`
+		Transactions []*chainaudit.Transaction `json:"transactions,omitempty"`
 	}{Type: "summary", Clean: r.Clean(), Report: &whole})
 }

@@ -1,4 +1,4 @@
-package chainaudit
+package render
 
 import (
 	"cmp"
@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // tree is a transaction as people are shown it: hops numbered from the top down, names
 // without what they all have in common.
 type tree struct {
-	*Transaction
+	*chainaudit.Transaction
 	// domain is the trust domain of most names, which are shown without it.
 	domain string
 	starts []*start
@@ -31,15 +33,15 @@ type start struct {
 
 // row is one hop.
 type row struct {
-	*Hop
+	*chainaudit.Hop
 	number int // from 1
 	parent *row
 	calls  []*row
-	worst  Severity
+	worst  chainaudit.Severity
 }
 
 // newTree numbers the hops of t.
-func newTree(t *Transaction) *tree {
+func newTree(t *chainaudit.Transaction) *tree {
 	out := &tree{Transaction: t, concerned: make(map[int][]*row)}
 	for _, h := range t.Roots {
 		r := out.add(h, nil)
@@ -61,7 +63,7 @@ func newTree(t *Transaction) *tree {
 	return out
 }
 
-func (t *tree) add(h *Hop, parent *row) *row {
+func (t *tree) add(h *chainaudit.Hop, parent *row) *row {
 	r := &row{Hop: h, parent: parent}
 	for _, i := range h.Findings {
 		if i >= 0 && i < len(t.Findings) {
@@ -125,8 +127,8 @@ func (t *tree) name(id string) string {
 }
 
 // by are the findings of r.
-func (t *tree) by(r *row) []*Finding {
-	var found []*Finding
+func (t *tree) by(r *row) []*chainaudit.Finding {
+	var found []*chainaudit.Finding
 	for _, i := range r.Findings {
 		if i >= 0 && i < len(t.Findings) {
 			found = append(found, &t.Findings[i])
@@ -177,20 +179,20 @@ const verdictGood = "verified"
 // the call.
 func (t *tree) verdict(r *row) string {
 	for _, f := range t.by(r) {
-		if f.Severity == r.worst && r.worst > SeverityInfo {
+		if f.Severity == r.worst && r.worst > chainaudit.SeverityInfo {
 			return visible(string(f.Kind))
 		}
 	}
 	switch {
-	case r.Proof == ProofSpans:
+	case r.Proof == chainaudit.ProofSpans:
 		return "not signed"
-	case r.Proof == ProofFailed:
+	case r.Proof == chainaudit.ProofFailed:
 		return "does not verify"
 	case r.refused():
 		return "refused"
-	case r.Proof == ProofNamed && r.missing():
+	case r.Proof == chainaudit.ProofNamed && r.missing():
 		return "known by hash only"
-	case r.Proof == ProofNamed:
+	case r.Proof == chainaudit.ProofNamed:
 		return "not verified"
 	case r.missing():
 		return "signed, no record"
@@ -203,39 +205,39 @@ func (r *row) stray() bool { return r.parent != nil && r.Caller != r.parent.Call
 
 // refused says that no server let the call through, and one said so.
 func (r *row) refused() bool {
-	return len(r.Judgements) > 0 && !slices.ContainsFunc(r.Judgements, func(j Judgement) bool { return j.Accepted })
+	return len(r.Judgements) > 0 && !slices.ContainsFunc(r.Judgements, func(j chainaudit.Judgement) bool { return j.Accepted })
 }
 
 // gravity is that of the gravest finding, or what the verdict would be as one; 0 when all is
 // well.
-func (r *row) gravity() Severity {
+func (r *row) gravity() chainaudit.Severity {
 	switch {
 	case r.worst > 0:
 		return r.worst
-	case r.Proof == ProofFailed:
-		return SeverityAlarm
-	case r.Proof == ProofSigned && !r.missing() && !r.refused():
+	case r.Proof == chainaudit.ProofFailed:
+		return chainaudit.SeverityAlarm
+	case r.Proof == chainaudit.ProofSigned && !r.missing() && !r.refused():
 		return 0
 	}
-	return SeverityInfo
+	return chainaudit.SeverityInfo
 }
 
 // markOf is what s looks like; 0 is all well.
-func markOf(s Severity) mark {
+func markOf(s chainaudit.Severity) mark {
 	switch {
-	case s >= SeverityAlarm:
+	case s >= chainaudit.SeverityAlarm:
 		return markBad
-	case s == SeverityWarning:
+	case s == chainaudit.SeverityWarning:
 		return markWarn
-	case s == SeverityInfo:
+	case s == chainaudit.SeverityInfo:
 		return markNote
 	}
 	return markGood
 }
 
 // word is s in a sentence.
-func (s Severity) word() string {
-	if s == SeverityInfo {
+func word(s chainaudit.Severity) string {
+	if s == chainaudit.SeverityInfo {
 		return "note"
 	}
 	return s.String()

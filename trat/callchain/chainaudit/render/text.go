@@ -1,10 +1,12 @@
-package chainaudit
+package render
 
 import (
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // TextWriter writes transactions for people: a tree for each, with what was found. Columns of
@@ -13,20 +15,20 @@ import (
 type TextWriter struct {
 	w io.Writer
 	// explained are the kinds of findings of which it was said what they mean.
-	explained map[Kind]bool
+	explained map[chainaudit.Kind]bool
 }
 
 // NewTextWriter returns a TextWriter. Everything is written with one call of w.Write for each
 // transaction.
 func NewTextWriter(w io.Writer) *TextWriter {
-	return &TextWriter{w: w, explained: make(map[Kind]bool)}
+	return &TextWriter{w: w, explained: make(map[chainaudit.Kind]bool)}
 }
 
 // Transaction writes t. Characters in names that cannot be seen are escaped.
-func (x *TextWriter) Transaction(t *Transaction) error {
+func (x *TextWriter) Transaction(t *chainaudit.Transaction) error {
 	var b strings.Builder
 	tree := newTree(t)
-	fmt.Fprintf(&b, "transaction %s: %s\n", orElse(visible(t.ID), "without id"), severities(t.severities()))
+	fmt.Fprintf(&b, "transaction %s: %s\n", orElse(visible(t.ID), "without id"), severities(severitiesOf(t)))
 	fmt.Fprintf(&b, "  %s\n", tree.facts())
 	if len(tree.rows) > 0 {
 		fmt.Fprintf(&b, "\n  hop  verdict  mode  depth     after  link      call\n")
@@ -114,16 +116,16 @@ func writeRefused(b *strings.Builder, t *tree) {
 }
 
 // refusal is one refused call in a sentence.
-func (t *tree) refusal(j *Judgement) string {
+func (t *tree) refusal(j *chainaudit.Judgement) string {
 	service, method := splitMethod(j.Method)
 	return fmt.Sprintf("%s refused %s from %s at %s: %s", t.name(j.Server), orElse(joined(service, method), "a call"),
 		t.name(j.Peer), instant(j.Time), visible(orElse(j.Reason, orElse(j.Result, "no reason given"))))
 }
 
 // finding writes f, and the first time also what its kind means.
-func (x *TextWriter) finding(b *strings.Builder, f *Finding, hops []*row) {
+func (x *TextWriter) finding(b *strings.Builder, f *chainaudit.Finding, hops []*row) {
 	fmt.Fprintf(b, "\n  %-7s  %s%s\n", loud(f.Severity), visible(string(f.Kind)), hopList(hops))
-	paragraph(b, "", f.sentence())
+	paragraph(b, "", sentence(f))
 	if x.explained[f.Kind] {
 		return
 	}
@@ -134,7 +136,7 @@ func (x *TextWriter) finding(b *strings.Builder, f *Finding, hops []*row) {
 }
 
 // sentence is the text of f, with where it shows.
-func (f *Finding) sentence() string {
+func sentence(f *chainaudit.Finding) string {
 	text := visibleUpTo(f.Text, sentenceLetters)
 	if f.Log != "" {
 		text += " (" + visible(f.Log)
@@ -147,14 +149,14 @@ func (f *Finding) sentence() string {
 }
 
 // loud is the word for s, in capitals if somebody must do something.
-func loud(s Severity) string {
+func loud(s chainaudit.Severity) string {
 	switch {
 	case s == 0:
 		return "ok"
-	case s > SeverityInfo:
-		return strings.ToUpper(s.word())
+	case s > chainaudit.SeverityInfo:
+		return strings.ToUpper(word(s))
 	}
-	return s.word()
+	return word(s)
 }
 
 // hopList names hops behind something: ", hops 2 and 5".
@@ -204,7 +206,7 @@ func orElse(text, other string) string {
 }
 
 // Summary writes what there is to say about r as a whole, transactions excepted.
-func (x *TextWriter) Summary(r *Report) error {
+func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	var b strings.Builder
 	c := r.Counts
 	fmt.Fprintf(&b, "%s: %s\n", verdictOf(r), severities(c.Alarms, c.Warnings, c.Infos))
@@ -227,7 +229,7 @@ func (x *TextWriter) Summary(r *Report) error {
 }
 
 // verdictOf is the answer in two words.
-func verdictOf(r *Report) string {
+func verdictOf(r *chainaudit.Report) string {
 	switch {
 	case !r.Clean():
 		return "NOT IN ORDER"

@@ -1,10 +1,12 @@
-package chainaudit
+package render
 
 import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 var began = time.Date(2026, 11, 22, 14, 0, 1, 120e6, time.UTC)
@@ -17,26 +19,26 @@ func hashOf(what string) string {
 
 // builder makes transactions for the tests of what people see.
 type builder struct {
-	*Transaction
+	*chainaudit.Transaction
 	calls int
 }
 
 func build(id, requester string) *builder {
-	return &builder{Transaction: &Transaction{
+	return &builder{Transaction: &chainaudit.Transaction{
 		ID: id, Start: began, End: began.Add(38 * time.Millisecond),
-		Tokens: []Token{{Hash: hashOf("token " + id), Requester: "spiffe://shop.test/" + requester, IssuedAt: began.Add(-9 * time.Millisecond), Issued: true}},
+		Tokens: []chainaudit.Token{{Hash: hashOf("token " + id), Requester: "spiffe://shop.test/" + requester, IssuedAt: began.Add(-9 * time.Millisecond), Issued: true}},
 	}}
 }
 
 // call adds a verified call, below parent unless that is nil.
-func (b *builder) call(parent *Hop, caller, callee, method string) *Hop {
+func (b *builder) call(parent *chainaudit.Hop, caller, callee, method string) *chainaudit.Hop {
 	b.calls++
-	h := &Hop{
+	h := &chainaudit.Hop{
 		Link: hashOf(fmt.Sprint(b.ID, b.calls)), Caller: "spiffe://shop.test/" + caller, Callee: "spiffe://shop.test/" + callee,
 		Method: "/shop.v1." + method, IssuedAt: began.Add(time.Duration(b.calls) * 2300 * time.Microsecond),
-		Token: b.Tokens[0].Hash, Proof: ProofSigned,
+		Token: b.Tokens[0].Hash, Proof: chainaudit.ProofSigned,
 	}
-	h.Judgements = []Judgement{{
+	h.Judgements = []chainaudit.Judgement{{
 		Time: h.IssuedAt.Add(time.Millisecond), Server: h.Callee, Replica: "r1", Peer: h.Caller, Method: h.Method,
 		Mode: "path", Accepted: true, Result: "ok", Log: callee + ".jsonl", Line: int64(b.calls),
 	}}
@@ -53,8 +55,8 @@ func (b *builder) call(parent *Hop, caller, callee, method string) *Hop {
 }
 
 // find adds a finding, of h unless that is nil.
-func (b *builder) find(h *Hop, kind Kind, severity Severity, text string) {
-	f := Finding{Kind: kind, Severity: severity, Transaction: b.ID, Text: text}
+func (b *builder) find(h *chainaudit.Hop, kind chainaudit.Kind, severity chainaudit.Severity, text string) {
+	f := chainaudit.Finding{Kind: kind, Severity: severity, Transaction: b.ID, Text: text}
 	if h != nil {
 		f.Link, f.Servers = h.Link, []string{h.Caller, h.Callee}
 		h.Findings = append(h.Findings, len(b.Findings))
@@ -63,7 +65,7 @@ func (b *builder) find(h *Hop, kind Kind, severity Severity, text string) {
 }
 
 // cleanTransaction is an order of the shop.
-func cleanTransaction() *Transaction {
+func cleanTransaction() *chainaudit.Transaction {
 	b := build("019ab3c4-7d2e-7c11-9f0a-3b5b7a1c9e21", "gateway")
 	order := b.call(nil, "gateway", "orders", "OrderService/CreateOrder")
 	b.call(order, "orders", "inventory", "InventoryService/Reserve")
@@ -74,7 +76,7 @@ func cleanTransaction() *Transaction {
 }
 
 // troubledTransaction has a finding of every severity.
-func troubledTransaction() *Transaction {
+func troubledTransaction() *chainaudit.Transaction {
 	b := build("019ab3c4-9e10-7a42-8d7c-51c2f6a0b7d4", "gateway")
 	order := b.call(nil, "gateway", "orders", "OrderService/CreateOrder")
 	reserve := b.call(order, "orders", "inventory", "InventoryService/Reserve")
@@ -84,14 +86,14 @@ func troubledTransaction() *Transaction {
 	ship := b.call(order, "orders", "shipping", "ShippingService/Schedule")
 	forged := b.call(ship, "reports", "payments", "PaymentService/Refund")
 
-	b.find(forged, KindForgedParent, SeverityAlarm, "spiffe://shop.test/reports continues a call that was made to spiffe://shop.test/shipping and not to it.")
-	spans.Proof, spans.Link, spans.Judgements, spans.Callee = ProofSpans, "", nil, "ledger"
-	b.find(spans, KindHopWithoutLink, SeverityAlarm, "Spans show that payments called LedgerService/Export of ledger, and no link covers the call.")
+	b.find(forged, chainaudit.KindForgedParent, chainaudit.SeverityAlarm, "spiffe://shop.test/reports continues a call that was made to spiffe://shop.test/shipping and not to it.")
+	spans.Proof, spans.Link, spans.Judgements, spans.Callee = chainaudit.ProofSpans, "", nil, "ledger"
+	b.find(spans, chainaudit.KindHopWithoutLink, chainaudit.SeverityAlarm, "Spans show that payments called LedgerService/Export of ledger, and no link covers the call.")
 	ledger.Judgements = nil
-	b.find(ledger, KindLinkWithoutRecord, SeverityWarning, "spiffe://shop.test/payments signed a call to spiffe://shop.test/ledger, which has no record of it.")
-	reserve.Judgements[0].Accepted, reserve.Judgements[0].Result, reserve.Judgements[0].Reason = false, "replayed", "CHAIN_LINK_REPLAYED"
-	b.find(reserve, KindRefused, SeverityInfo, "spiffe://shop.test/inventory refused the call, because its link had been used before (CHAIN_LINK_REPLAYED).")
-	b.Refused = []Judgement{{
+	b.find(ledger, chainaudit.KindLinkWithoutRecord, chainaudit.SeverityWarning, "spiffe://shop.test/payments signed a call to spiffe://shop.test/ledger, which has no record of it.")
+	reserve.Judgements[0].Accepted, reserve.Judgements[0].Result, reserve.Judgements[0].Reason = false, "replayed", "CHAIN_REPLAYED"
+	b.find(reserve, chainaudit.KindRefused, chainaudit.SeverityInfo, "spiffe://shop.test/inventory refused the call, because its link had been used before (CHAIN_REPLAYED).")
+	b.Refused = []chainaudit.Judgement{{
 		Time: began.Add(30 * time.Millisecond), Server: "spiffe://shop.test/payments", Peer: "spiffe://shop.test/inventory",
 		Method: "/shop.v1.PaymentService/Charge", Mode: "path", Result: "missing", Reason: "CHAIN_MISSING", Log: "payments.jsonl", Line: 9,
 	}}
@@ -100,7 +102,7 @@ func troubledTransaction() *Transaction {
 }
 
 // largeTransaction has 40 hops: broad, deep, with long names and other trust domains.
-func largeTransaction() *Transaction {
+func largeTransaction() *chainaudit.Transaction {
 	b := build("019ab3c5-1111-7000-8000-000000000040", "ns/edge/sa/gateway")
 	order := b.call(nil, "ns/edge/sa/gateway", "ns/shop/sa/orders", "OrderService/CreateOrder")
 	for i := range 6 {
@@ -118,21 +120,21 @@ func largeTransaction() *Transaction {
 	other := b.call(order, "ns/shop/sa/orders", "x", "PaymentService/Charge")
 	other.Callee = "spiffe://bank.test/payments"
 	other.Judgements = nil
-	b.find(other, KindLinkWithoutRecord, SeverityWarning, "spiffe://shop.test/ns/shop/sa/orders signed a call to spiffe://bank.test/payments, which has no record of it.")
+	b.find(other, chainaudit.KindLinkWithoutRecord, chainaudit.SeverityWarning, "spiffe://shop.test/ns/shop/sa/orders signed a call to spiffe://bank.test/payments, which has no record of it.")
 	return b.Transaction
 }
 
 // reportOf is what an audit of transactions comes to.
-func reportOf(transactions ...*Transaction) *Report {
-	r := &Report{
-		Transactions: transactions, BundlesFrom: "logs", Kinds: map[Kind]int64{},
-		Logs: []Log{
+func reportOf(transactions ...*chainaudit.Transaction) *chainaudit.Report {
+	r := &chainaudit.Report{
+		Transactions: transactions, BundlesFrom: "logs", Kinds: map[chainaudit.Kind]int64{},
+		Logs: []chainaudit.Log{
 			{Name: "orders.jsonl", Server: "spiffe://shop.test/orders", ID: "r1", First: 1, Last: 9, Records: 6, Closed: true},
 			{Name: "payments.jsonl", Server: "spiffe://shop.test/payments", ID: "r2", First: 1, Last: 4, Records: 2},
 		},
 	}
 	for _, t := range transactions {
-		alarms, warnings, infos := t.severities()
+		alarms, warnings, infos := severitiesOf(t)
 		r.Counts.Transactions++
 		if alarms+warnings == 0 {
 			r.Counts.CleanTransactions++

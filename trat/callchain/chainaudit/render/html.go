@@ -1,4 +1,4 @@
-package chainaudit
+package render
 
 import (
 	"crypto/sha256"
@@ -9,6 +9,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // PageTransactions is how many transactions WriteHTML shows with their pictures.
@@ -98,11 +100,11 @@ type hopLink struct {
 // WriteHTML writes r as one page that needs nothing else: no network, no scripts. It shows
 // the first PageTransactions of r.Transactions with a picture each, and says how many there
 // are beside. made is when the page is written.
-func WriteHTML(w io.Writer, r *Report, made time.Time) error {
+func WriteHTML(w io.Writer, r *chainaudit.Report, made time.Time) error {
 	return pageTemplate.ExecuteTemplate(w, "page.html.tmpl", newPageView(r, made))
 }
 
-func newPageView(r *Report, made time.Time) *pageView {
+func newPageView(r *chainaudit.Report, made time.Time) *pageView {
 	c := r.Counts
 	v := &pageView{
 		Policy: pagePolicy,
@@ -146,7 +148,7 @@ func noun(n int64, singular string) string {
 	return plural(n, singular)[len(strconv.FormatInt(n, 10))+1:]
 }
 
-func headline(r *Report) (m mark, verdict, lead string) {
+func headline(r *chainaudit.Report) (m mark, verdict, lead string) {
 	c := r.Counts
 	where := "about the records themselves"
 	if touched := c.Transactions - c.CleanTransactions; touched > 0 {
@@ -168,7 +170,7 @@ func headline(r *Report) (m mark, verdict, lead string) {
 		fmt.Sprintf("Every recorded call of %s is accounted for, and every signature that was found is good.", plural(c.Transactions, "transaction"))
 }
 
-func newLogView(l Log) logView {
+func newLogView(l chainaudit.Log) logView {
 	v := logView{Name: visible(l.Name), Server: visible(orElse(l.Server, "unknown")), Records: l.Records, State: "complete"}
 	switch {
 	case l.Damaged > 0:
@@ -183,7 +185,7 @@ func newLogView(l Log) logView {
 
 // newFindingsView takes the findings that are shown: those of the element id. hops returns
 // the hops of the i-th.
-func newFindingsView(found []Finding, id string, hops func(i int) []hopLink) findingsView {
+func newFindingsView(found []chainaudit.Finding, id string, hops func(i int) []hopLink) findingsView {
 	var v findingsView
 	for i := range found {
 		if i == maxListed {
@@ -193,8 +195,8 @@ func newFindingsView(found []Finding, id string, hops func(i int) []hopLink) fin
 		f := &found[i]
 		a := adviceOn(f.Kind)
 		view := findingView{
-			ID: fmt.Sprintf("%sf%d", id, i+1), Mark: markOf(f.Severity), Word: f.Severity.word(), Kind: visible(string(f.Kind)),
-			Sentence: f.sentence(), Means: a.means, Do: a.do, Link: visible(f.Link), Hops: hops(i),
+			ID: fmt.Sprintf("%sf%d", id, i+1), Mark: markOf(f.Severity), Word: word(f.Severity), Kind: visible(string(f.Kind)),
+			Sentence: sentence(f), Means: a.means, Do: a.do, Link: visible(f.Link), Hops: hops(i),
 		}
 		for _, s := range f.Servers[:min(len(f.Servers), maxListed)] {
 			view.Servers = append(view.Servers, visible(s))

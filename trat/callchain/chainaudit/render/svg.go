@@ -1,4 +1,4 @@
-package chainaudit
+package render
 
 import (
 	"fmt"

@@ -1,10 +1,12 @@
-package chainaudit
+package render
+
+import "github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 
 // advice tells a person what a kind of finding means and what to do about it.
 type advice struct{ means, do string }
 
 // adviceOn returns the advice on k.
-func adviceOn(k Kind) advice {
+func adviceOn(k chainaudit.Kind) advice {
 	if a, ok := advices[k]; ok {
 		return a
 	}
@@ -14,92 +16,92 @@ func adviceOn(k Kind) advice {
 	}
 }
 
-var advices = map[Kind]advice{
-	KindHopWithoutLink: {
+var advices = map[chainaudit.Kind]advice{
+	chainaudit.KindHopWithoutLink: {
 		"The tracing backend shows a call between two workloads, and nobody signed for it. Either the call carried no transaction token, or the caller left its link out.",
 		"Find out whether the method may be called without a chain. If not, see why its server did not refuse; if so, there is nothing to do.",
 	},
-	KindLinkWithoutRecord: {
+	chainaudit.KindLinkWithoutRecord: {
 		"A workload signed that it makes this call, but the server it names has no record of it. The call may never have arrived, the server's log may be missing here or may have lost records, or somebody removed one.",
 		"Give the audit the chain logs of all replicas of that server. If they are complete, ask why the call did not arrive.",
 	},
-	KindTwoRoots: {
+	chainaudit.KindTwoRoots: {
 		"A transaction begins once, with the workload that requested its token. Here something began it again: a token that somebody else uses, or one that was used in two traces.",
 		"Look at who made the second beginning. If it is not the requester of the token, treat the token as stolen.",
 	},
-	KindWrongAudience: {
+	chainaudit.KindWrongAudience: {
 		"A link is made for exactly one server. Another one accepted it, so that one does not check what it must check, or its record was changed.",
 		"Examine the server that accepted it: its version, its configuration, and who can write its log.",
 	},
-	KindMissingParent: {
+	chainaudit.KindMissingParent: {
 		"The caller says that it acted because of an earlier call, and no server recorded that one. What came before is unknown.",
 		"Give the audit the chain logs of the caller. If they are complete, the caller claims a past that nobody has seen.",
 	},
-	KindDepthGap: {
+	chainaudit.KindDepthGap: {
 		"Every link counts how many came before it. Here the count jumps, so a call in between was left out or the count is made up.",
 		"Examine the workload that signed the link. Correct software cannot produce this.",
 	},
-	KindForgedParent: {
+	chainaudit.KindForgedParent: {
 		"The caller continues the chain of a call that was made to somebody else. It shows a past that is not its own.",
 		"Treat the workload that signed the link as compromised until it is explained.",
 	},
-	KindSplicedLink: {
+	chainaudit.KindSplicedLink: {
 		"A link was signed for one token and turns up with another: somebody moved it between transactions.",
 		"Treat the workload that presented it as compromised, and see why its server accepted it.",
 	},
-	KindSignatureInvalid: {
+	chainaudit.KindSignatureInvalid: {
 		"The proof that stands in the record is not good: the signature, or the certificate at the time it was made. A server that checks would have refused the call, so either it does not check or the record was changed later.",
 		"Check the log's own chain of lines, and that the audit has the bundle of that time. If both are in order, examine the server.",
 	},
-	KindAcceptedTwice: {
+	chainaudit.KindAcceptedTwice: {
 		"The same link, which is good for one call, was accepted more than once: the call was replayed, or a proxy in between sent it again.",
 		"See which servers accepted it. If a proxy retries on its own, switch that off for the method, or protect the method with once.",
 	},
-	KindRefused: {
+	chainaudit.KindRefused: {
 		"A server turned this call away, which is its job. What was asked for did not happen.",
 		"Nothing, if it is single. Many from one workload are an attack or a wrong configuration.",
 	},
-	KindTokenNotIssued: {
+	chainaudit.KindTokenNotIssued: {
 		"The token service has no record of having issued the token that was used here, though servers accepted its signature.",
 		"Give the audit the token service's complete log. If it is complete, treat the signing key as stolen and replace it.",
 	},
-	KindTraceMismatch: {
+	chainaudit.KindTraceMismatch: {
 		"The trace that arrived with the call is not the one its caller signed. A proxy rewrote the header, or somebody tried to hang the call on another trace.",
 		"If a proxy or mesh restarts traces there, this is expected. If not, do not believe the trace: believe the tree on this page.",
 	},
-	KindSpanMismatch: {
+	chainaudit.KindSpanMismatch: {
 		"A span in the tracing backend says something else about the call than its caller signed. Spans are not protected, links are.",
 		"Believe the link. Find out who writes such spans.",
 	},
-	KindRecordMismatch: {
+	chainaudit.KindRecordMismatch: {
 		"What the server wrote about the call does not agree with the signed links in the very same line, so the line was changed or the server does not tell the truth.",
 		"Check the log's own chain of lines, then examine the server.",
 	},
-	KindLogDamaged: {
+	chainaudit.KindLogDamaged: {
 		"Each line of a log vouches for the line before. Here that does not hold: lines were changed, removed, moved or half written.",
 		"If the log was written with a key, give that with --key-file. Otherwise find out who could write the file, and do not rely on what the file says about the time in question.",
 	},
-	KindLogCut: {
+	chainaudit.KindLogCut: {
 		"The log does not have the last line that a server writes when it stops. It is still being written, the server crashed, or the end was cut off.",
 		"If the server is running, nothing. Otherwise compare with a copy kept elsewhere.",
 	},
-	KindRecordsLost: {
+	chainaudit.KindRecordsLost: {
 		"The server says itself that it could not write all records, for want of speed or disk. What is missing cannot be audited.",
 		"Give the log a faster disk or a longer queue. Read missing records of that server with this in mind.",
 	},
-	KindBundleUnknown: {
+	chainaudit.KindBundleUnknown: {
 		"Certificates are held to the bundle of their trust domain, and none is known here, so these signatures prove nothing yet.",
 		"Give the audit the bundle with --bundle.",
 	},
-	KindBundleDisputed: {
+	chainaudit.KindBundleDisputed: {
 		"Not all servers trusted the same authorities at the time. In the middle of a rotation that is normal; otherwise one of them trusts somebody whom the others do not know.",
 		"Give the audit the bundle that you know is right, with --bundle.",
 	},
-	KindTraceCrowded: {
+	chainaudit.KindTraceCrowded: {
 		"So many transactions share one trace that spans which name no transaction were not compared with all of them.",
 		"See who has begun the transactions of that trace; let each transaction have a trace of its own.",
 	},
-	KindInputUnreadable: {
+	chainaudit.KindInputUnreadable: {
 		"Some lines of a trace export or of the token service's log cannot be read and were left out.",
 		"See whether the file is of the right kind and complete.",
 	},

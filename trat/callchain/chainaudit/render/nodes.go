@@ -1,9 +1,11 @@
-package chainaudit
+package render
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // maxDrawn is how many hops of one transaction are drawn and listed on a page.
@@ -26,12 +28,12 @@ func (t *tree) pick() map[*row]bool {
 		}
 	}
 	// The gravest first, and at the end those without findings.
-	for severity := SeverityAlarm; severity >= 0; severity-- {
+	for severity := chainaudit.SeverityAlarm; severity >= 0; severity-- {
 		for _, r := range t.rows {
 			if len(picked) == maxDrawn {
 				return picked
 			}
-			if min(r.worst, SeverityAlarm) == severity {
+			if min(r.worst, chainaudit.SeverityAlarm) == severity {
 				take(r)
 			}
 		}
@@ -101,7 +103,7 @@ func (t *tree) describe(r *row) string {
 	parts := []string{fmt.Sprintf("Hop %d: %s called %s of %s", r.number, visible(orElse(r.Caller, "somebody")),
 		visible(orElse(r.Method, "a method")), visible(orElse(r.Callee, "somebody"))), t.verdict(r)}
 	for _, f := range t.by(r) {
-		parts = append(parts, f.Severity.word()+": "+visible(string(f.Kind)))
+		parts = append(parts, word(f.Severity)+": "+visible(string(f.Kind)))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -1,9 +1,11 @@
-package chainaudit
+package render
 
 import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // duration is d with as many digits as tell something, "1.2 ms".
@@ -67,15 +69,15 @@ func severities(alarms, warnings, infos int64) string {
 	return strings.Join(parts, ", ")
 }
 
-// severities of one transaction.
-func (t *Transaction) severities() (alarms, warnings, infos int64) {
+// severitiesOf counts the findings of one transaction.
+func severitiesOf(t *chainaudit.Transaction) (alarms, warnings, infos int64) {
 	for i := range t.Findings {
 		switch t.Findings[i].Severity {
-		case SeverityAlarm:
+		case chainaudit.SeverityAlarm:
 			alarms++
-		case SeverityWarning:
+		case chainaudit.SeverityWarning:
 			warnings++
-		case SeverityInfo:
+		case chainaudit.SeverityInfo:
 			infos++
 		}
 	}

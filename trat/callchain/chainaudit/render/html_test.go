@@ -1,4 +1,4 @@
-package chainaudit
+package render
 
 import (
 	"encoding/xml"
@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
 // element is a start tag of a page.
@@ -59,10 +61,10 @@ var elementsOfThePage = strings.Fields(`html head meta title style body svg symb
 	header h1 h2 h3 p code div strong main ul li b section span details summary figure figcaption table thead tr th tbody td
 	dl dt dd footer`)
 
-func pages() map[string]*Report {
+func pages() map[string]*chainaudit.Report {
 	all := examples()
 	all["hostile"] = hostileReport()
-	many := &Report{}
+	many := &chainaudit.Report{}
 	for range PageTransactions + 7 {
 		many.Transactions = append(many.Transactions, cleanTransaction())
 	}
@@ -150,7 +152,7 @@ func TestPageEscapesNamesOfStrangers(t *testing.T) {
 }
 
 func TestPageIsBoundedAndSaysSo(t *testing.T) {
-	var transactions []*Transaction
+	var transactions []*chainaudit.Transaction
 	for range PageTransactions + 7 {
 		transactions = append(transactions, cleanTransaction())
 	}
@@ -167,7 +169,7 @@ func TestPageIsBoundedAndSaysSo(t *testing.T) {
 	for i := range 500 {
 		h := b.call(root, "orders", "w"+strconv.Itoa(i), "S/M")
 		if i == 400 {
-			b.find(h, KindRefused, SeverityInfo, "refused")
+			b.find(h, chainaudit.KindRefused, chainaudit.SeverityInfo, "refused")
 		}
 	}
 	page = htmlOf(t, reportOf(b.Transaction))

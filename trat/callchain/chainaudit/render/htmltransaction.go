@@ -1,6 +1,10 @@
-package chainaudit
+package render
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
+)
 
 // transactionView is what the template gets of one transaction.
 type transactionView struct {
@@ -41,14 +45,14 @@ type rowView struct {
 }
 
 // newTransactionView is for the number-th transaction of the page.
-func newTransactionView(t *Transaction, number int, only bool) *transactionView {
+func newTransactionView(t *chainaudit.Transaction, number int, only bool) *transactionView {
 	tree := newTree(t)
 	id := fmt.Sprintf("t%d", number)
 	link := func(hop int) string { return fmt.Sprintf("#%sh%d", id, hop) }
 	picked := tree.pick()
 	v := &transactionView{
-		ID: id, Name: visible(orElse(t.ID, "without an id")), Open: only || number == 1 || t.Worst() > SeverityInfo,
-		Mark: markOf(t.Worst()), Severities: severities(t.severities()),
+		ID: id, Name: visible(orElse(t.ID, "without an id")), Open: only || number == 1 || t.Worst() > chainaudit.SeverityInfo,
+		Mark: markOf(t.Worst()), Severities: severities(severitiesOf(t)),
 		StartedBy: visible(tree.startedBy()), Started: instant(t.Start), Took: duration(t.End.Sub(t.Start)),
 		Began: tree.facts(), Hops: len(tree.rows), Omitted: len(tree.rows) - len(picked),
 	}
@@ -84,7 +88,7 @@ func newTransactionView(t *Transaction, number int, only bool) *transactionView 
 	return v
 }
 
-func newTokenView(t *tree, k *Token) tokenView {
+func newTokenView(t *tree, k *chainaudit.Token) tokenView {
 	v := tokenView{Hash: visible(k.Hash), Requester: t.name(k.Requester), IssuedAt: instant(k.IssuedAt)}
 	if k.Anchor != "" {
 		v.Note = "replaces the token before, at a checkpoint; "

@@ -1,4 +1,4 @@
-package chainaudit
+package render
 
 import (
 	"bytes"
@@ -12,14 +12,16 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 )
 
-var updateRendered = flag.Bool("update-rendered", false, "write testdata/render anew")
+var updateRendered = flag.Bool("update-rendered", false, "write testdata anew")
 
-// golden compares got with a file of testdata/render.
+// golden compares got with a file of testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", "render", name)
+	path := filepath.Join("testdata", name)
 	if *updateRendered {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -37,8 +39,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func examples() map[string]*Report {
-	return map[string]*Report{
+func examples() map[string]*chainaudit.Report {
+	return map[string]*chainaudit.Report{
 		"clean":    reportOf(cleanTransaction()),
 		"troubled": reportOf(troubledTransaction()),
 		"large":    reportOf(largeTransaction()),
@@ -46,7 +48,7 @@ func examples() map[string]*Report {
 	}
 }
 
-func textOf(t *testing.T, r *Report) string {
+func textOf(t *testing.T, r *chainaudit.Report) string {
 	t.Helper()
 	var b strings.Builder
 	x := NewTextWriter(&b)
@@ -61,7 +63,7 @@ func textOf(t *testing.T, r *Report) string {
 	return b.String()
 }
 
-func jsonOf(t *testing.T, r *Report) string {
+func jsonOf(t *testing.T, r *chainaudit.Report) string {
 	t.Helper()
 	var b strings.Builder
 	j := NewJSONWriter(&b)
@@ -76,7 +78,7 @@ func jsonOf(t *testing.T, r *Report) string {
 	return b.String()
 }
 
-func htmlOf(t *testing.T, r *Report) string {
+func htmlOf(t *testing.T, r *chainaudit.Report) string {
 	t.Helper()
 	var b strings.Builder
 	if err := WriteHTML(&b, r, began.Add(time.Hour)); err != nil {
@@ -103,7 +105,7 @@ func TestEveryLineOfJSONIsAnObjectAndTheLastTheSummary(t *testing.T) {
 			Worst        string
 			Clean        *bool
 			Transactions []json.RawMessage
-			Roots        []Hop
+			Roots        []chainaudit.Hop
 		}
 		if err := json.Unmarshal([]byte(line), &object); err != nil {
 			t.Fatal(err)
@@ -137,24 +139,24 @@ var hostile = []string{
 }
 
 // hostileReport has them wherever there is text.
-func hostileReport() *Report {
+func hostileReport() *chainaudit.Report {
 	b := build("x", "gateway")
 	at := b.call(nil, "a", "b", "S/M")
 	for _, name := range hostile {
 		h := b.call(at, "a", "b", "S/M")
 		h.Caller, h.Callee, h.Method, h.Link, h.Token = name, "spiffe://shop.test/"+name, "/"+name+"/"+name, name, name
-		h.Judgements[0] = Judgement{Server: name, Replica: name, Peer: name, Method: name, Mode: name, Result: name, Reason: name, Log: name}
+		h.Judgements[0] = chainaudit.Judgement{Server: name, Replica: name, Peer: name, Method: name, Mode: name, Result: name, Reason: name, Log: name}
 		b.Refused = append(b.Refused, h.Judgements[0])
-		b.Findings = append(b.Findings, Finding{Kind: Kind(name), Severity: SeverityAlarm, Link: name, Servers: []string{name}, Text: name, Log: name})
+		b.Findings = append(b.Findings, chainaudit.Finding{Kind: chainaudit.Kind(name), Severity: chainaudit.SeverityAlarm, Link: name, Servers: []string{name}, Text: name, Log: name})
 		h.Findings = []int{len(b.Findings) - 1, -1, 999}
-		b.Tokens = append(b.Tokens, Token{Hash: name, Requester: name, Anchor: name})
-		b.Roots = append(b.Roots, &Hop{Caller: name, Callee: name, Parent: name, Proof: Proof(name)})
+		b.Tokens = append(b.Tokens, chainaudit.Token{Hash: name, Requester: name, Anchor: name})
+		b.Roots = append(b.Roots, &chainaudit.Hop{Caller: name, Callee: name, Parent: name, Proof: chainaudit.Proof(name)})
 	}
 	b.ID = strings.Join(hostile, " ")
 	r := reportOf(b.Transaction)
 	r.Findings = b.Findings
 	for _, name := range hostile {
-		r.Logs = append(r.Logs, Log{Name: name, Server: name})
+		r.Logs = append(r.Logs, chainaudit.Log{Name: name, Server: name})
 	}
 	return r
 }
@@ -183,7 +185,7 @@ func TestDeepAndBroadTransactionsArePrintedInProportion(t *testing.T) {
 	root := broad.call(nil, "gateway", "orders", "S/M")
 	for range hops {
 		last = deep.call(last, "orders", "orders", "S/M")
-		broad.find(broad.call(root, "orders", "orders", "S/M"), KindRefused, SeverityInfo, "refused")
+		broad.find(broad.call(root, "orders", "orders", "S/M"), chainaudit.KindRefused, chainaudit.SeverityInfo, "refused")
 	}
 	for _, b := range []*builder{deep, broad} {
 		r := reportOf(b.Transaction)
@@ -197,12 +199,12 @@ func TestDeepAndBroadTransactionsArePrintedInProportion(t *testing.T) {
 }
 
 func TestTransactionsThatMakeNoSenseAreShown(t *testing.T) {
-	for name, transaction := range map[string]*Transaction{
+	for name, transaction := range map[string]*chainaudit.Transaction{
 		"nothing":       {},
-		"an empty hop":  {Roots: []*Hop{{}}},
-		"only refusals": {Refused: []Judgement{{}}},
+		"an empty hop":  {Roots: []*chainaudit.Hop{{}}},
+		"only refusals": {Refused: []chainaudit.Judgement{{}}},
 		"a finding of an unknown kind and severity": {
-			Roots: []*Hop{{Findings: []int{0}}}, Findings: []Finding{{Kind: "x", Severity: 9}},
+			Roots: []*chainaudit.Hop{{Findings: []int{0}}}, Findings: []chainaudit.Finding{{Kind: "x", Severity: 9}},
 		},
 	} {
 		r := reportOf(transaction)
