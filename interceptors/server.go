@@ -23,7 +23,8 @@ import (
 
 // ServerConfig holds what the guard's trust rests on. Every field is required.
 type ServerConfig struct {
-	// Verifier decides about tokens and names the trust domain.
+	// Verifier decides about tokens and names the trust domain. Its leeway (trat.WithLeeway)
+	// is that of links too.
 	Verifier *trat.Verifier
 	// SVIDs is this workload's own identity, in the same trust domain. It must be able
 	// to answer when NewServer is called.
@@ -132,9 +133,9 @@ func (s *Server) checkConfig() error {
 func (s *Server) initChains() error {
 	once := slices.ContainsFunc(slices.Collect(maps.Values(s.rules)), func(r Rule) bool { return r.chain.replay == replayOnce })
 	problems := []error{s.replays.init(s.clock, once)}
-	if s.bundles != nil {
+	if s.bundles != nil && s.verifier != nil {
 		var err error
-		s.chains, err = callchain.NewVerifier(s.bundles, callchain.WithClock(s.clock), callchain.WithLeeway(chainLeeway))
+		s.chains, err = callchain.NewVerifier(s.bundles, callchain.WithClock(s.clock), callchain.WithLeeway(s.verifier.Leeway()))
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)

@@ -21,6 +21,10 @@ type Verifier struct {
 // TrustDomain returns the audience that tokens must have.
 func (v *Verifier) TrustDomain() string { return v.trustDomain }
 
+// Leeway returns how far clocks may differ, see WithLeeway. Guards allow the links of call
+// chains as much.
+func (v *Verifier) Leeway() time.Duration { return v.leeway }
+
 // Issuer returns the issuer that tokens must have.
 func (v *Verifier) Issuer() string { return v.issuer }
 
