@@ -97,7 +97,8 @@ func (s *shop) auditAll(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "\nThe audit after the attacks: exit status %d\n", status)
-	fmt.Fprintf(w, "  %d transactions, %d hops, %d signatures verified\n  %s\n",
+	fmt.Fprintf(w, "  %d transactions, %d hops, %d signatures verified\n  %s\n"+
+		"  (calls without a record are those that the attacker made up, with the keys of gateway and orders)\n",
 		sum.Counts.Transactions, sum.Counts.Hops, sum.Counts.Proved, sum.findings())
 	if kinds := sum.kinds(); status != auditBad || !slices.Equal(kinds, attackTraces) {
 		return fmt.Errorf("the audit found %q, not %q", kinds, attackTraces)
