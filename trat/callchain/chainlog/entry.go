@@ -67,7 +67,7 @@ func (c *Call) Receipt(certificates [][]byte) (string, error) {
 	if c.body == nil || len(certificates) != len(c.Certificates) {
 		return "", errReceipt
 	}
-	return joinReceipt(c.body, certificates)
+	return callchain.JoinReceipt(c.body, certificates)
 }
 
 // Certificate is one that calls and bundles name.

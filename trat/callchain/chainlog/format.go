@@ -1,6 +1,10 @@
 package chainlog
 
-import "github.com/grpc-trat/grpc-trat/internal/semconv"
+import (
+	"encoding/base64"
+
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+)
 
 // Version is that of the lines of calls.
 const Version = 1
@@ -41,11 +45,11 @@ const (
 	memberAuthorities = "authorities"
 )
 
-// Limits of what a reader takes.
+// Limits of what a reader takes, beside those of package callchain for receipts.
 const (
-	maxCertificates   = 64 // of a receipt
-	maxCertificate    = 16 << 10
-	maxAuthorities    = 256 // of a bundle
-	maxReceipt        = 32 << 10
-	receiptHeaderSize = 2 // form and number of certificates
+	maxCertificate = 16 << 10 // also of an authority
+	maxAuthorities = 256      // of a bundle
 )
+
+// b64 is the only text form of bytes in a log.
+var b64 = base64.RawURLEncoding.Strict()

@@ -30,29 +30,3 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
-
-// FuzzSplitReceipt takes receipts apart: what it can is put together again as it was.
-func FuzzSplitReceipt(f *testing.F) {
-	f.Add([]byte{0x13, 1, 0, 2, 5, 6, 1, 9, 9})
-	f.Add([]byte{0x13, 0})
-	f.Add([]byte{0x13, 2, 0, 0, 0, 1, 7})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		receipt := b64.EncodeToString(raw)
-		body, certificates, err := splitReceipt(receipt)
-		if err != nil {
-			return
-		}
-		again, err := joinReceipt(body, certificates)
-		if err == nil && again != receipt {
-			t.Errorf("%q, want %q", again, receipt)
-		}
-		for _, der := range certificates {
-			if err != nil && len(der) <= maxCertificate {
-				continue
-			}
-			if err == nil && len(der) > maxCertificate {
-				t.Error("a certificate that is too long was put back")
-			}
-		}
-	})
-}

@@ -2,6 +2,8 @@ package chainlog
 
 import (
 	"time"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // bundleLines returns the lines of a bundle that has changed.
@@ -23,21 +25,23 @@ func (w *writer) bundleLines(now time.Time) []line {
 }
 
 // callLines appends the lines of a call: its certificates, as far as they are not in the
-// file yet, and itself.
-func (w *writer) callLines(lines []line, r *Record) []line {
+// file yet, and itself. Without its receipt it would be a call that was accepted without a
+// chain, and is an error.
+func (w *writer) callLines(lines []line, r *Record) ([]line, error) {
 	c := call{record: r}
 	if receipt := r.Chain.Receipt(); receipt != "" {
-		body, certificates, err := splitReceipt(receipt)
-		if err == nil {
-			c.body = body
+		body, certificates, err := callchain.SplitReceipt(receipt)
+		if err != nil {
+			return lines, err
 		}
+		c.body = body
 		for _, der := range certificates {
 			fingerprint := fingerprintOf(der)
 			c.certificates = append(c.certificates, fingerprint)
 			lines = w.certificateLines(lines, r.Time, fingerprint, der)
 		}
 	}
-	return append(lines, line{entry: c.entry(), call: true})
+	return append(lines, line{entry: c.entry(), call: true}), nil
 }
 
 func (w *writer) certificateLines(lines []line, now time.Time, fingerprint string, der []byte) []line {

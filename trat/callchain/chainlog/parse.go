@@ -18,6 +18,7 @@ var (
 	errMember  = errors.New("chainlog: a member is not as it is written")
 	errVersion = errors.New("chainlog: another version of the format")
 	errEvent   = errors.New("chainlog: a line of another kind of log")
+	errReceipt = errors.New("chainlog: no receipt, or other certificates than it names")
 )
 
 // callLine, certificateLine and bundleLine are the members of lines; see format.go.
@@ -88,10 +89,10 @@ func (e *Entry) parseCall(text []byte) error {
 		Transaction: l.Txn, TokenHash: d.hash(l.Token), Requester: l.Requester, IssuedAt: l.IssuedAt, Anchor: d.hash(l.Anchor),
 		Result: l.Result, Reason: l.Reason, Link: d.hash(l.Link), Encoded: d.hash(l.Encoded),
 		Received: d.trace(l.Received), Span: d.trace(l.Span),
-		Certificates: d.hashes(l.Certificates, maxCertificates),
+		Certificates: d.hashes(l.Certificates, callchain.MaxCertificates),
 	}
 	if l.Receipt != "" {
-		c.body = d.bytes(l.Receipt, maxReceipt)
+		c.body = d.bytes(l.Receipt, b64.DecodedLen(callchain.MaxReceiptSize))
 	}
 	if d.failed || c.Server.IsZero() || l.Time.IsZero() || c.body == nil && len(c.Certificates) > 0 {
 		return errMember

@@ -28,9 +28,13 @@ func (f *File) write(batch []*Record) {
 	if begun != f.writer.begun {
 		f.writer.begun, f.writer.bundle, f.writer.written = begun, nil, make(map[string]struct{})
 	}
+	var cause error
 	lines := f.writer.bundleLines(f.clock())
 	for _, r := range batch {
-		lines = f.writer.callLines(lines, r)
+		if lines, err = f.writer.callLines(lines, r); err != nil {
+			f.lose(1)
+			lost, cause = lost+1, err
+		}
 	}
 	entries := make([]hashchain.Entry, len(lines))
 	for i := range lines {
@@ -41,10 +45,10 @@ func (f *File) write(batch []*Record) {
 		if failed == nil {
 			break
 		}
-		err = failed
+		cause = failed
 		lines, entries = lines[n:], entries[n:]
 		skip := len(lines) // the disk is full
-		if errors.Is(err, hashchain.ErrTooLong) {
+		if errors.Is(failed, hashchain.ErrTooLong) {
 			skip = min(1, len(lines))
 		}
 		calls := f.writer.forget(lines[:skip])
@@ -52,7 +56,7 @@ func (f *File) write(batch []*Record) {
 		lost += calls
 		lines, entries = lines[skip:], entries[skip:]
 	}
-	f.complain(lost, err)
+	f.complain(lost, cause)
 }
 
 // lose counts records as lost that were in the queue.
