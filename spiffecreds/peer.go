@@ -20,8 +20,8 @@ type Peer struct {
 	// Leaf is the certificate that proved ID. It is shared by all calls of the
 	// connection and must not be modified.
 	Leaf *x509.Certificate
-	// Intermediates are the certificates that the peer sent with it, most often none. They
-	// are shared and unmodified like Leaf.
+	// Intermediates are the certificates that the peer sent with it and that lead to its
+	// bundle, most often none. They are shared and unmodified like Leaf.
 	Intermediates []*x509.Certificate
 }
 

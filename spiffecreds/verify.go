@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -107,17 +108,38 @@ func (v verifier) certificates(chain []*x509.Certificate) (Peer, error) {
 	if check != nil {
 		return Peer{}, &PeerError{ID: id, Check: check, Err: cause}
 	}
+	intermediates, err := v.intermediates(id.TrustDomain(), chain[1:])
+	if err != nil {
+		return Peer{}, &PeerError{ID: id, Check: ErrChain, Err: err}
+	}
 	// Verify asks the source for the bundle of the leaf's own trust domain only, so a
 	// federated authority cannot vouch for IDs of another trust domain.
-	if _, _, err := x509svid.Verify(chain, v.bundles, x509svid.WithTime(v.now())); err != nil {
+	trusted := append([]*x509.Certificate{leaf}, intermediates...)
+	if _, _, err := x509svid.Verify(trusted, v.bundles, x509svid.WithTime(v.now())); err != nil {
 		return Peer{}, &PeerError{ID: id, Check: ErrChain, Err: err}
 	}
 	if err := v.authorize(id); err != nil {
 		return Peer{}, &PeerError{ID: id, Check: ErrNotAuthorized, Err: err}
 	}
-	peer := Peer{ID: id, Leaf: leaf}
-	if len(chain) > 1 {
-		peer.Intermediates = chain[1:]
+	return Peer{ID: id, Leaf: leaf, Intermediates: intermediates}, nil
+}
+
+// maxIntermediates is how many certificates a peer may send behind its leaf. SPIRE's nested
+// deployments need one for each level.
+const maxIntermediates = 6
+
+// intermediates returns those of sent that lead to the bundle of td. Verifying is work
+// that somebody without an SVID can ask for, so its amount and keys are not theirs to choose.
+func (v verifier) intermediates(td spiffeid.TrustDomain, sent []*x509.Certificate) ([]*x509.Certificate, error) {
+	if len(sent) == 0 {
+		return nil, nil
 	}
-	return peer, nil
+	if len(sent) > maxIntermediates {
+		return nil, fmt.Errorf("%d intermediates, at most %d", len(sent), maxIntermediates)
+	}
+	bundle, err := v.bundles.GetX509BundleForTrustDomain(td)
+	if err != nil {
+		return nil, err
+	}
+	return svidleaf.Intermediates(bundle.X509Authorities(), sent), nil
 }

@@ -1,7 +1,6 @@
 package callchain
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -44,34 +43,15 @@ type conveyed struct {
 	poolOf *trust
 }
 
-// intermediatesUnder returns the intermediates that are signed by an authority of t, or by
-// another one of them. All others lead nowhere. They are sorted out first, because whoever
-// looks for a path from a leaf upwards verifies with the keys of all of them, and the sender
-// could have chosen keys that are slow and names that are all the same.
+// intermediatesUnder returns the intermediates that lead to an authority of t.
 func (c *conveyed) intermediatesUnder(t *trust) []*x509.Certificate {
-	unknown := slices.Clone(c.peerIntermediates)
+	sent := slices.Clone(c.peerIntermediates)
 	for _, der := range c.intermediates {
 		if cert, err := x509.ParseCertificate(der); err == nil {
-			unknown = append(unknown, cert)
+			sent = append(sent, cert)
 		}
 	}
-	var known []*x509.Certificate
-	for parents := t.authorities; len(parents) > 0 && len(unknown) > 0; {
-		var signed []*x509.Certificate
-		unknown = slices.DeleteFunc(unknown, func(cert *x509.Certificate) bool {
-			if !slices.ContainsFunc(parents, func(parent *x509.Certificate) bool { return signedBy(cert, parent) }) {
-				return false
-			}
-			signed = append(signed, cert)
-			return true
-		})
-		known, parents = append(known, signed...), signed
-	}
-	return known
-}
-
-func signedBy(cert, parent *x509.Certificate) bool {
-	return bytes.Equal(cert.RawIssuer, parent.RawSubject) && cert.CheckSignatureFrom(parent) == nil
+	return svidleaf.Intermediates(t.authorities, sent)
 }
 
 // pool returns what leads from leaves to the authorities of t.
