@@ -82,15 +82,15 @@ func (s *Server) verifyChain(ctx context.Context, c *call, fullMethod string) (e
 	return err
 }
 
-// isCostly tells a chain that is malformed, or whose certificates or signatures are bad,
-// from one that is good but late, or of another call, which was cheap to see.
+// isCostly tells what is no chain, and one whose certificates or signatures are bad, from one
+// that is good but late, or of another call, which was cheap to see.
 func isCostly(err error) bool {
 	var failure *trat.Error
 	if !errors.As(err, &failure) || failure.Reason != trat.ReasonChainLinkInvalid {
 		return false
 	}
 	switch failure.Field {
-	case callchain.MetadataKey, "certificate", "signature":
+	case callchain.MetadataKey, callchain.FieldCertificate, callchain.FieldSignature:
 		return true
 	}
 	return false

@@ -116,3 +116,32 @@ func TestACarrierNeedsAKeyThatSignsLinks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// To find a certificate bad costs a guard as much as a signature, and counts as such.
+//
+// Covers VER-25.
+func TestBadCertificatesAreLimitedPerPeer(t *testing.T) {
+	d := trattest.New(t, domainName)
+	rogue, err := authorityOf(t, d).X509SVID(d.ID("payments"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := callchain.NewSigner(rogue, callchain.WithClock(d.Now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := guardOf(t, d, "stocks", anyScope(), interceptors.WithFailureLimit(0.001, 2))
+	client := dial(t, serveAs(t, d, "stocks", g, &backend{}), d.ClientCredentials("payments", d.Members()))
+	for _, want := range []trat.Reason{trat.ReasonChainLinkInvalid, trat.ReasonChainLinkInvalid, trat.ReasonRateLimited} {
+		token := d.Token(trattest.Requester(d.ID("payments").String()))
+		signed, err := signer.SignLink(t.Context(), callchain.Draft{Audience: d.ID("stocks"), Method: unaryMethod, Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := signed.Encode(callchain.ModePath, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantRefusal(t, callUnary(withChain(callContext(t), token, encoded), client), want)
+	}
+}

@@ -2,9 +2,10 @@
 //
 // Server is the guard: no handler runs before the call's TraT and call chain were verified
 // and the method's rule was satisfied. Client is the carrier: it sends the TraT of the
-// context with every outgoing call, byte for byte, to members of the trust domain
-// and to nobody else, and signs a link of the chain for it. Edge is for the one listener of a gateway that outsiders
-// reach. Each is one object for unary calls and streams, safe for concurrent use.
+// context with every outgoing call, byte for byte, to members of the trust domain and to
+// nobody else, and signs a link of the chain for it. Edge is for the one listener of a
+// gateway that outsiders reach. Each is one object for unary calls and streams, safe for
+// concurrent use.
 //
 //	guard, err := interceptors.NewServer(
 //		interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},

@@ -128,11 +128,11 @@ func UnsafeAllowPeerTrustDomain(td spiffeid.TrustDomain) ServerOption {
 
 // WithFailureLimit bounds what one peer can make the guard spend on bad tokens and chains:
 // after burst of them the guard refuses that peer's calls with RATE_LIMITED, without
-// verifying, until its allowance of perSecond has grown again. Malformed and invalid
-// tokens count, and chains with a bad form, certificate or signature; expired ones do not,
-// and a peer that sends only good ones is never
-// limited; neither is one peer for another's. A peer is a SPIFFE ID: replicas that share
-// one share its allowance. The default is 10 per second and 100.
+// verifying, until its allowance of perSecond has grown again. Malformed and invalid tokens
+// count, and of chains what cannot be read as one, or has a bad certificate or signature.
+// What has expired does not, nor a chain that is of another call; a peer that sends only good
+// ones is never limited, and neither is one peer for another's. A peer is a SPIFFE ID:
+// replicas that share one share its allowance. The default is 10 per second and 100.
 func WithFailureLimit(perSecond float64, burst int) ServerOption {
 	return serverOption(func(s *Server) error {
 		if !(perSecond > 0) || math.IsInf(perSecond, 0) || burst < 1 {

@@ -33,9 +33,9 @@ func matchTrace(received, signed callchain.Trace) traceMatch {
 }
 
 // receivedTrace is the trace context of the incoming metadata (traceparent, W3C Trace
-// Context); zero when there is none, or none that is valid. The context's span will not do: it is this server's own, and
-// where no spans are made, or a sampler of this server began a new trace, it says
-// nothing about what was received.
+// Context); zero when there is none, or none that is valid. The context's span will not do:
+// it is this server's own, and where no spans are made, or a sampler of this server began a
+// new trace, it says nothing about what was received.
 func receivedTrace(ctx context.Context) callchain.Trace {
 	values := metadata.ValueFromIncomingContext(ctx, traceparentKey)
 	if len(values) == 0 {
