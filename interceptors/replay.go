@@ -102,7 +102,7 @@ func (s *Server) markLink(ctx context.Context, c *call) error {
 	case errors.Is(err, replay.ErrExpired): // a moment after its expiry was judged
 		return &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: "exp", Err: err}
 	case s.replays.overflow == ReplayOverflowDeny || c.method.chain.replay == replayOnce:
-		return s.replayed(ctx, c, semconv.ReplayModeJTI, overflowError(err))
+		return s.replayed(ctx, c, semconv.ReplayModeJTI, overflowError(semconv.ReplayModeJTI, err))
 	}
 	s.telemetry.chain.overflows.Add(ctx, 1)
 	s.replays.logs.warn(ctx, &s.settings, "TraT guard has no room to remember a link, and accepts it nevertheless",
@@ -125,7 +125,7 @@ func (s *Server) markRequest(ctx context.Context, c *call, fullMethod string, re
 	case err == nil:
 		return s.replayed(ctx, c, semconv.ReplayModeOnce, trat.Errorf(trat.ReasonChainReplayed, "once", "the request was accepted before"))
 	default:
-		return s.replayed(ctx, c, semconv.ReplayModeOnce, overflowError(err))
+		return s.replayed(ctx, c, semconv.ReplayModeOnce, overflowError(semconv.ReplayModeOnce, err))
 	}
 }
 
@@ -140,12 +140,12 @@ func transactionEnd(token *trat.Token) time.Time {
 	return end.Add(trat.MaxLeeway)
 }
 
-// overflowError is the refusal for a store that could not remember.
-func overflowError(err error) error {
+// overflowError is the refusal for the store of mode, which could not remember.
+func overflowError(mode string, err error) error {
 	if errors.Is(err, replay.ErrShare) {
-		return &trat.Error{Reason: trat.ReasonRateLimited, Field: "jti", Err: err}
+		return &trat.Error{Reason: trat.ReasonRateLimited, Field: mode, Err: err}
 	}
-	return &trat.Error{Reason: trat.ReasonDependencyUnavailable, Err: err}
+	return &trat.Error{Reason: trat.ReasonDependencyUnavailable, Field: mode, Err: err}
 }
 
 // replayed counts a refusal and returns it.

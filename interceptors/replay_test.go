@@ -238,10 +238,14 @@ func TestOnceIsClosedWithoutItsStore(t *testing.T) {
 		{replay.ErrExpired, trat.ReasonDependencyUnavailable},
 		{replay.ErrShare, trat.ReasonRateLimited},
 	} {
-		svc := &backend{}
-		client := dialCarrier(t, d, startOnce(t, d, svc, interceptors.WithOnceStore(brokenStore{tc.err})), carrier(t, d))
+		svc, s := &backend{}, newSinks()
+		addr := startOnce(t, d, svc, interceptors.WithOnceStore(brokenStore{tc.err}), interceptors.WithLogger(s.logger))
+		client := dialCarrier(t, d, addr, carrier(t, d))
 		for _, k := range kinds() {
 			wantRefusal(t, k.call(d.Context(callContext(t)), client), tc.want)
+		}
+		if log := s.log.String(); !strings.Contains(log, string(tc.want)+": once: ") || strings.Contains(log, ": jti: ") {
+			t.Errorf("%v: the log does not say which store it was: %s", tc.err, log)
 		}
 		if n := svc.ran.Load(); n != 0 {
 			t.Errorf("%v: %d handlers ran", tc.err, n)
