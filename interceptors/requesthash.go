@@ -98,7 +98,7 @@ func isAny(m protoreflect.Message) bool {
 }
 
 // isOddFloat reports whether other bits stand for the same number.
-func isOddFloat(f float64) bool { return f != f || f == 0 && math.Signbit(f) } //nolint:gocritic // NaN is not itself
+func isOddFloat(f float64) bool { return math.IsNaN(f) || f == 0 && math.Signbit(f) }
 
 func plainFloat(kind protoreflect.Kind, f float64) protoreflect.Value {
 	if f == 0 {

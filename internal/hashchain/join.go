@@ -122,7 +122,7 @@ func isCopy(path, longer string) (bool, error) {
 	for {
 		n, err := io.ReadFull(file, piece)
 		if _, err := io.ReadFull(whole, other[:n]); err != nil || !bytes.Equal(piece[:n], other[:n]) {
-			return false, nil //nolint:nilerr // it is shorter
+			return false, nil
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
