@@ -34,13 +34,15 @@ func (s *Server) admitChain(ctx context.Context, c *call, fullMethod string) err
 	}
 	err := s.verifyChain(ctx, c, fullMethod)
 	if err != nil {
-		c.chainResult = chainResultOf(reasonOf(err))
+		c.chainResult = semconv.ChainResultOf(string(reasonOf(err)))
 		return err
 	}
 	c.chainResult = semconv.ChainResultOK
 	if rule.mode == callchain.ModePath {
 		if err := rule.judge(c.token, c.chain); err != nil {
-			c.chainResult = chainResultOf(reasonOf(err))
+			if reason := reasonOf(err); reason != trat.ReasonPolicyDenied { // for which the chain is good
+				c.chainResult = semconv.ChainResultOf(string(reason))
+			}
 			return err
 		}
 	}
@@ -107,28 +109,6 @@ func chainFromMetadata(ctx context.Context) (string, error) {
 		return values[0], nil
 	default:
 		return "", trat.Errorf(trat.ReasonChainLinkInvalid, callchain.MetadataKey, "%d values", len(values))
-	}
-}
-
-// chainResultOf is the result for a reason to refuse.
-func chainResultOf(reason trat.Reason) string {
-	switch reason {
-	case trat.ReasonChainMissing:
-		return semconv.ChainResultMissing
-	case trat.ReasonChainLinkInvalid:
-		return semconv.ChainResultLinkInvalid
-	case trat.ReasonChainPeerMismatch:
-		return semconv.ChainResultPeerMismatch
-	case trat.ReasonChainRootMismatch:
-		return semconv.ChainResultRootMismatch
-	case trat.ReasonChainTooDeep:
-		return semconv.ChainResultTooDeep
-	case trat.ReasonChainReplayed:
-		return semconv.ChainResultReplayed
-	case trat.ReasonPolicyDenied: // the chain is good, the rule wants another
-		return semconv.ChainResultOK
-	default:
-		return semconv.ChainResultError
 	}
 }
 

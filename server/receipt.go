@@ -71,26 +71,8 @@ func sufficient(chain *callchain.Chain, requester spiffeid.ID, rights *policy.Re
 // fault of the requester's and stays what it is.
 func (a *attempt) unproved(err error) error {
 	reason, _ := trat.ReasonOf(err)
-	if a.receipt.result = chainResult(reason); a.receipt.result == semconv.ChainResultError {
+	if a.receipt.result = semconv.ChainResultOf(string(reason)); a.receipt.result == semconv.ChainResultError {
 		return err
 	}
 	return trat.Errorf(trat.ReasonReplacementDenied, fieldCallChain, "%w", err)
-}
-
-// chainResult is the word of telemetry for the reason that refuses a chain.
-func chainResult(reason trat.Reason) string {
-	switch reason {
-	case trat.ReasonChainMissing:
-		return semconv.ChainResultMissing
-	case trat.ReasonChainLinkInvalid:
-		return semconv.ChainResultLinkInvalid
-	case trat.ReasonChainPeerMismatch:
-		return semconv.ChainResultPeerMismatch
-	case trat.ReasonChainRootMismatch:
-		return semconv.ChainResultRootMismatch
-	case trat.ReasonChainTooDeep:
-		return semconv.ChainResultTooDeep
-	default:
-		return semconv.ChainResultError
-	}
 }
