@@ -3,7 +3,6 @@ package hashchain
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -35,8 +34,7 @@ const (
 	SyncNever
 )
 
-// FileConfig is what a File is made of. OpenFile reports all problems of it at once. It
-// prints without its key.
+// FileConfig is what a File is made of. OpenFile reports all problems of it at once.
 type FileConfig struct {
 	// Path is the file that is written. Full ones stand beside it under its name with the
 	// number of their last line, and so does a lock file. Its directory must be there.
@@ -47,9 +45,8 @@ type FileConfig struct {
 	// where an attacker of the log cannot get at it. Required.
 	Logger *slog.Logger
 
-	// Key chains the lines by HMAC-SHA256 in place of SHA-256, so that only its holders
-	// can make lines that pass Verify: at least 32 random bytes. Nil: no key.
-	Key []byte
+	// Key chains the lines by HMAC-SHA256 in place of SHA-256.
+	Key Key
 	// MaxSize is the size from which a file is rotated, in bytes; default DefaultMaxSize.
 	MaxSize int64
 	// Sync says when records are forced to disk; default SyncPeriodic.
@@ -64,18 +61,6 @@ type FileConfig struct {
 	// Clock defaults to time.Now.
 	Clock trat.Clock
 }
-
-// String names the file. It does not print the key.
-func (c FileConfig) String() string { return fmt.Sprintf("hashchain.FileConfig(%q)", c.Path) }
-
-// Format prints what String returns, whatever the verb.
-func (c FileConfig) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
-
-// LogValue returns what String returns.
-func (c FileConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// MarshalText returns what String returns: as JSON, too, it has no key.
-func (c FileConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // Check returns every problem of c.
 func (c FileConfig) Check() error { return c.complete() }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 )
 
@@ -12,11 +11,11 @@ import (
 const DefaultMaxBreaks = 100
 
 // VerifyOptions say what a log is held to. The zero value is a log without a key, from its
-// first line on, of which the end is not known. They print without their key.
+// first line on, of which the end is not known.
 type VerifyOptions struct {
 	// Key is the one that the log was written with. With a key, a log without is not
 	// intact, and the other way round.
-	Key []byte
+	Key Key
 	// Heads are points that the log must have reached: its checkpoints. Without the newest
 	// of them nobody can tell whether lines are missing at the end; without a key and
 	// without Heads, whether the whole log was written anew.
@@ -44,20 +43,6 @@ type Line struct {
 	// Changed says that the line's hash is not that of its text.
 	Changed bool
 }
-
-// String says how much the log is held to. It does not print the key.
-func (o VerifyOptions) String() string {
-	return fmt.Sprintf("hashchain.VerifyOptions(%d heads, key: %t)", len(o.Heads), o.Key != nil)
-}
-
-// Format prints what String returns, whatever the verb.
-func (o VerifyOptions) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.String()) }
-
-// LogValue returns what String returns.
-func (o VerifyOptions) LogValue() slog.Value { return slog.StringValue(o.String()) }
-
-// MarshalText returns what String returns: as JSON, too, they have no key.
-func (o VerifyOptions) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // check returns every problem.
 func (o VerifyOptions) check() error {

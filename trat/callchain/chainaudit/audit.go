@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 const (
@@ -34,7 +35,7 @@ type Input struct {
 	// belong to them; they may be given one by one, too. Required.
 	Logs []string
 	// Key is what the lines of the logs are chained with, if they are with a key.
-	Key []byte
+	Key chainlog.Key
 	// Traces are trace exports: JSON lines as the OpenTelemetry Collector's file exporter
 	// writes them.
 	Traces []string

@@ -23,7 +23,7 @@ const (
 
 // sorter brings the inputs into the order of transactions.
 type sorter struct {
-	key          []byte
+	key          chainlog.Key
 	logs         []*chainLog
 	bundles      *bundles
 	certificates *certificates

@@ -8,6 +8,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/internal/hashchain"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -17,6 +18,10 @@ const (
 	// maxQueue is more than any memory is for.
 	maxQueue = 1 << 20
 )
+
+// Key is what only the writer of a log and its auditors know: at least 32 random bytes. It
+// prints without them.
+type Key = hashchain.Key
 
 // FileConfig is what a File is made of. OpenFile reports all problems of it at once.
 type FileConfig struct {
@@ -33,9 +38,8 @@ type FileConfig struct {
 	// written down whenever it has changed. Required.
 	Bundles x509bundle.Source
 
-	// Key chains the lines by HMAC-SHA256 in place of SHA-256: at least 32 random bytes.
-	// Nil: no key.
-	Key []byte
+	// Key chains the lines by HMAC-SHA256 in place of SHA-256. Nil: no key.
+	Key Key
 	// MaxSize is the size from which a file is rotated, in bytes; default 256 MiB.
 	MaxSize int64
 	// Queue is how many records may wait for the disk; default DefaultQueue, at most 2^20.

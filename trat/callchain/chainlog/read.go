@@ -42,7 +42,7 @@ type Summary struct {
 // ReadOptions tune Read. The zero value is a log without a key.
 type ReadOptions struct {
 	// Key is the one that the log was written with.
-	Key []byte
+	Key Key
 }
 
 // Read reads the files of one log, in the order of the chain (see Files), and gives every
