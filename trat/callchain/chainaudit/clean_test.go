@@ -87,7 +87,7 @@ func TestTreeHasEveryCallWhereItBelongs(t *testing.T) {
 	}
 	tx := r.Transactions[0]
 	if tx.ID != after.Token.TransactionID() || len(tx.Roots) != 1 || len(tx.Tokens) != 2 || tx.Hops != 8 || tx.Spans != 17 ||
-		!tx.Tokens[0].Issued || !tx.Tokens[1].Issued {
+		tx.Tokens[0].Issued != chainaudit.IssuanceRecorded || tx.Tokens[1].Issued != chainaudit.IssuanceRecorded {
 		t.Errorf("transaction %+v", tx)
 	}
 	orders := tx.Roots[0]
@@ -140,5 +140,22 @@ func TestRefusedCallsAreInformation(t *testing.T) {
 	if !r.Clean() || r.Kinds[chainaudit.KindRefused] != 3 || r.Counts.Infos != 3 || r.Counts.Refused != 3 ||
 		len(r.Findings) != 1 || len(r.Transactions[0].Refused) != 1 {
 		t.Errorf("%+v, %v, %+v", r.Counts, r.Kinds, all(r))
+	}
+}
+
+func TestTokensAreLookedUpOnlyWhereThereIsALog(t *testing.T) {
+	w := chaintest.New(t, nil)
+	order(w)
+	r := audit(t, w, func(in *chainaudit.Input, _ *chainaudit.Options) { in.Issued = nil })
+	wantClean(t, r)
+	if got := r.Transactions[0].Tokens[0].Issued; got != chainaudit.IssuanceUnknown {
+		t.Errorf("without a log, the token is %q", got)
+	}
+	w = chaintest.New(t, nil)
+	order(w)
+	w.EditIssued(func([]string) []string { return nil })
+	r = audit(t, w)
+	if got := r.Transactions[0].Tokens[0].Issued; got != chainaudit.IssuanceContradicted || r.Kinds[chainaudit.KindTokenNotIssued] != 1 {
+		t.Errorf("with a log that has it not, the token is %q, %v", got, r.Kinds)
 	}
 }

@@ -30,12 +30,16 @@ func (q *inquiry) tokens() {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b *judged) int { return a.IssuedAt.Compare(b.IssuedAt) })
+	byToken := make(map[string]*issued, len(q.m.issued))
+	for i := range slices.Backward(q.m.issued) { // of several about one token, the first
+		byToken[q.m.issued[i].Fingerprint] = &q.m.issued[i]
+	}
 	requester := ""
 	for _, c := range order {
 		t := Token{
 			Hash: callchain.Hash(c.TokenHash).String(), Requester: c.Requester, Anchor: c.Anchor.String(), IssuedAt: c.IssuedAt,
 		}
-		t.Issued = q.issued(c, &t)
+		t.Issued = q.issued(c, &t, byToken[t.Hash])
 		q.t.Tokens = append(q.t.Tokens, t)
 		if t.Anchor != "" {
 			continue
@@ -51,26 +55,26 @@ func (q *inquiry) tokens() {
 	}
 }
 
-// issued compares a token with what the token service has written down.
-func (q *inquiry) issued(c *judged, t *Token) bool {
+// issued compares a token with what the token service has written down, which is nil if it
+// has not.
+func (q *inquiry) issued(c *judged, t *Token, is *issued) Issuance {
 	if !q.s.issuedGiven {
-		return false
+		return IssuanceUnknown
 	}
 	f := Finding{Kind: KindTokenNotIssued, Severity: SeverityAlarm, Log: c.file, Line: c.line, Servers: servers(c.Server.String(), t.Requester)}
-	i := slices.IndexFunc(q.m.issued, func(i issued) bool { return i.Fingerprint == t.Hash })
 	switch {
-	case i < 0:
+	case is == nil:
 		f.Text = fmt.Sprintf("%s judged a call with a token of %s that the log of the token service does not have.", c.Server, t.Requester)
-	case q.m.issued[i].Requester != t.Requester:
+	case is.Requester != t.Requester:
 		f.Text = fmt.Sprintf("%s says that a token is of %s, and the token service says that it issued it to %s.",
-			c.Server, t.Requester, q.m.issued[i].Requester)
-	case q.m.issued[i].Link != t.Anchor:
+			c.Server, t.Requester, is.Requester)
+	case is.Link != t.Anchor:
 		f.Text = fmt.Sprintf("%s says that a token continues another chain than the token service says it does.", c.Server)
 	default:
-		return true
+		return IssuanceRecorded
 	}
 	q.find(nil, c.time, f)
-	return false
+	return IssuanceContradicted
 }
 
 // connect makes the tree.

@@ -57,8 +57,8 @@ const (
 	KindHopWithoutLink Kind = "hop without link"
 	// KindLinkWithoutRecord: a link was signed, and the server that it names has no record.
 	KindLinkWithoutRecord Kind = "link without server record"
-	// KindTwoRoots: two calls of different requesters or traces claim to begin one token's
-	// chain, or a root is not of the requester.
+	// KindTwoRoots: a chain begins with somebody else than the requester of its token, the
+	// transaction begins with two requesters, or servers disagree about who that is.
 	KindTwoRoots Kind = "two roots"
 	// KindWrongAudience: a server accepted a link that was made for another one.
 	KindWrongAudience Kind = "wrong audience"

@@ -23,7 +23,7 @@ type issued struct {
 // readIssued reads logs of the token service. Whether they were changed is for
 // auditlog.Verify to say.
 func (s *sorter) readIssued(ctx context.Context, paths []string, workers int) error {
-	return s.readFiles(ctx, paths, workers, func(path string, in io.Reader) error {
+	return s.readFiles(ctx, paths, workers, func(ctx context.Context, path string, in io.Reader) error {
 		return eachLine(in, maxIssued, func(number int64, line []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err

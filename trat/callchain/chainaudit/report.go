@@ -106,10 +106,22 @@ type Token struct {
 	Requester string    `json:"req_wl"`
 	Anchor    string    `json:"chn,omitempty"`
 	IssuedAt  time.Time `json:"iat"`
-	// Issued says that the log of the token service has it. It is false, too, when no such
-	// log was given.
-	Issued bool `json:"issued"`
+	// Issued is what the log of the token service says of it.
+	Issued Issuance `json:"issued"`
 }
+
+// Issuance is what the log of the token service says of a token.
+type Issuance string
+
+const (
+	// IssuanceUnknown: no such log was given.
+	IssuanceUnknown Issuance = "unknown"
+	// IssuanceRecorded: it was issued as the servers say.
+	IssuanceRecorded Issuance = "recorded"
+	// IssuanceContradicted: the log does not have it, or says something else of it. A finding
+	// of KindTokenNotIssued says which.
+	IssuanceContradicted Issuance = "contradicted"
+)
 
 // Hop is one call: one link of the transaction, or a call that should have one.
 type Hop struct {

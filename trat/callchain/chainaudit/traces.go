@@ -18,7 +18,7 @@ const maxShared = 16
 
 // readTraces reads the trace exports and sorts their spans by trace.
 func (s *sorter) readTraces(ctx context.Context, paths []string, workers int) error {
-	return s.readFiles(ctx, paths, workers, func(path string, in io.Reader) error {
+	return s.readFiles(ctx, paths, workers, func(ctx context.Context, path string, in io.Reader) error {
 		return eachLine(in, maxExport, func(number int64, line []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -138,9 +138,10 @@ func (s *sorter) giveSpan(span *Span, transactions []string, text []byte) error 
 	return nil
 }
 
-// readFiles opens files and reads several at a time.
-func (s *sorter) readFiles(ctx context.Context, paths []string, workers int, read func(path string, in io.Reader) error) error {
-	group, _ := errgroup.WithContext(ctx)
+// readFiles opens files and reads several at a time. When one fails, the context of the others
+// ends.
+func (s *sorter) readFiles(ctx context.Context, paths []string, workers int, read func(ctx context.Context, path string, in io.Reader) error) error {
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for _, path := range paths {
 		group.Go(func() error {
@@ -149,7 +150,7 @@ func (s *sorter) readFiles(ctx context.Context, paths []string, workers int, rea
 				return err
 			}
 			defer in.Close()
-			if err := read(path, in); err != nil {
+			if err := read(ctx, path, in); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
 			return nil

@@ -26,7 +26,7 @@ type builder struct {
 func build(id, requester string) *builder {
 	return &builder{Transaction: &chainaudit.Transaction{
 		ID: id, Start: began, End: began.Add(38 * time.Millisecond),
-		Tokens: []chainaudit.Token{{Hash: hashOf("token " + id), Requester: "spiffe://shop.test/" + requester, IssuedAt: began.Add(-9 * time.Millisecond), Issued: true}},
+		Tokens: []chainaudit.Token{{Hash: hashOf("token " + id), Requester: "spiffe://shop.test/" + requester, IssuedAt: began.Add(-9 * time.Millisecond), Issued: chainaudit.IssuanceRecorded}},
 	}}
 }
 

@@ -225,3 +225,18 @@ func luminance(t *testing.T, hex string) float64 {
 	}
 	return sum
 }
+
+// That a token is missing where it should be is not the same as that nobody has looked.
+func TestPageTellsWhetherTokensWereLookedUp(t *testing.T) {
+	for issued, want := range map[chainaudit.Issuance]string{
+		chainaudit.IssuanceRecorded:     "found in the token service&#39;s log",
+		chainaudit.IssuanceContradicted: "not in the token service&#39;s log as the servers say",
+		chainaudit.IssuanceUnknown:      "no log of the token service was given",
+	} {
+		transaction := cleanTransaction()
+		transaction.Tokens[0].Issued = issued
+		if page := htmlOf(t, reportOf(transaction)); !strings.Contains(page, want) {
+			t.Errorf("%s: the page does not say %q", issued, want)
+		}
+	}
+}

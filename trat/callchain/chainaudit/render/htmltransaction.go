@@ -93,12 +93,19 @@ func newTokenView(t *tree, k *chainaudit.Token) tokenView {
 	if k.Anchor != "" {
 		v.Note = "replaces the token before, at a checkpoint; "
 	}
-	if k.Issued {
-		v.Note += "found in the token service's log"
-	} else {
-		v.Note += "not looked up in the token service's log, or not found"
-	}
+	v.Note += issuance(k.Issued)
 	return v
+}
+
+// issuance says what is known of where a token comes from.
+func issuance(i chainaudit.Issuance) string {
+	switch i {
+	case chainaudit.IssuanceRecorded:
+		return "found in the token service's log"
+	case chainaudit.IssuanceContradicted:
+		return "not in the token service's log as the servers say"
+	}
+	return "not looked up: no log of the token service was given"
 }
 
 func newRowView(t *tree, r *row, id string) rowView {
