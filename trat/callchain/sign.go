@@ -81,12 +81,17 @@ func (d *Draft) link() (*link, error) {
 // and safe for concurrent use.
 type Signed struct {
 	own           signedLink
+	group         int // links of the same signature
 	parent        *Chain
 	intermediates [][]byte
 }
 
 // Link returns the link.
 func (s *Signed) Link() Link { return Link{s.own.link} }
+
+// GroupSize is how many links share the signature, this one included: 1 when it was signed
+// alone.
+func (s *Signed) GroupSize() int { return s.group }
 
 // Encode returns the value of MetadataKey: with ModePath all links, with ModeHead the last
 // one, which is also all there is to send when not all links before it are known. presented

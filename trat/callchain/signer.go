@@ -137,6 +137,7 @@ func (s *Signer) SignLink(ctx context.Context, d Draft) (*Signed, error) {
 func (p *pending) signed() *Signed {
 	return &Signed{
 		parent: p.parent,
+		group:  p.seal.tree.leaves,
 		own: signedLink{
 			link: p.link, leaf: p.link.leaf.Raw,
 			path: p.seal.tree.path(p.index), signature: p.seal.signature,
