@@ -100,6 +100,24 @@ func (v theft) head() string {
 	return v.sign("payments", callchain.ModeHead, v.d.Chain(v.token, []string{"gateway", "bff", "orders"}, "payments", v.method))
 }
 
+// receivedHead is what stocks makes of the last link.
+func (v theft) receivedHead() *callchain.Chain {
+	v.Helper()
+	verifier, err := callchain.NewVerifier(v.d.Source("stocks"), callchain.WithClock(v.d.Now))
+	if err != nil {
+		v.Fatal(err)
+	}
+	payments := v.d.SVID("payments")
+	chain, err := verifier.Verify(callchain.Received{
+		Encoded: v.head(), Audience: v.d.ID("stocks"), Method: v.method, Token: v.token, Mode: callchain.ModeHead,
+		Peer: callchain.Peer{ID: payments.ID, Leaf: payments.Certificates[0], Intermediates: payments.Certificates[1:]},
+	})
+	if err != nil {
+		v.Fatal(err)
+	}
+	return chain
+}
+
 // sign signs as the workload with the given path, and encodes for a connection on which
 // its present certificate was presented.
 func (v theft) sign(path string, mode callchain.Mode, parent *callchain.Chain) string {

@@ -3,6 +3,7 @@ package interceptors_test
 import (
 	"context"
 	"maps"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +17,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -87,6 +89,70 @@ func TestSpansOfBothSidesNameTheLink(t *testing.T) {
 		}
 		if diff := cmp.Diff(signed, s.points(t, "txn_chain.client.sign.duration")); diff != "" {
 			t.Errorf("%s: signatures (-want +got):\n%s", mode, diff)
+		}
+		groups := []string{" 4"} // each signed alone
+		if mode == callchain.ModeOff {
+			groups = nil
+		}
+		if diff := cmp.Diff(groups, s.points(t, "txn_chain.client.group.size")); diff != "" {
+			t.Errorf("%s: groups (-want +got):\n%s", mode, diff)
+		}
+	}
+}
+
+// The client's span has the form that was sent, which is not always the one that the carrier
+// is to send: links that are not known cannot be, and a root is all there is.
+//
+// Covers VER-24.
+func TestTheClientSpanNamesTheFormThatWasSent(t *testing.T) {
+	d := trattest.New(t, domainName)
+	token := d.Token()
+	heads := theft{t, d, token, unaryMethod}.receivedHead()
+	for name, tc := range map[string]struct {
+		path, want string
+		mode       callchain.Mode
+		ctx        context.Context
+	}{
+		"the last link only": {"stocks", "head", callchain.ModePath, callchain.NewContext(trat.NewContext(callContext(t), token), heads)},
+		"a root":             {"gateway", "path", callchain.ModeHead, trat.NewContext(callContext(t), token)},
+	} {
+		s := newSinks()
+		_, addr := serveRecorded(t, d.ServerCredentials("archive", d.Members()), &backend{})
+		client := dialCarrierAs(t, d, tc.path, addr, carrierOf(t, d, tc.path, interceptors.WithChainMode(wholeService, tc.mode)), s.dialOption())
+		if err := callUnary(tc.ctx, client); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.last(t, 1, trace.SpanKindClient)["txn_chain.mode"]; got != tc.want {
+			t.Errorf("%s: mode %v, want %s", name, got, tc.want)
+		}
+	}
+}
+
+// losingLog is a chain log that takes nothing.
+type losingLog struct{ lost atomic.Uint64 }
+
+func (l *losingLog) Record(context.Context, chainlog.Record) { l.lost.Add(1) }
+func (l *losingLog) Lost() uint64                            { return l.lost.Load() }
+
+func TestLostRecordsAreCounted(t *testing.T) {
+	d := trattest.New(t, domainName)
+	for _, tc := range []struct {
+		log  chainlog.Sink
+		want []string
+	}{
+		{&losingLog{}, []string{" 3"}},
+		{&memoryLog{}, nil}, // does not say
+	} {
+		s := newSinks()
+		g := guard(t, d, anyScope(), interceptors.WithMeterProvider(s.meters), interceptors.WithChainLog(tc.log))
+		client := dialCarrier(t, d, serveGuarded(t, d, g, &backend{}), carrier(t, d))
+		for range 3 {
+			if err := callUnary(d.Context(callContext(t)), client); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(tc.want, s.points(t, "txn_chain.server.records.lost")); diff != "" {
+			t.Errorf("lost (-want +got):\n%s", diff)
 		}
 	}
 }

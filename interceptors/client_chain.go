@@ -50,8 +50,8 @@ func (c *Client) chainMode(method string) callchain.Mode {
 	return callchain.ModePath
 }
 
-// sign returns the link of one attempt to call server, and the chain with it. The
-// context's span is that of the attempt.
+// sign returns the link of one attempt to call server, and the chain with it, and notes in
+// out how much of the chain that is. The context's span is that of the attempt.
 func (c *Client) sign(ctx context.Context, out *outbound, conn credentials.AuthInfo, server spiffeid.ID) (callchain.Link, string, error) {
 	start := c.clock()
 	signed, err := c.signer.SignLink(ctx, callchain.Draft{
@@ -69,6 +69,8 @@ func (c *Client) sign(ctx context.Context, out *outbound, conn credentials.AuthI
 	if err != nil {
 		return callchain.Link{}, "", err
 	}
+	out.mode = callchain.SentMode(encoded)
+	c.telemetry.groups.Record(ctx, int64(signed.GroupSize()))
 	c.telemetry.signing.Record(ctx, c.clock().Sub(start).Seconds(), c.telemetry.signingBy...)
 	return signed.Link(), encoded, nil
 }

@@ -24,12 +24,14 @@ type clientTelemetry struct {
 	attached     []metric.AddOption
 	signing      metric.Float64Histogram
 	signingBy    []metric.RecordOption
+	groups       metric.Int64Histogram
 }
 
 func (t *clientTelemetry) init(meter metric.Meter) error {
-	var problems [2]error
+	var problems [3]error
 	t.propagations, problems[0] = semconv.ClientPropagations.Int64Counter(meter)
 	t.signing, problems[1] = semconv.ChainSignDuration.Float64Histogram(meter)
+	t.groups, problems[2] = semconv.ChainGroupSize.Int64Histogram(meter)
 	attached := attribute.NewSet(semconv.TokenOutcome.String(semconv.OutcomeAttached))
 	t.attached = []metric.AddOption{metric.WithAttributeSet(attached)}
 	signing := attribute.NewSet(semconv.ChainAlg.String(linkAlg))

@@ -60,7 +60,8 @@ func SingleReplica() ServerOption {
 }
 
 // WithChainLog records every call whose chain was judged, accepted or not, for an
-// offline audit. The sink must not block.
+// offline audit. The sink must not block. The records that a sink with a method Lost() uint64,
+// such as chainlog.File, says it has lost are a metric of the guard.
 func WithChainLog(sink chainlog.Sink) ServerOption {
 	return serverOption(func(s *Server) error {
 		if sink == nil {

@@ -91,7 +91,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		}
 		problems = append(problems, opt.applyServer(s))
 	}
-	problems = append(problems, s.initChains(), s.telemetry.init(s.meter(), &s.replays))
+	problems = append(problems, s.initChains(), s.telemetry.init(s.meter(), &s.replays, s.chainLog))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("interceptors: new guard: %w", err)
 	}

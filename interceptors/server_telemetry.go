@@ -14,6 +14,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // serverTelemetry holds the guard's instruments.
@@ -25,9 +26,9 @@ type serverTelemetry struct {
 	chain         chainTelemetry
 }
 
-func (t *serverTelemetry) init(meter metric.Meter, r *replays) error {
+func (t *serverTelemetry) init(meter metric.Meter, r *replays, log chainlog.Sink) error {
 	var problems [3]error
-	problems[2] = t.chain.init(meter, r)
+	problems[2] = t.chain.init(meter, r, log)
 	t.verifications, problems[0] = semconv.ServerVerifications.Int64Counter(meter)
 	t.duration, problems[1] = semconv.ServerVerificationDuration.Float64Histogram(meter)
 	t.durationBy = make(map[string][]metric.RecordOption)

@@ -3,6 +3,7 @@ package interceptors
 import (
 	"context"
 	"errors"
+	"math"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -10,6 +11,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // chainTelemetry holds the guard's instruments of call chains and their replays.
@@ -27,13 +29,19 @@ type chainOutcome struct {
 	mode   callchain.Mode
 }
 
-func (t *chainTelemetry) init(meter metric.Meter, r *replays) error {
-	var problems [5]error
+func (t *chainTelemetry) init(meter metric.Meter, r *replays, log chainlog.Sink) error {
+	var problems [6]error
 	t.verifications, problems[0] = semconv.ChainVerifications.Int64Counter(meter)
 	t.links, problems[1] = semconv.ChainLinks.Int64Histogram(meter)
 	t.rejections, problems[2] = semconv.ReplayCacheRejections.Int64Counter(meter)
 	t.overflows, problems[3] = semconv.ReplayCacheOverflows.Int64Counter(meter)
 	_, problems[4] = semconv.ReplayCacheSize.Int64ObservableUpDownCounter(meter, r.observe)
+	if log, ok := log.(interface{ Lost() uint64 }); ok {
+		_, problems[5] = semconv.ChainRecordsLost.Int64ObservableCounter(meter, func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(min(log.Lost(), math.MaxInt64))) //nolint:gosec // no more than that
+			return nil
+		})
+	}
 	t.judged = make(map[chainOutcome][]metric.AddOption)
 	for _, mode := range []callchain.Mode{callchain.ModePath, callchain.ModeHead, callchain.ModeOff} {
 		for _, result := range []string{

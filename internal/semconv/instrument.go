@@ -42,3 +42,10 @@ func (i Instrument) Int64ObservableUpDownCounter(m metric.Meter, observe metric.
 	return m.Int64ObservableUpDownCounter(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.Description),
 		metric.WithInt64Callback(observe))
 }
+
+// Int64ObservableCounter makes the counter that i names, of what somebody else counts;
+// observe is called at each collection.
+func (i Instrument) Int64ObservableCounter(m metric.Meter, observe metric.Int64Callback) (metric.Int64ObservableCounter, error) {
+	return m.Int64ObservableCounter(i.Name, metric.WithUnit(i.Unit), metric.WithDescription(i.Description),
+		metric.WithInt64Callback(observe))
+}

@@ -125,6 +125,17 @@ var (
 		Name: "txn_chain.client.sign.duration", Unit: unitSeconds,
 		Description: "Time to sign a link, waiting for its group included.", Buckets: verifyBuckets(),
 	}
+	// ChainGroupSize is how many links share a signature, once for each of them.
+	ChainGroupSize = Instrument{
+		Name: "txn_chain.client.group.size", Unit: "{link}",
+		Description: "Links that share the signature of a link, itself included.",
+		Buckets:     []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024},
+	}
+	// ChainRecordsLost counts the records that a chain log could not take.
+	ChainRecordsLost = Instrument{
+		Name: "txn_chain.server.records.lost", Unit: "{record}",
+		Description: "Records of judged calls that the chain log has lost.",
+	}
 	// ReplayCacheSize is the number of entries of a guard's local replay stores, by
 	// ReplayMode.
 	ReplayCacheSize = Instrument{
