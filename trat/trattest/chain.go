@@ -3,6 +3,8 @@ package trattest
 import (
 	"context"
 
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -65,7 +67,16 @@ func (d *Domain) chain(
 // encoded signs a link in the name of the workload with the given path, by the given clock.
 func (d *Domain) encoded(path string, draft callchain.Draft, clock trat.Clock) string {
 	d.tb.Helper()
-	signer, err := callchain.NewSigner(d.Source(path), callchain.WithClock(clock))
+	return d.encodedBy(d.Source(path), path, draft, callchain.ModePath, clock)
+}
+
+// encodedBy signs a link with what source has, and sends it in the name of the workload with
+// the given path.
+func (d *Domain) encodedBy(
+	source x509svid.Source, path string, draft callchain.Draft, mode callchain.Mode, clock trat.Clock,
+) string {
+	d.tb.Helper()
+	signer, err := callchain.NewSigner(source, callchain.WithClock(clock))
 	if err != nil {
 		d.tb.Fatalf("trattest: %v", err)
 	}
@@ -74,7 +85,7 @@ func (d *Domain) encoded(path string, draft callchain.Draft, clock trat.Clock) s
 	if err != nil {
 		d.tb.Fatalf("trattest: the link of %s is not signed: %v", path, err)
 	}
-	encoded, err := signed.Encode(callchain.ModePath, d.SVID(path).Certificates[0])
+	encoded, err := signed.Encode(mode, d.SVID(path).Certificates[0])
 	if err != nil {
 		d.tb.Fatalf("trattest: the chain of %s is not sent: %v", path, err)
 	}

@@ -2,10 +2,12 @@ package trattest
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/grpc-trat/grpc-trat/internal/devauthority"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -43,6 +45,17 @@ const (
 	ChainExpired ChainFlaw = "expired"
 	// ChainFuture has a last link with an iat in the future, beyond any leeway.
 	ChainFuture ChainFlaw = "future"
+	// ChainTooDeep has one link more than callchain.MaxLinks, and is sound apart from that.
+	ChainTooDeep ChainFlaw = "too deep"
+	// ChainAlteredAncestor has an altered signature of the link before the last one.
+	ChainAlteredAncestor ChainFlaw = "altered ancestor"
+	// ChainNoCertificate lacks the certificates of all links but the last one.
+	ChainNoCertificate ChainFlaw = "no certificate"
+	// ChainExpiredCertificate has a last link under a certificate that has expired.
+	ChainExpiredCertificate ChainFlaw = "expired certificate"
+	// ChainForeignCertificate has a last link under a certificate of another authority, which
+	// says that it is of the same trust domain.
+	ChainForeignCertificate ChainFlaw = "foreign certificate"
 )
 
 // lastLinkSize is the length of a last link without trace, leaf and path, in bytes: as
@@ -66,22 +79,77 @@ func (r *chainRequest) good() string {
 // bytes returns good, decoded.
 func (r *chainRequest) bytes() []byte {
 	r.tb.Helper()
-	b, err := base64.RawURLEncoding.DecodeString(r.good())
+	return r.decoded(r.good())
+}
+
+func (r *chainRequest) decoded(encoded string) []byte {
+	r.tb.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
 		r.tb.Fatalf("trattest: %v", err)
 	}
 	return b
 }
 
-// at has all links but the last one signed now, and the last one by a clock that is off.
-func (r *chainRequest) at(off time.Duration) string {
+// draft is the last link.
+func (r *chainRequest) draft() (path string, _ callchain.Draft) {
 	r.tb.Helper()
 	last := len(r.through) - 1
-	draft := callchain.Draft{
+	return r.through[last], callchain.Draft{
 		Audience: r.ID(r.callee), Method: r.method, Token: r.token,
 		Parent: r.Chain(r.token, r.through[:last], r.through[last], r.method),
 	}
-	return r.encoded(r.through[last], draft, func() time.Time { return r.Now().Add(off) })
+}
+
+// at has all links but the last one signed now, and the last one by a clock that is off.
+func (r *chainRequest) at(off time.Duration) string {
+	r.tb.Helper()
+	path, draft := r.draft()
+	return r.encoded(path, draft, func() time.Time { return r.Now().Add(off) })
+}
+
+// under has the last link signed under another certificate than the connection's.
+func (r *chainRequest) under(authority *devauthority.Authority, flaws ...devauthority.Flaw) string {
+	r.tb.Helper()
+	path, draft := r.draft()
+	svid, err := authority.X509SVID(r.ID(path), flaws...)
+	if err != nil {
+		r.tb.Fatalf("trattest: %v", err)
+	}
+	return r.encodedBy(svid, path, draft, callchain.ModePath, r.Now)
+}
+
+// tooDeep puts together what no Signer would: the links before the last one from their
+// receipt, and behind them the last one as it is sent in head form.
+func (r *chainRequest) tooDeep() string {
+	r.tb.Helper()
+	const (
+		pathForm     = 0x12
+		beforeParent = 1 + 8 + 6 + 1 + 16
+		parentSize   = 1 + 32
+	)
+	long := *r
+	for len(long.through) <= callchain.MaxLinks { // a workload may call itself
+		long.through = slices.Insert(slices.Clone(long.through), 0, long.through[0])
+	}
+	path, draft := long.draft()
+	b := r.decoded(draft.Parent.Receipt())
+	b[0] = pathForm
+	head := r.decoded(r.encodedBy(r.Source(path), path, draft, callchain.ModeHead, r.Now))
+	last := head[len(head)-lastLinkSize-parentSize:]
+	return encode(string(slices.Concat(b, last[:beforeParent], last[beforeParent+parentSize:])))
+}
+
+// withoutCertificates leaves out those of the links before the last one.
+func (r *chainRequest) withoutCertificates() string {
+	r.tb.Helper()
+	const header = 2 // form, number of certificates
+	b := r.bytes()
+	rest := b[header:]
+	for range b[1] {
+		rest = rest[2+int(binary.BigEndian.Uint16(rest)):]
+	}
+	return encode(string(slices.Concat([]byte{b[0], 0}, rest)))
 }
 
 type flawedChain struct {
@@ -142,6 +210,19 @@ var flawedChains = []flawedChain{
 	}},
 	{ChainFuture, trat.ReasonChainLinkInvalid, func(r *chainRequest) string {
 		return r.at(trat.MaxLeeway + time.Second)
+	}},
+	{ChainTooDeep, trat.ReasonChainTooDeep, (*chainRequest).tooDeep},
+	{ChainAlteredAncestor, trat.ReasonChainLinkInvalid, func(r *chainRequest) string {
+		b := r.bytes()
+		b[len(b)-lastLinkSize-1] ^= 1
+		return encode(string(b))
+	}},
+	{ChainNoCertificate, trat.ReasonChainLinkInvalid, (*chainRequest).withoutCertificates},
+	{ChainExpiredCertificate, trat.ReasonChainLinkInvalid, func(r *chainRequest) string {
+		return r.under(r.authority, devauthority.Valid(r.Now().Add(-time.Hour), r.Now().Add(-time.Second)))
+	}},
+	{ChainForeignCertificate, trat.ReasonChainLinkInvalid, func(r *chainRequest) string {
+		return r.under(newAuthority(r.tb, r.name))
 	}},
 }
 

@@ -1,6 +1,7 @@
 package trattest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -8,7 +9,30 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
-// Covers B-T2, B-T4.
+// fields says what is at fault with each ChainFlaw.
+var fields = map[trattest.ChainFlaw]string{
+	trattest.ChainEmpty:              "",
+	trattest.ChainGarbage:            callchain.MetadataKey,
+	trattest.ChainOversize:           callchain.MetadataKey,
+	trattest.ChainTruncated:          callchain.MetadataKey,
+	trattest.ChainAltered:            callchain.FieldSignature,
+	trattest.ChainOtherCallee:        callchain.FieldAudience,
+	trattest.ChainOtherMethod:        callchain.FieldMethod,
+	trattest.ChainOtherToken:         callchain.FieldToken,
+	trattest.ChainStolen:             callchain.FieldIssuer,
+	trattest.ChainOwnRoot:            callchain.FieldIssuer,
+	trattest.ChainShortened:          callchain.FieldIssuer,
+	trattest.ChainSpliced:            callchain.FieldSignature,
+	trattest.ChainExpired:            callchain.FieldExpiry,
+	trattest.ChainFuture:             callchain.FieldIssuedAt,
+	trattest.ChainTooDeep:            callchain.FieldDepth,
+	trattest.ChainAlteredAncestor:    callchain.FieldSignature,
+	trattest.ChainNoCertificate:      callchain.FieldCertificate,
+	trattest.ChainExpiredCertificate: callchain.FieldCertificate,
+	trattest.ChainForeignCertificate: callchain.FieldCertificate,
+}
+
+// Covers B-T2, B-T3, B-T4, B-T5, B-T6, B-T8, B-T9.
 func TestVerifierRefusesEveryChainFlawForItsReason(t *testing.T) {
 	d := trattest.New(t, "shop.test")
 	for _, leeway := range []struct {
@@ -36,8 +60,9 @@ func TestVerifierRefusesEveryChainFlawForItsReason(t *testing.T) {
 		for _, flaw := range trattest.ChainFlaws() {
 			t.Run(leeway.name+", "+string(flaw), func(t *testing.T) {
 				_, err := verifier.Verify(received(d.BrokenChain(flaw, token, through, "stock", placeOrder)))
-				if reason, _ := trat.ReasonOf(err); reason != flaw.Reason() || reason == "" {
-					t.Errorf("error = %v, want %s", err, flaw.Reason())
+				failure, ok := errors.AsType[*trat.Error](err)
+				if !ok || failure.Reason != flaw.Reason() || failure.Field != fields[flaw] {
+					t.Errorf("error = %v, want %s: %q", err, flaw.Reason(), fields[flaw])
 				}
 			})
 		}

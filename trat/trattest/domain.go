@@ -61,17 +61,7 @@ func New(tb testing.TB, trustDomain string) *Domain {
 	if d.name, err = spiffeid.TrustDomainFromString(trustDomain); err != nil {
 		tb.Fatalf("trattest: %v", err)
 	}
-	// Certificates follow real time: the service under test may not know this clock. They
-	// begin in the past, for links that are signed by a clock that stands still.
-	past := func() time.Time { return time.Now().Add(-svidLifetime) }
-	if d.authority, err = devauthority.New(d.name, devauthority.WithClock(past), devauthority.WithSVIDLifetime(2*svidLifetime)); err != nil {
-		tb.Fatalf("trattest: %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := d.authority.Close(); err != nil {
-			tb.Errorf("trattest: closing the authority: %v", err)
-		}
-	})
+	d.authority = newAuthority(tb, d.name)
 	d.RotateKeys()
 	if d.verifier, err = trat.NewVerifier(d.name.Name(), d.Issuer(), d.keys, trat.WithClock(d.Now)); err != nil {
 		tb.Fatalf("trattest: %v", err)
@@ -80,6 +70,24 @@ func New(tb testing.TB, trustDomain string) *Domain {
 		tb.Fatalf("trattest: %v", err)
 	}
 	return d
+}
+
+// newAuthority returns a certificate authority of a trust domain.
+func newAuthority(tb testing.TB, name spiffeid.TrustDomain) *devauthority.Authority {
+	tb.Helper()
+	// Certificates follow real time: the service under test may not know the Domain's clock.
+	// They begin in the past, for links that are signed by a clock that stands still.
+	past := func() time.Time { return time.Now().Add(-svidLifetime) }
+	authority, err := devauthority.New(name, devauthority.WithClock(past), devauthority.WithSVIDLifetime(2*svidLifetime))
+	if err != nil {
+		tb.Fatalf("trattest: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := authority.Close(); err != nil {
+			tb.Errorf("trattest: closing the authority: %v", err)
+		}
+	})
+	return authority
 }
 
 // TrustDomain returns the trust domain: the aud of its tokens.
