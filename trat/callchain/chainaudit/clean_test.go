@@ -20,7 +20,6 @@ func wantClean(t *testing.T, r *chainaudit.Report) {
 	}
 }
 
-// Covers B-T5.
 func TestTransactionInOrderHasNoFinding(t *testing.T) {
 	tests := map[string]struct {
 		make func(w *chaintest.World)
