@@ -1,7 +1,6 @@
 package chaintest
 
 import (
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -36,32 +35,17 @@ func (w *World) Forge(f Forgery) *callchain.Chain {
 	flags := byte(1 | 4)
 	token := f.Token.Digest()
 
-	str := func(b []byte, s string) []byte {
-		return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...) //nolint:gosec // short
-	}
 	s := append([]byte("txn-link/1 statement\x00"), 1, flags, byte(f.Depth)) //nolint:gosec // small
 	s = binary.BigEndian.AppendUint64(s, uint64(now))
 	s = append(s, 15)
 	s = append(append(append(append(s, id[:]...), token[:]...), leaf[:]...), f.Parent[:]...)
 	s = append(append(s, f.Trace.TraceID[:]...), f.Trace.SpanID[:]...)
-	s = str(str(str(s, by.ID.String()), to.ID.String()), f.Method)
-	hash := sha256.Sum256(s)
-	root := sha256.Sum256(append([]byte{0}, hash[:]...))
-	input := append([]byte("txn-link/1 root\x00"), 1)
-	input = append(append(input, leaf[:]...), root[:]...)
-	digest := sha256.Sum256(input)
-	key, ok := svid.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok {
-		w.tb.Fatal("no ECDSA key")
-	}
-	r, v, err := ecdsa.Sign(rand.Reader, key, digest[:])
+	s = str16(str16(str16(s, by.ID.String()), to.ID.String()), f.Method)
+	signature, err := signAlone(svid, s)
 	w.check(err)
-	var signature [64]byte
-	r.FillBytes(signature[:32])
-	v.FillBytes(signature[32:])
 
 	m := []byte{0x13, 1}
-	m = str(m, string(svid.Certificates[0].Raw))
+	m = str16(m, string(svid.Certificates[0].Raw))
 	m = append(m, 1, flags|0x20)
 	var iat [8]byte
 	binary.BigEndian.PutUint64(iat[:], uint64(now))
@@ -69,7 +53,7 @@ func (w *World) Forge(f Forgery) *callchain.Chain {
 	m = append(append(m, id[:]...), byte(f.Depth)) //nolint:gosec // small
 	m = append(m, f.Parent[:]...)
 	m = append(append(m, f.Trace.TraceID[:]...), f.Trace.SpanID[:]...)
-	m = append(str(str(m, by.ID.Path()), f.Method), 0)
+	m = append(str16(str16(m, by.ID.Path()), f.Method), 0)
 	m = append(m, 0, 0)
 	m = append(m, signature[:]...)
 	chain, err := to.verifier.VerifyEvidence(callchain.Evidence{
