@@ -40,40 +40,6 @@ type Signer struct {
 	queue         *queue
 }
 
-type signerOption func(*Signer) error
-
-func (o signerOption) applySigner(s *Signer) error { return o(s) }
-
-// WithLifetime sets how long links may be on their way: whole seconds, from one to
-// MaxLifetime, DefaultLifetime without this option. No link outlives its TraT, but each
-// has a second.
-func WithLifetime(d time.Duration) SignerOption {
-	return signerOption(func(s *Signer) error {
-		s.lifetime = d
-		return checkConfig("WithLifetime", d < time.Second || d > MaxLifetime || d%time.Second != 0, errRange)
-	})
-}
-
-// WithSignatureRate sets the budget of signatures per second: more than 0, at most a
-// million, 500 for each of GOMAXPROCS without this option. What is not used is saved for 10
-// milliseconds. One caller at a time, or two, exceed the budget rather than wait: the less
-// there is to share, the more a wait costs.
-func WithSignatureRate(perSecond float64) SignerOption {
-	return signerOption(func(s *Signer) error {
-		s.signatureRate = perSecond
-		return checkConfig("WithSignatureRate", !(perSecond > 0 && perSecond <= maxSignatureRate), errRange)
-	})
-}
-
-// WithMaxGroup sets how many links may share a signature: 1 to 1024, which is also the
-// default. Each doubling adds 32 characters to their chains. Eight times as many may wait.
-func WithMaxGroup(links int) SignerOption {
-	return signerOption(func(s *Signer) error {
-		s.maxGroup = links
-		return checkConfig("WithMaxGroup", links < 1 || links > maxGroup, errRange)
-	})
-}
-
 // NewSigner returns a Signer in the name of the workload whose X.509-SVID svids returns.
 // It needs an ECDSA P-256 key: if svids has an answer already, it is checked now, and in
 // any case at each signature. NewSigner reports every problem at once; each is an

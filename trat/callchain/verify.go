@@ -2,6 +2,7 @@ package callchain
 
 import (
 	"crypto/x509"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,11 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const (
+	defaultCacheSize = 4096
+	maxCacheSize     = 1 << 20
 )
 
 // Peer is the workload at the other end of the mTLS connection, with the certificates that
@@ -46,6 +52,26 @@ type Verifier struct {
 
 	mu     sync.Mutex // of those who replace trusts
 	trusts atomic.Pointer[map[spiffeid.TrustDomain]*trust]
+}
+
+// NewVerifier returns a Verifier of links whose leaves chain to the bundle of their
+// audience's trust domain in bundles, which is required. It reports every problem at once;
+// each is an *trat.Error with PARAMETER_INVALID whose Field is the name of the parameter or
+// option.
+func NewVerifier(bundles x509bundle.Source, opts ...VerifierOption) (*Verifier, error) {
+	v := &Verifier{bundles: bundles, clock: time.Now, leeway: trat.DefaultLeeway, cacheSize: defaultCacheSize}
+	errs := []error{checkConfig("bundles", bundles == nil, errAbsent)}
+	for _, o := range opts {
+		if o == nil {
+			errs = append(errs, checkConfig("opts", true, errAbsent))
+			continue
+		}
+		errs = append(errs, o.applyVerifier(v))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Verify judges the chain of a call. It looks neither at path rules nor at whether a link
