@@ -22,11 +22,12 @@ What does not fit together is a finding: an alarm, a warning (which can have an
 innocent cause, such as a lost record) or a note.
 
 Give it the logs of all servers and all their replicas: a call without the record of
-its server is a finding. Rotated files beside a log are found and belong to it. With --spans it compares the calls with
-what a tracing backend knows, in files that the OpenTelemetry Collector's file exporter
-has written; with --issuance-log it looks every token up in the audit log of the token
-service. Certificates are held to the bundles of --bundle; without it, to those that
-the servers say they trusted at the time.
+its server is a finding. Rotated files beside a log are found and belong to it. With
+--spans it compares the calls with what a tracing backend knows, in files that the
+OpenTelemetry Collector's file exporter has written; with --issuance-log it looks every
+token up in the audit log of the token service. Certificates are held to the bundles of
+--bundle; without it, to those that the servers say they trusted at the time, and it
+says so: a server that lies about that can make up calls.
 
 It prints a tree for each transaction as soon as it was judged, and a summary at the
 end. --html writes a page with pictures that needs no network and can be sent to
@@ -103,15 +104,12 @@ func (o *auditOptions) run(cmd *cobra.Command, logs []string) (err error) {
 	}
 	defer page.discard()
 	out := o.writer(cmd.OutOrStdout())
-	shown, report, err := o.each(cmd.Context(), in, out)
+	report, err := o.audit(cmd.Context(), in, o.options(out))
 	if err != nil {
 		return err
 	}
-	if o.transaction != "" {
-		if shown == nil {
-			return fmt.Errorf("there is no transaction %q in these logs", o.transaction)
-		}
-		report = only(report, shown)
+	if o.transaction != "" && report.Counts.Transactions == 0 {
+		return fmt.Errorf("there is no transaction %q in these logs", o.transaction)
 	}
 	if err := out.Summary(report); err != nil {
 		return err
@@ -122,24 +120,25 @@ func (o *auditOptions) run(cmd *cobra.Command, logs []string) (err error) {
 	if o.html != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), printable("trat: the page is in "+o.html))
 	}
+	if report.BundlesFrom == chainaudit.BundlesFromLogs {
+		fmt.Fprintln(cmd.ErrOrStderr(), "trat: without --bundle nobody can tell whether the servers trusted the right authorities")
+	}
 	return answer(report)
 }
 
-// each audits and prints transactions; shown is the last that was printed.
-func (o *auditOptions) each(ctx context.Context, in chainaudit.Input, out auditWriter) (shown *chainaudit.Transaction, r *chainaudit.Report, err error) {
-	options := chainaudit.Options{Keep: -1}
+// options make the audit print what it is asked for.
+func (o *auditOptions) options(out auditWriter) chainaudit.Options {
+	options := chainaudit.Options{Transaction: o.transaction, Keep: -1}
 	if o.html != "" {
 		options.Keep = render.PageTransactions
 	}
 	options.Each = func(t *chainaudit.Transaction) error {
-		if o.transaction != "" && t.ID != o.transaction || o.findingsOnly && len(t.Findings) == 0 {
+		if o.findingsOnly && len(t.Findings) == 0 {
 			return nil
 		}
-		shown = t
 		return out.Transaction(t)
 	}
-	r, err = o.audit(ctx, in, options)
-	return shown, r, err
+	return options
 }
 
 // answer is the exit status for r.
@@ -151,49 +150,6 @@ func answer(r *chainaudit.Report) error {
 		return errors.New("there is no record of a call in these logs")
 	}
 	return nil
-}
-
-// only is r as far as it is about t and about the inputs.
-func only(r *chainaudit.Report, t *chainaudit.Transaction) *chainaudit.Report {
-	narrow := *r
-	narrow.Transactions = []*chainaudit.Transaction{t}
-	narrow.Kinds = make(map[chainaudit.Kind]int64)
-	narrow.Counts = chainaudit.Counts{
-		Transactions: 1, Hops: int64(t.Hops), Proved: int64(t.Proved), Spans: int64(t.Spans), Refused: int64(len(t.Refused)),
-		Issued: r.Counts.Issued,
-	}
-	c := &narrow.Counts
-	if t.Worst() <= chainaudit.SeverityInfo {
-		c.CleanTransactions = 1
-	}
-	for _, f := range slices.Concat(t.Findings, r.Findings) {
-		narrow.Kinds[f.Kind]++
-		switch f.Severity {
-		case chainaudit.SeverityAlarm:
-			c.Alarms++
-		case chainaudit.SeverityWarning:
-			c.Warnings++
-		case chainaudit.SeverityInfo:
-			c.Infos++
-		}
-	}
-	countRecords(c, t.Roots)
-	c.Records = c.Accepted + c.Refused
-	return &narrow
-}
-
-// countRecords adds what servers have recorded of hops.
-func countRecords(c *chainaudit.Counts, hops []*chainaudit.Hop) {
-	for _, h := range hops {
-		for i := range h.Judgements {
-			if h.Judgements[i].Accepted {
-				c.Accepted++
-			} else {
-				c.Refused++
-			}
-		}
-		countRecords(c, h.Children)
-	}
 }
 
 // auditWriter is how an audit is printed.

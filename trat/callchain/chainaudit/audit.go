@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -51,6 +52,10 @@ type Options struct {
 	// Each gets every transaction, one at a time, as soon as it was judged; an error ends
 	// the audit. It may keep what it gets.
 	Each func(*Transaction) error
+	// Transaction, if not empty, is the id of the only transaction to judge and to count. The
+	// inputs are read as a whole, and Report.Logs and Report.Findings are about all of them.
+	// If there is no such transaction, Counts.Transactions is 0.
+	Transaction string
 	// Keep bounds Report.Transactions; default 100, negative for none.
 	Keep int
 	// MaxFindings bounds Report.Findings; default 1000.
@@ -194,20 +199,21 @@ func (s *sorter) run(ctx context.Context, in *Input, o *Options) (*Report, error
 	if err := errors.Join(s.joinTraces(ctx, o.Workers), s.readIssued(ctx, in.Issued, o.Workers), s.transactions.seal()); err != nil {
 		return nil, err
 	}
-	c := &collector{keep: o.Keep, each: o.Each, report: &Report{Counts: s.counts, Kinds: make(map[Kind]int64), BundlesFrom: "logs"}}
+	c := &collector{keep: o.Keep, each: o.Each, report: &Report{Kinds: make(map[Kind]int64), BundlesFrom: BundlesFromLogs}}
 	if in.Bundles != nil {
-		c.report.BundlesFrom = "given"
+		c.report.BundlesFrom = BundlesGiven
 	}
-	if err := s.judgeAll(ctx, o.Workers, c); err != nil {
+	if err := s.judgeAll(ctx, o, c); err != nil {
 		return nil, err
 	}
+	c.report.Counts.read(&s.counts)
 	c.inputs(s, o.MaxFindings)
 	return c.report, nil
 }
 
 // judgeAll judges several partitions at a time.
-func (s *sorter) judgeAll(ctx context.Context, workers int, c *collector) error {
-	done := make(chan *Transaction, workers)
+func (s *sorter) judgeAll(ctx context.Context, o *Options, c *collector) error {
+	done := make(chan *Transaction, o.Workers)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for t := range done {
@@ -220,19 +226,30 @@ func (s *sorter) judgeAll(ctx context.Context, workers int, c *collector) error 
 	group.Go(func() error {
 		defer close(done)
 		judges, ctx := errgroup.WithContext(ctx)
-		judges.SetLimit(workers)
+		judges.SetLimit(o.Workers)
 		for partition := range s.transactions.parts {
-			judges.Go(func() error { return s.judgePartition(ctx, partition, done) })
+			if o.Transaction == "" || partition == s.transactions.of(o.Transaction) {
+				judges.Go(func() error { return s.judgePartition(ctx, partition, o.Transaction, done) })
+			}
 		}
 		return judges.Wait()
 	})
 	return group.Wait()
 }
 
-func (s *sorter) judgePartition(ctx context.Context, partition int, done chan<- *Transaction) error {
+// judgePartition judges the transactions of a partition; if only is not empty, that one alone,
+// and then the counts of the inputs are those of this one, too.
+func (s *sorter) judgePartition(ctx context.Context, partition int, only string, done chan<- *Transaction) error {
 	all, err := s.load(partition)
 	if err != nil {
 		return err
+	}
+	if only != "" {
+		all = slices.DeleteFunc(all, func(m *material) bool { return m.txn != only })
+		s.counts = Counts{}
+		for _, m := range all {
+			s.counts = m.counts()
+		}
 	}
 	for i, m := range all {
 		all[i] = nil

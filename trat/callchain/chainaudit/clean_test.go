@@ -68,7 +68,7 @@ func TestTransactionInOrderHasNoFinding(t *testing.T) {
 			tc.make(w)
 			r := audit(t, w)
 			wantClean(t, r)
-			if r.Counts.Hops != tc.hops || r.Counts.Proved != tc.hops || r.BundlesFrom != "logs" {
+			if r.Counts.Hops != tc.hops || r.Counts.Proved != tc.hops || r.BundlesFrom != chainaudit.BundlesFromLogs {
 				t.Errorf("counts %+v", r.Counts)
 			}
 		})
@@ -113,7 +113,7 @@ func TestGivenBundlesDecide(t *testing.T) {
 	given := func(in *chainaudit.Input, _ *chainaudit.Options) { in.Bundles = w.Bundle() }
 	r := audit(t, w, given)
 	wantClean(t, r)
-	if r.BundlesFrom != "given" {
+	if r.BundlesFrom != chainaudit.BundlesGiven {
 		t.Errorf("bundles from %q", r.BundlesFrom)
 	}
 	other := chaintest.New(t, nil)

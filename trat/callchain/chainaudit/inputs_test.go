@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/grpc-trat/grpc-trat/internal/chaintest"
+	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
@@ -177,5 +178,39 @@ func TestRunRefuses(t *testing.T) {
 	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestOneTransactionAloneIsJudgedAndCounted(t *testing.T) {
+	w := chaintest.New(t, nil)
+	order(w)
+	one := w.Begin("gateway").Call("orders", create)
+	one.Call("payments", charge, refused(trat.ReasonChainReplayed))
+	bad := w.Begin("gateway").Call("orders", create)
+	forged(w, bad, chaintest.Forgery{By: "stock", Depth: 5, Parent: one.Chain.Last().Hash()})
+	in := chainaudit.Input{Logs: w.Close(), Traces: []string{w.WriteTraces()}, Issued: []string{w.WriteIssued()}}
+	if run(t, in, chainaudit.Options{}).Clean() {
+		t.Fatal("the other transaction is in order")
+	}
+	var each []string
+	only := func(id string) chainaudit.Options {
+		return chainaudit.Options{ // in many partitions
+			Transaction: id, Memory: 1, Each: func(t *chainaudit.Transaction) error { each = append(each, t.ID); return nil },
+		}
+	}
+	id := one.Token.TransactionID()
+	r := run(t, in, only(id))
+	want := chainaudit.Counts{
+		Records: 2, Accepted: 1, Refused: 1, Transactions: 1, CleanTransactions: 1, Hops: 2, Proved: 2, Spans: 5, Issued: 1, Infos: 1,
+	}
+	if diff := cmp.Diff(want, r.Counts); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+	if !r.Clean() || len(r.Transactions) != 1 || r.Transactions[0].ID != id || !slices.Equal(each, []string{id}) || len(r.Kinds) != 1 {
+		t.Errorf("transactions %v, kinds %v", each, r.Kinds)
+	}
+	each = nil
+	if r := run(t, in, only("absent")); r.Counts != (chainaudit.Counts{}) || len(r.Transactions) != 0 || each != nil {
+		t.Errorf("of a transaction that is not there: %+v, %v", r.Counts, each)
 	}
 }

@@ -121,11 +121,7 @@ func (s *sorter) route(number int, e *chainlog.Entry, bundle, before uint64) err
 	c := e.Call
 	s.mu.Lock()
 	s.counts.Records++
-	if c.Accepted() {
-		s.counts.Accepted++
-	} else {
-		s.counts.Refused++
-	}
+	s.counts.judged(c.Accepted())
 	s.mu.Unlock()
 	if c.Transaction == "" {
 		s.withoutToken(number, e)

@@ -100,6 +100,15 @@ func (m *material) sort() {
 	m.spans = slices.CompactFunc(m.spans, func(a, b *Span) bool { return *a == *b })
 }
 
+// counts is how much the inputs have of it.
+func (m *material) counts() Counts {
+	c := Counts{Records: int64(len(m.calls)), Spans: int64(len(m.spans)), Issued: int64(len(m.issued))}
+	for _, call := range m.calls {
+		c.judged(call.Accepted())
+	}
+	return c
+}
+
 func (m *material) start() time.Time {
 	if len(m.calls) > 0 {
 		return m.calls[0].time

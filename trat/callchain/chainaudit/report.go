@@ -21,11 +21,24 @@ type Report struct {
 	// Transactions are the first Options.Keep: the worst first, equally bad ones by their
 	// start. Options.Each sees all of them.
 	Transactions []*Transaction `json:"transactions"`
-	// BundlesFrom says what the certificates were held to: "given" or "logs".
-	BundlesFrom string `json:"bundles_from"`
+	// BundlesFrom says what the certificates were held to. With BundlesFromLogs a report that
+	// is clean says no more than that all fits together if the servers trusted whom they should.
+	BundlesFrom BundleSource `json:"bundles_from"`
 }
 
-// Clean reports whether there is no finding but of SeverityInfo.
+// BundleSource is where bundles are from.
+type BundleSource string
+
+const (
+	// BundlesGiven are those of Input.Bundles.
+	BundlesGiven BundleSource = "given"
+	// BundlesFromLogs are those that the servers say they trusted: trust is taken from the logs
+	// themselves.
+	BundlesFromLogs BundleSource = "logs"
+)
+
+// Clean reports whether there is no finding but of SeverityInfo. See BundlesFrom for what that
+// is worth.
 func (r *Report) Clean() bool { return r.Counts.Alarms == 0 && r.Counts.Warnings == 0 }
 
 // Log is one file of records.
@@ -63,6 +76,20 @@ type Counts struct {
 	Alarms   int64 `json:"alarms"`
 	Warnings int64 `json:"warnings"`
 	Infos    int64 `json:"infos"`
+}
+
+// judged counts a call that was accepted or refused.
+func (c *Counts) judged(accepted bool) {
+	if accepted {
+		c.Accepted++
+	} else {
+		c.Refused++
+	}
+}
+
+// read takes over how much was read.
+func (c *Counts) read(from *Counts) {
+	c.Records, c.Accepted, c.Refused, c.Spans, c.Issued = from.Records, from.Accepted, from.Refused, from.Spans, from.Issued
 }
 
 // Transaction is one transaction, with its calls as a tree.

@@ -127,7 +127,7 @@ func largeTransaction() *chainaudit.Transaction {
 // reportOf is what an audit of transactions comes to.
 func reportOf(transactions ...*chainaudit.Transaction) *chainaudit.Report {
 	r := &chainaudit.Report{
-		Transactions: transactions, BundlesFrom: "logs", Kinds: map[chainaudit.Kind]int64{},
+		Transactions: transactions, BundlesFrom: chainaudit.BundlesFromLogs, Kinds: map[chainaudit.Kind]int64{},
 		Logs: []chainaudit.Log{
 			{Name: "orders.jsonl", Server: "spiffe://shop.test/orders", ID: "r1", First: 1, Last: 9, Records: 6, Closed: true},
 			{Name: "payments.jsonl", Server: "spiffe://shop.test/payments", ID: "r2", First: 1, Last: 4, Records: 2},

@@ -109,7 +109,7 @@ func newPageView(r *chainaudit.Report, made time.Time) *pageView {
 	v := &pageView{
 		Policy: pagePolicy,
 		Style:  template.CSS(pageStyle), //nolint:gosec // a file of this package
-		Made:   instant(made), Own: r.BundlesFrom == "given",
+		Made:   instant(made), Own: r.BundlesFrom == chainaudit.BundlesGiven,
 	}
 	v.Mark, v.Verdict, v.Lead = headline(r)
 	v.Tiles = []tile{
@@ -166,8 +166,11 @@ func headline(r *chainaudit.Report) (m mark, verdict, lead string) {
 	case c.Transactions == 0:
 		return markNote, "Nothing to audit", "The logs have no record of a transaction."
 	}
-	return markGood, "Everything fits together",
-		fmt.Sprintf("Every recorded call of %s is accounted for, and every signature that was found is good.", plural(c.Transactions, "transaction"))
+	lead = fmt.Sprintf("Every recorded call of %s is accounted for, and every signature that was found is good", plural(c.Transactions, "transaction"))
+	if r.BundlesFrom == chainaudit.BundlesFromLogs {
+		return markGood, "Everything fits together", lead + ", if the servers trusted the right authorities: their own logs were believed about that."
+	}
+	return markGood, "Everything fits together", lead + "."
 }
 
 func newLogView(l chainaudit.Log) logView {

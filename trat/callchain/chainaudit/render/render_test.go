@@ -215,3 +215,18 @@ func TestTransactionsThatMakeNoSenseAreShown(t *testing.T) {
 		}
 	}
 }
+
+// Who believes the servers about whom they trusted is told so where all seems well.
+func TestAllClearSaysWhatItRestsOn(t *testing.T) {
+	for from, doubt := range map[chainaudit.BundleSource]bool{chainaudit.BundlesFromLogs: true, chainaudit.BundlesGiven: false} {
+		r := reportOf(cleanTransaction())
+		r.BundlesFrom = from
+		const words = "if the servers trusted the right authorities"
+		if text, page := textOf(t, r), htmlOf(t, r); strings.Contains(text, "in order, "+words) != doubt || strings.Contains(page, words) != doubt {
+			t.Errorf("bundles from %s:\n%s", from, text)
+		}
+		if summary := jsonOf(t, r); !strings.Contains(summary, `"bundles_from":"`+string(from)+`"`) {
+			t.Errorf("summary %s", summary)
+		}
+	}
+}

@@ -215,7 +215,7 @@ func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	for _, l := range r.Logs {
 		fmt.Fprintf(&b, "%s: %s of %s\n", visible(l.Name), plural(l.Records, "record"), visible(orElse(l.Server, "an unknown server")))
 	}
-	if r.BundlesFrom == "logs" {
+	if r.BundlesFrom == chainaudit.BundlesFromLogs {
 		b.WriteString("certificates were held to the bundles that the servers say they trusted; to yours with --bundle\n")
 	}
 	for i := range r.Findings {
@@ -228,13 +228,16 @@ func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	return err
 }
 
-// verdictOf is the answer in two words.
+// verdictOf is the answer in a few words.
 func verdictOf(r *chainaudit.Report) string {
 	switch {
 	case !r.Clean():
 		return "NOT IN ORDER"
 	case r.Counts.Transactions == 0:
 		return "nothing to audit"
+	}
+	if r.BundlesFrom == chainaudit.BundlesFromLogs {
+		return "in order, if the servers trusted the right authorities"
 	}
 	return "in order"
 }
