@@ -111,15 +111,15 @@ func TestTheClientSpanNamesTheFormThatWasSent(t *testing.T) {
 	for name, tc := range map[string]struct {
 		path, want string
 		mode       callchain.Mode
-		ctx        context.Context
+		parent     *callchain.Chain
 	}{
-		"the last link only": {"stocks", "head", callchain.ModePath, callchain.NewContext(trat.NewContext(callContext(t), token), heads)},
-		"a root":             {"gateway", "path", callchain.ModeHead, trat.NewContext(callContext(t), token)},
+		"the last link only": {"stocks", "head", callchain.ModePath, heads},
+		"a root":             {"gateway", "path", callchain.ModeHead, nil},
 	} {
 		s := newSinks()
 		_, addr := serveRecorded(t, d.ServerCredentials("archive", d.Members()), &backend{})
 		client := dialCarrierAs(t, d, tc.path, addr, carrierOf(t, d, tc.path, interceptors.WithChainMode(wholeService, tc.mode)), s.dialOption())
-		if err := callUnary(tc.ctx, client); err != nil {
+		if err := callUnary(callchain.NewContext(trat.NewContext(callContext(t), token), tc.parent), client); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.last(t, 1, trace.SpanKindClient)["txn_chain.mode"]; got != tc.want {

@@ -38,7 +38,7 @@ func (t *chainTelemetry) init(meter metric.Meter, r *replays, log chainlog.Sink)
 	_, problems[4] = semconv.ReplayCacheSize.Int64ObservableUpDownCounter(meter, r.observe)
 	if log, ok := log.(interface{ Lost() uint64 }); ok {
 		_, problems[5] = semconv.ChainRecordsLost.Int64ObservableCounter(meter, func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(min(log.Lost(), math.MaxInt64))) //nolint:gosec // no more than that
+			o.Observe(int64(min(log.Lost(), math.MaxInt64)))
 			return nil
 		})
 	}

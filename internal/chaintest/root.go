@@ -30,7 +30,7 @@ type Root struct {
 // by what docs/call-chain-format.md says, without package callchain.
 func (r Root) Encode() (string, error) {
 	leaf, token := sha256.Sum256(r.By.Certificates[0].Raw), r.Token.Digest()
-	at := binary.BigEndian.AppendUint64(nil, uint64(r.At.UnixMilli())) //nolint:gosec // after 1970
+	at := binary.BigEndian.AppendUint64(nil, uint64(r.At.UnixMilli()))
 	const life = 15
 	s := append([]byte("txn-link/1 statement\x00"), 1, 0, 0)
 	s = append(append(s, at...), life)
