@@ -12,7 +12,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // chainCall is what the guard found out about the chain of a call.
@@ -117,7 +116,7 @@ func (s *Server) record(ctx context.Context, c *call, fullMethod string) {
 	if s.chainLog == nil || c.chainResult == "" {
 		return
 	}
-	r := chainlog.Record{
+	r := callchain.Record{
 		Time:     c.start,
 		Server:   s.id,
 		Peer:     c.peer,

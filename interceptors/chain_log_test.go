@@ -9,24 +9,23 @@ import (
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
 // memoryLog keeps what it gets.
 type memoryLog struct {
 	mu      sync.Mutex
-	records []chainlog.Record
+	records []callchain.Record
 }
 
-func (l *memoryLog) Record(_ context.Context, r chainlog.Record) {
+func (l *memoryLog) Record(_ context.Context, r callchain.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.records = append(l.records, r)
 }
 
 // take returns the records since the last take.
-func (l *memoryLog) take() []chainlog.Record {
+func (l *memoryLog) take() []callchain.Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records := l.records

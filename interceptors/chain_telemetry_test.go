@@ -17,7 +17,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -131,13 +130,13 @@ func TestTheClientSpanNamesTheFormThatWasSent(t *testing.T) {
 // losingLog is a chain log that takes nothing.
 type losingLog struct{ lost atomic.Uint64 }
 
-func (l *losingLog) Record(context.Context, chainlog.Record) { l.lost.Add(1) }
-func (l *losingLog) Lost() uint64                            { return l.lost.Load() }
+func (l *losingLog) Record(context.Context, callchain.Record) { l.lost.Add(1) }
+func (l *losingLog) Lost() uint64                             { return l.lost.Load() }
 
 func TestLostRecordsAreCounted(t *testing.T) {
 	d := trattest.New(t, domainName)
 	for _, tc := range []struct {
-		log  chainlog.Sink
+		log  callchain.Recorder
 		want []string
 	}{
 		{&losingLog{}, []string{" 3"}},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
@@ -60,14 +59,14 @@ func SingleReplica() ServerOption {
 }
 
 // WithChainLog records every call whose chain was judged, accepted or not, for an
-// offline audit. The sink must not block. The records that a sink with a method Lost() uint64,
-// such as chainlog.File, says it has lost are a metric of the guard.
-func WithChainLog(sink chainlog.Sink) ServerOption {
+// offline audit. The records that a log with a method Lost() uint64, such as that of package
+// chainlog, says it has lost are a metric of the guard.
+func WithChainLog(log callchain.Recorder) ServerOption {
 	return serverOption(func(s *Server) error {
-		if sink == nil {
-			return errors.New("WithChainLog: nil sink")
+		if log == nil {
+			return errors.New("WithChainLog: nil log")
 		}
-		s.chainLog = sink
+		s.chainLog = log
 		return nil
 	})
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // ServerConfig holds what the guard's trust rests on. Every field is required.
@@ -47,7 +46,7 @@ type Server struct {
 	failures    failures
 	id          spiffeid.ID // this workload: the audience of links
 	chains      *callchain.Verifier
-	chainLog    chainlog.Sink // nil: none
+	chainLog    callchain.Recorder // nil: none
 	replays     replays
 	telemetry   serverTelemetry
 	misconfig   *rate.Limiter // of the log line about a method without a rule

@@ -14,7 +14,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // serverTelemetry holds the guard's instruments.
@@ -26,7 +26,7 @@ type serverTelemetry struct {
 	chain         chainTelemetry
 }
 
-func (t *serverTelemetry) init(meter metric.Meter, r *replays, log chainlog.Sink) error {
+func (t *serverTelemetry) init(meter metric.Meter, r *replays, log callchain.Recorder) error {
 	var problems [3]error
 	problems[2] = t.chain.init(meter, r, log)
 	t.verifications, problems[0] = semconv.ServerVerifications.Int64Counter(meter)

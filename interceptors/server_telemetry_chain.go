@@ -11,7 +11,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // chainTelemetry holds the guard's instruments of call chains and their replays.
@@ -29,7 +28,7 @@ type chainOutcome struct {
 	mode   callchain.Mode
 }
 
-func (t *chainTelemetry) init(meter metric.Meter, r *replays, log chainlog.Sink) error {
+func (t *chainTelemetry) init(meter metric.Meter, r *replays, log callchain.Recorder) error {
 	var problems [6]error
 	t.verifications, problems[0] = semconv.ChainVerifications.Int64Counter(meter)
 	t.links, problems[1] = semconv.ChainLinks.Int64Histogram(meter)

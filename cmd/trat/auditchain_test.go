@@ -207,7 +207,7 @@ func chainLog(t *testing.T, through []string, callee string, key []byte) string 
 		t.Fatal(err)
 	}
 	const method = "/shop.v1.OrderService/CreateOrder"
-	log.Record(t.Context(), chainlog.Record{
+	log.Record(t.Context(), callchain.Record{
 		Time: domain.Now(), Server: domain.ID(callee), Peer: domain.ID(through[len(through)-1]), Method: method,
 		Mode: callchain.ModePath, Token: token, Chain: domain.Chain(token, through, callee, method), Result: "ok",
 	})

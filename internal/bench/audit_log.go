@@ -90,11 +90,11 @@ func (w *chainWorld) record(sinks []*chainlog.File) error {
 }
 
 // recordOf is what a server records of a call that it accepts.
-func recordOf(from, to *actor, token *trat.Token, chain *callchain.Chain, encoded string) chainlog.Record {
+func recordOf(from, to *actor, token *trat.Token, chain *callchain.Chain, encoded string) callchain.Record {
 	trace := chain.Last().Trace()
 	span := trace
 	span.SpanID[0]++
-	return chainlog.Record{
+	return callchain.Record{
 		Time: time.Now(), Server: to.id, Peer: from.id, Method: chainMethod, Mode: callchain.ModePath,
 		Token: token, Chain: chain, Encoded: sha256.Sum256([]byte(encoded)), Result: "ok", Received: trace, Span: span,
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
 // Place is where a transaction is: in a handler of a workload, with what came with the call.
@@ -19,7 +18,7 @@ type Place struct {
 	Token *trat.Token
 	Chain *callchain.Chain
 	// Record is what the workload has recorded of the call; zero at the beginning.
-	Record chainlog.Record
+	Record callchain.Record
 
 	w    *World
 	span callchain.Trace // of the handler
@@ -114,7 +113,7 @@ func (p *Place) Call(to, method string, options ...func(*Options)) *Place {
 	})
 	w.check(err)
 	next := &Place{At: to, Token: p.Token, Chain: chain, w: w, span: newTrace(client)}
-	next.Record = chainlog.Record{
+	next.Record = callchain.Record{
 		Time: w.Now(), Server: callee.ID, Peer: caller.ID, Method: method, Mode: o.Mode, Token: p.Token, Chain: chain,
 		Encoded: sha256.Sum256([]byte(encoded)), Result: "ok", Reason: o.Refused, Received: client, Span: next.span,
 	}
@@ -166,7 +165,7 @@ func (p *Place) exportCall(next *Place, client callchain.Trace, o *Options) {
 }
 
 // Write puts a record into the log of the workload with a name, as that workload might.
-func (w *World) Write(name string, r chainlog.Record) {
+func (w *World) Write(name string, r callchain.Record) {
 	w.Workload(name).log.Record(context.Background(), r)
 }
 

@@ -32,7 +32,7 @@ func writeLog(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Record(t.Context(), chainlog.Record{
+	log.Record(t.Context(), callchain.Record{
 		Time: d.Now(), Server: d.ID("stocks"), Peer: d.ID("orders"), Method: method, Mode: callchain.ModePath,
 		Token: token, Chain: d.Chain(token, []string{"gateway", "orders"}, "stocks", method), Result: "ok",
 	})

@@ -29,7 +29,7 @@ type Entry struct {
 	Closed bool
 }
 
-// Call is a Record as it was written down.
+// Call is a callchain.Record as it was written down.
 type Call struct {
 	Server, Peer spiffeid.ID
 	Method       string

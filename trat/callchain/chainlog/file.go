@@ -12,6 +12,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/hashchain"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 	complaintInterval = 10 * time.Second
 )
 
-// File is a Sink that appends each record to a file, as one line of JSON that has a number
+// File is a callchain.Recorder that appends each record to a file, as one line of JSON that has a number
 // and the hash of the line before. A certificate is written once per file, a bundle when it
 // has changed. Safe for concurrent use; one process at a time may have the file open.
 //
@@ -32,7 +33,7 @@ type File struct {
 	log     *hashchain.File
 	clock   trat.Clock
 	logger  *slog.Logger
-	queue   chan *Record
+	queue   chan *callchain.Record
 	lost    atomic.Uint64 // since the last batch
 	ever    atomic.Uint64 // lost since the log was opened
 	done    chan struct{}
@@ -54,7 +55,7 @@ type writer struct {
 	cause       error  // of the last failure since
 }
 
-var _ Sink = (*File)(nil)
+var _ callchain.Recorder = (*File)(nil)
 
 // OpenFile opens the log at c.Path, or begins one, and goes on where the log ends. What a
 // crash has left of a half-written line stays and is declared. It fails if another process
@@ -74,7 +75,7 @@ func OpenFile(c FileConfig) (*File, error) {
 	}
 	f := &File{
 		log: log, clock: c.Clock, logger: c.Logger,
-		queue: make(chan *Record, c.Queue), done: make(chan struct{}),
+		queue: make(chan *callchain.Record, c.Queue), done: make(chan struct{}),
 		writer: writer{bundles: func() (*x509bundle.Bundle, error) {
 			return c.Bundles.GetX509BundleForTrustDomain(c.Server.TrustDomain())
 		}, server: c.Server.String()},
@@ -83,8 +84,8 @@ func OpenFile(c FileConfig) (*File, error) {
 	return f, nil
 }
 
-// Record implements Sink.
-func (f *File) Record(_ context.Context, r Record) {
+// Record implements callchain.Recorder.
+func (f *File) Record(_ context.Context, r callchain.Record) {
 	f.closing.RLock()
 	defer f.closing.RUnlock()
 	if !f.closed {
@@ -125,7 +126,7 @@ func (f *File) Close() error {
 // run writes until the queue is closed.
 func (f *File) run() {
 	defer close(f.done)
-	batch := make([]*Record, 0, maxBatch)
+	batch := make([]*callchain.Record, 0, maxBatch)
 	for r := range f.queue {
 		batch = append(batch[:0], r)
 	more:

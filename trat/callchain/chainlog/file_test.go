@@ -204,7 +204,7 @@ func TestBundleIsWrittenWhenItHasChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Record(t.Context(), chainlog.Record{Time: w.Now(), Server: w.ID("orders"), Result: "missing", Reason: trat.ReasonChainMissing})
+	log.Record(t.Context(), callchain.Record{Time: w.Now(), Server: w.ID("orders"), Result: "missing", Reason: trat.ReasonChainMissing})
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 // call is a record on its way into the log, without the certificates of its receipt.
 type call struct {
-	record       *Record
+	record       *callchain.Record
 	body         []byte // of the receipt
 	certificates []string
 }

@@ -27,7 +27,7 @@ func (w *writer) bundleLines(now time.Time) []line {
 // callLines appends the lines of a call: its certificates, as far as they are not in the
 // file yet, and itself. Without its receipt it would be a call that was accepted without a
 // chain, and is an error.
-func (w *writer) callLines(lines []line, r *Record) ([]line, error) {
+func (w *writer) callLines(lines []line, r *callchain.Record) ([]line, error) {
 	c := call{record: r}
 	if receipt := r.Chain.Receipt(); receipt != "" {
 		body, certificates, err := callchain.SplitReceipt(receipt)

@@ -48,7 +48,7 @@ func certificate(t *testing.T, template, parent *x509.Certificate, signer *ecdsa
 
 // oversize returns the record of a call whose chain verifies by an intermediate certificate,
 // known from the connection, that is too long for any receipt.
-func oversize(t *testing.T, w *chaintest.World) (chainlog.Record, *x509bundle.Bundle) {
+func oversize(t *testing.T, w *chaintest.World) (callchain.Record, *x509bundle.Bundle) {
 	t.Helper()
 	template := func(name string) *x509.Certificate {
 		return &x509.Certificate{
@@ -91,7 +91,7 @@ func oversize(t *testing.T, w *chaintest.World) (chainlog.Record, *x509bundle.Bu
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chainlog.Record{
+	return callchain.Record{
 		Time: w.Now(), Server: w.ID("orders"), Peer: w.ID("gateway"), Method: create, Mode: callchain.ModePath,
 		Token: place.Token, Chain: chain, Result: "ok",
 	}, bundle

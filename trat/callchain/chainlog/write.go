@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/grpc-trat/grpc-trat/internal/hashchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // line is one line of a batch, with what it means when it is not written.
@@ -16,7 +17,7 @@ type line struct {
 }
 
 // write appends the lines of a batch.
-func (f *File) write(batch []*Record) {
+func (f *File) write(batch []*callchain.Record) {
 	lost := f.lost.Swap(0)
 	f.log.Lose(lost)
 	begun, err := f.log.Ready()
