@@ -7,7 +7,9 @@
 #
 # A directory of the cache is complete or not there: everything is made beside it and moved.
 # It is named after the version, where that comes from and a digest of the pins, so that a
-# change of any of them makes another. Whole directories may be deleted at any time.
+# change of any of them makes another. Whole directories may be deleted at any time. Only of
+# a Debian package that is gone from the archive a later version takes the place; see
+# install_redis.
 set -euo pipefail
 
 self=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/$(basename "${BASH_SOURCE[0]}")
@@ -95,8 +97,30 @@ find_server() {
   return 1
 }
 
+# major prints the major version of a Debian version: 7 of 5:7.0.15-1~deb12u7.
+major() {
+  local upstream=${1#*:}
+  echo "${upstream%%.*}"
+}
+
+# offered prints the version of a package to take: the pinned one, or, when the archive has
+# dropped that, the one that it offers instead, of the same major version.
+offered() {
+  local package=$1 pinned=$2 candidate
+  if apt-cache "${options[@]}" madison "$package" | grep -qF " $pinned "; then
+    echo "$pinned"
+    return
+  fi
+  candidate=$(apt-cache "${options[@]}" policy "$package" | sed -n 's/^ *Candidate: //p')
+  [[ -n $candidate && $candidate != '(none)' && $(major "$candidate") == "$(major "$pinned")" ]] ||
+    die "$name: the package archive has no $package $pinned, but ${candidate:-none}: pin one that it has, $without"
+  echo "$candidate"
+}
+
 # install_redis takes the server in PATH, or fetches the pinned packages with lists of its own:
-# this needs no rights and changes nothing of the machine.
+# this needs no rights and changes nothing of the machine. Debian's archive keeps no version
+# that was replaced, as security updates are. What it offers then is vouched for by the
+# signature of its lists, to which apt holds whatever it fetches, instead of by our pin.
 install_redis() {
   if [[ -n $server ]]; then
     ln -s "$server" "$1/redis-server"
@@ -106,15 +130,21 @@ install_redis() {
   need apt-get "apt of Debian 12, $without"
   need dpkg-deb "dpkg of Debian 12, $without"
   [[ $(dpkg --print-architecture) == amd64 ]] || die "$name needs Debian on amd64, $without"
-  local apt=$1/apt package pinned sum
+  local apt=$1/apt package pinned sum taken
   mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$1/lib"
-  local options=(-qq -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=)
+  : >"$apt/status" # what is installed has no say in what is offered
+  local options=(-qq -o "Dir::State::Lists=$apt/lists" -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt" -o APT::Sandbox::User=
+    -o Acquire::AllowInsecureRepositories=false -o APT::Get::AllowUnauthenticated=false)
   apt-get "${options[@]}" update >&2
   while read -r package pinned sum; do
     [[ $package == '#'* ]] && continue
-    (cd "$apt" && apt-get "${options[@]}" download "$package=$pinned" >&2) ||
-      die "$name: the package archive has no $package $pinned: pin the one it has, $without"
-    sha256sum --check --quiet <<<"$sum  $(echo "$apt/${package}_"*.deb)" >&2 || die "$name: $package is not the pinned one"
+    taken=$(offered "$package" "$pinned")
+    (cd "$apt" && apt-get "${options[@]}" download "$package=$taken" >&2) || die "$name: no $package $taken from the package archive, $without"
+    if [[ $taken == "$pinned" ]]; then
+      sha256sum --check --quiet <<<"$sum  $(echo "$apt/${package}_"*.deb)" >&2 || die "$name: $package is not the pinned one"
+    else
+      echo "$name: the package archive has no $package $pinned any more: taking $taken, by the archive's signature" >&2
+    fi
     dpkg-deb --extract "$apt/${package}_"*.deb "$apt/tree"
   done <"$pins/$name/packages"
   cp -P "$apt"/tree/usr/lib/x86_64-linux-gnu/*.so* "$1/lib/"
