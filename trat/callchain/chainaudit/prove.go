@@ -163,6 +163,8 @@ func ofTransaction(other, c *judged) string {
 // flaw says what of a link is wrong.
 func flaw(err error, field string) string {
 	switch field {
+	case callchain.MetadataKey:
+		return "it is not in the format of chains"
 	case callchain.FieldSignature:
 		return "a signature is wrong"
 	case callchain.FieldCertificate:

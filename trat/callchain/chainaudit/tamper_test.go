@@ -107,6 +107,10 @@ func TestTamperingIsFound(t *testing.T) {
 				return lines
 			})
 		}, chainaudit.KindSignatureInvalid, chainaudit.SeverityAlarm, "a signature is wrong"},
+		"a receipt that is none": {func(t *testing.T, w *chaintest.World) {
+			order(w)
+			edit(t, w, "payments", false, replace(t, `"receipt":"`, `"receipt":"AAAA`))
+		}, chainaudit.KindSignatureInvalid, chainaudit.SeverityAlarm, "it is not in the format of chains"},
 		"a certificate was removed": {func(t *testing.T, w *chaintest.World) {
 			w.Begin("gateway").Call("orders", create)
 			edit(t, w, "orders", false, func(lines []string) []string {
