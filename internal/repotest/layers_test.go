@@ -21,10 +21,12 @@ var layers = map[string][]string{
 
 	// What shows an audit sees its result and nothing of how it was made.
 	"trat/callchain/chainaudit/render": {"trat/callchain/chainaudit"},
+	// Where inputs are sorted: it knows bytes and keys, and nothing of what they are.
+	"trat/callchain/chainaudit/internal/spool": {},
 
 	"trat/callchain":            {"trat", "internal/svidleaf"},
 	"trat/callchain/chainlog":   {"trat", "trat/callchain", "internal/hashchain", "internal/semconv"},
-	"trat/callchain/chainaudit": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/hashchain", "internal/semconv"},
+	"trat/callchain/chainaudit": {"trat", "trat/callchain", "trat/callchain/chainlog", "trat/callchain/chainaudit/internal/spool", "internal/semconv"},
 	"trat/replay":               {"trat"},
 	"trat/replay/...":           {"trat", "trat/replay"},
 	"trat/tratotel":             {"trat", "internal/semconv"},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
@@ -144,11 +145,11 @@ func newSorter(dir string, logs []*chainLog, in *Input, o *Options) (*sorter, er
 	}
 	seed := maphash.MakeSeed()
 	for _, k := range [...]struct {
-		to    **spool
+		to    **spool.Spool
 		name  string
 		parts int
 	}{{&s.transactions, "transactions", n}, {&s.links, "links", min(n, maxIndexes)}, {&s.traces, "traces", min(n, maxIndexes)}, {&s.spans, "spans", min(n, maxIndexes)}} {
-		if *k.to, err = newSpool(dir, k.name, k.parts, seed); err != nil {
+		if *k.to, err = spool.New(dir, k.name, k.parts, seed); err != nil {
 			return nil, errors.Join(err, s.close())
 		}
 	}
@@ -177,9 +178,9 @@ func sizeOf(logs []*chainLog, in *Input) (size int64, err error) {
 
 func (s *sorter) close() error {
 	var errs []error
-	for _, spool := range [...]*spool{s.transactions, s.links, s.traces, s.spans} {
-		if spool != nil {
-			errs = append(errs, spool.close())
+	for _, sorted := range [...]*spool.Spool{s.transactions, s.links, s.traces, s.spans} {
+		if sorted != nil {
+			errs = append(errs, sorted.Close())
 		}
 	}
 	if s.certificates.file != nil {
@@ -193,10 +194,10 @@ func (s *sorter) run(ctx context.Context, in *Input, o *Options) (*Report, error
 	if err := s.readLogs(ctx, o.Workers); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.traces.seal(), s.links.seal(), s.readTraces(ctx, in.Traces, o.Workers), s.spans.seal()); err != nil {
+	if err := errors.Join(s.traces.Seal(), s.links.Seal(), s.readTraces(ctx, in.Traces, o.Workers), s.spans.Seal()); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.joinTraces(ctx, o.Workers), s.readIssued(ctx, in.Issued, o.Workers), s.transactions.seal()); err != nil {
+	if err := errors.Join(s.joinTraces(ctx, o.Workers), s.readIssued(ctx, in.Issued, o.Workers), s.transactions.Seal()); err != nil {
 		return nil, err
 	}
 	c := &collector{keep: o.Keep, each: o.Each, report: &Report{Kinds: make(map[Kind]int64), BundlesFrom: BundlesFromLogs}}
@@ -227,8 +228,8 @@ func (s *sorter) judgeAll(ctx context.Context, o *Options, c *collector) error {
 		defer close(done)
 		judges, ctx := errgroup.WithContext(ctx)
 		judges.SetLimit(o.Workers)
-		for partition := range s.transactions.parts {
-			if o.Transaction == "" || partition == s.transactions.of(o.Transaction) {
+		for partition := range s.transactions.Parts() {
+			if o.Transaction == "" || partition == s.transactions.Of(o.Transaction) {
 				judges.Go(func() error { return s.judgePartition(ctx, partition, o.Transaction, done) })
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 )
 
 const exportLine = `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"orders"}}]},` +
@@ -33,7 +35,7 @@ func TestExportIsReadAsTheCollectorWritesIt(t *testing.T) {
 		s.Service != "orders" || s.Kind != SpanServer || s.Txn != "t1" || s.End.Sub(s.Start).Seconds() != 1 {
 		t.Errorf("span %+v", s)
 	}
-	again, ok := readSpan(&unframe{rest: appendSpan(nil, &s)})
+	again, ok := readSpan(&spool.Reader{Rest: appendSpan(nil, &s)})
 	if diff := cmp.Diff(&s, again); !ok || diff != "" {
 		t.Errorf("kept and read again: %t\n%s", ok, diff)
 	}
@@ -80,7 +82,7 @@ func FuzzParseExport(f *testing.F) {
 	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_ = parseExport(text, func(s *Span) error {
-			again, ok := readSpan(&unframe{rest: appendSpan(nil, s)})
+			again, ok := readSpan(&spool.Reader{Rest: appendSpan(nil, s)})
 			if !ok || *again != *s {
 				t.Errorf("kept %+v, read again %+v", s, again)
 			}
@@ -92,8 +94,8 @@ func FuzzParseExport(f *testing.F) {
 func FuzzUnframe(f *testing.F) {
 	f.Add([]byte{frameSpan, 1, 'a'})
 	f.Fuzz(func(t *testing.T, text []byte) {
-		u := unframe{rest: text}
-		_, _, _ = u.number(), u.text(), u.time()
+		u := spool.Reader{Rest: text}
+		_, _, _ = u.Number(), u.Text(), u.Time()
 		if s, ok := readSpan(&u); ok && !bytes.Contains(text, []byte(s.TraceID)) {
 			t.Errorf("span %+v", s)
 		}

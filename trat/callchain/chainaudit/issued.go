@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 )
 
 // maxIssued is the longest line of the log of the token service, in bytes.
@@ -45,12 +46,12 @@ func (s *sorter) addIssued(t *issued) error {
 	s.mu.Lock()
 	s.counts.Issued++
 	s.mu.Unlock()
-	var f frame
-	f.number(frameIssued)
-	f.text(t.Transaction)
-	f.text(t.Fingerprint)
-	f.text(t.Requester)
-	f.text(t.Link)
-	_, err := s.transactions.put(s.transactions.of(t.Transaction), f)
+	var f spool.Frame
+	f.Number(frameIssued)
+	f.Text(t.Transaction)
+	f.Text(t.Fingerprint)
+	f.Text(t.Requester)
+	f.Text(t.Link)
+	_, err := s.transactions.Put(s.transactions.Of(t.Transaction), f)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
@@ -29,7 +30,7 @@ type sorter struct {
 	certificates *certificates
 	// transactions has calls, spans and issued tokens by txn; links where the calls are, by
 	// their link; traces the transactions, and spans the spans, by trace id.
-	transactions, links, traces, spans *spool
+	transactions, links, traces, spans *spool.Spool
 
 	issuedGiven bool // there is a log of the token service
 
@@ -127,22 +128,22 @@ func (s *sorter) route(number int, e *chainlog.Entry, bundle, before uint64) err
 		s.withoutToken(number, e)
 		return nil
 	}
-	f := make(frame, 0, len(e.Text)+256)
-	f.number(frameCall)
-	f.text(c.Transaction)
-	f.number(uint64(number)) //nolint:gosec // an index
-	f.text(e.File)
-	f.number(uint64(e.Line)) //nolint:gosec // from 1
-	f.number(bundle)
-	f.number(before)
+	f := make(spool.Frame, 0, len(e.Text)+256)
+	f.Number(frameCall)
+	f.Text(c.Transaction)
+	f.Number(uint64(number)) //nolint:gosec // an index
+	f.Text(e.File)
+	f.Number(uint64(e.Line)) //nolint:gosec // from 1
+	f.Number(bundle)
+	f.Number(before)
 	f = append(f, e.Text...)
-	partition := s.transactions.of(c.Transaction)
-	at, err := s.transactions.put(partition, f)
+	partition := s.transactions.Of(c.Transaction)
+	at, err := s.transactions.Put(partition, f)
 	if err == nil && !c.Link.IsZero() {
-		link := append(frame(nil), c.Link[:]...)
-		link.number(uint64(partition)) //nolint:gosec // an index
-		link.number(uint64(at))        //nolint:gosec // an offset
-		_, err = s.links.put(s.links.of(string(c.Link[:])), link)
+		link := append(spool.Frame(nil), c.Link[:]...)
+		link.Number(uint64(partition)) //nolint:gosec // an index
+		link.Number(uint64(at))        //nolint:gosec // an offset
+		_, err = s.links.Put(s.links.Of(string(c.Link[:])), link)
 	}
 	if err != nil {
 		return err
@@ -159,10 +160,10 @@ func (s *sorter) noteTraces(c *chainlog.Call) error {
 		}
 		done = t.TraceID
 		trace := hex.EncodeToString(done[:])
-		var f frame
-		f.text(trace)
-		f.text(c.Transaction)
-		if _, err := s.traces.put(s.traces.of(trace), f); err != nil {
+		var f spool.Frame
+		f.Text(trace)
+		f.Text(c.Transaction)
+		if _, err := s.traces.Put(s.traces.Of(trace), f); err != nil {
 			return err
 		}
 	}

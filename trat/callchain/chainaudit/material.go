@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
@@ -33,9 +34,9 @@ type judged struct {
 // load reads the transactions of a partition, in the order of their first call.
 func (s *sorter) load(partition int) ([]*material, error) {
 	byTxn := make(map[string]*material)
-	err := s.transactions.read(partition, func(text []byte) error {
-		u := unframe{rest: text}
-		kind, txn := u.number(), u.text()
+	err := s.transactions.Read(partition, func(text []byte) error {
+		u := spool.Reader{Rest: text}
+		kind, txn := u.Number(), u.Text()
 		m := byTxn[txn]
 		if m == nil {
 			m = &material{txn: txn}
@@ -51,14 +52,14 @@ func (s *sorter) load(partition int) ([]*material, error) {
 		case frameSpan:
 			span, ok := readSpan(&u)
 			if !ok {
-				return errFrame
+				return spool.ErrChanged
 			}
 			m.spans = append(m.spans, span)
 		default:
-			m.issued = append(m.issued, issued{Transaction: txn, Fingerprint: u.text(), Requester: u.text(), Link: u.text()})
+			m.issued = append(m.issued, issued{Transaction: txn, Fingerprint: u.Text(), Requester: u.Text(), Link: u.Text()})
 		}
-		if u.failed {
-			return errFrame
+		if u.Failed {
+			return spool.ErrChanged
 		}
 		return nil
 	})
@@ -76,15 +77,15 @@ func (s *sorter) load(partition int) ([]*material, error) {
 	return all, nil
 }
 
-func (s *sorter) readCall(u *unframe) (*judged, error) {
-	number := u.number()
-	c := &judged{file: u.text(), line: int64(u.number()), bundle: u.number(), before: u.number()} //nolint:gosec // as it was put there
-	if u.failed || number >= uint64(len(s.logs)) {
-		return nil, errFrame
+func (s *sorter) readCall(u *spool.Reader) (*judged, error) {
+	number := u.Number()
+	c := &judged{file: u.Text(), line: int64(u.Number()), bundle: u.Number(), before: u.Number()} //nolint:gosec // as it was put there
+	if u.Failed || number >= uint64(len(s.logs)) {
+		return nil, spool.ErrChanged
 	}
 	c.log = s.logs[number]
 	var err error
-	c.Call, c.time, err = chainlog.ParseCall(u.rest)
+	c.Call, c.time, err = chainlog.ParseCall(u.Rest)
 	return c, err
 }
 
@@ -123,21 +124,21 @@ func (m *material) start() time.Time {
 func (s *sorter) elsewhere(link callchain.Hash) ([]*judged, error) {
 	const enough = 8
 	var calls []*judged
-	err := s.links.read(s.links.of(string(link[:])), func(text []byte) error {
+	err := s.links.Read(s.links.Of(string(link[:])), func(text []byte) error {
 		if len(calls) == enough || len(text) < len(link) || callchain.Hash(text[:len(link)]) != link {
 			return nil
 		}
-		place := unframe{rest: text[len(link):]}
-		partition, at := place.number(), place.number()
-		if place.failed || partition >= uint64(len(s.transactions.parts)) {
-			return errFrame
+		place := spool.Reader{Rest: text[len(link):]}
+		partition, at := place.Number(), place.Number()
+		if place.Failed || partition >= uint64(s.transactions.Parts()) {
+			return spool.ErrChanged
 		}
-		found, err := s.transactions.at(int(partition), int64(at)) //nolint:gosec // as they were put there
+		found, err := s.transactions.At(int(partition), int64(at)) //nolint:gosec // as they were put there
 		if err != nil {
 			return err
 		}
-		u := unframe{rest: found}
-		_, _ = u.number(), u.bytes()
+		u := spool.Reader{Rest: found}
+		_, _ = u.Number(), u.Bytes()
 		c, err := s.readCall(&u)
 		if err == nil {
 			calls = append(calls, c)

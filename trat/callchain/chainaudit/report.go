@@ -140,6 +140,7 @@ type Token struct {
 // Issuance is what the log of the token service says of a token.
 type Issuance string
 
+// What it can say.
 const (
 	// IssuanceUnknown: no such log was given.
 	IssuanceUnknown Issuance = "unknown"

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 )
 
 // maxShared is how many transactions a span is given to that does not say of which it is,
@@ -43,7 +44,7 @@ func (s *sorter) addSpan(span *Span) error {
 	s.mu.Lock()
 	s.counts.Spans++
 	s.mu.Unlock()
-	_, err := s.spans.put(s.spans.of(span.TraceID), appendSpan(nil, span))
+	_, err := s.spans.Put(s.spans.Of(span.TraceID), appendSpan(nil, span))
 	return err
 }
 
@@ -51,20 +52,20 @@ func (s *sorter) addSpan(span *Span) error {
 func (s *sorter) joinTraces(ctx context.Context, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
-	for partition := range s.spans.parts {
+	for partition := range s.spans.Parts() {
 		group.Go(func() error {
 			transactions, err := s.transactionsOf(partition)
 			if err != nil {
 				return err
 			}
 			crowded := make(map[string]bool) // traces that were noted
-			return s.spans.read(partition, func(text []byte) error {
+			return s.spans.Read(partition, func(text []byte) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				span, ok := readSpan(&unframe{rest: text})
+				span, ok := readSpan(&spool.Reader{Rest: text})
 				if !ok {
-					return errFrame
+					return spool.ErrChanged
 				}
 				of := transactions[span.TraceID]
 				if len(of) > maxShared {
@@ -98,10 +99,10 @@ func tellsOfCall(s *Span) bool {
 // more than maxShared.
 func (s *sorter) transactionsOf(partition int) (map[string][]string, error) {
 	transactions := make(map[string][]string)
-	err := s.traces.read(partition, func(text []byte) error {
-		u := unframe{rest: text}
-		trace, txn := u.text(), u.text()
-		if known := transactions[trace]; !u.failed && len(known) <= maxShared && !slices.Contains(known, txn) {
+	err := s.traces.Read(partition, func(text []byte) error {
+		u := spool.Reader{Rest: text}
+		trace, txn := u.Text(), u.Text()
+		if known := transactions[trace]; !u.Failed && len(known) <= maxShared && !slices.Contains(known, txn) {
 			transactions[trace] = append(known, txn)
 		}
 		return nil
@@ -113,10 +114,10 @@ func (s *sorter) transactionsOf(partition int) (map[string][]string, error) {
 // or when it names none, to those of its trace.
 func (s *sorter) giveSpan(span *Span, transactions []string, text []byte) error {
 	give := func(txn string) error {
-		var f frame
-		f.number(frameSpan)
-		f.text(txn)
-		_, err := s.transactions.put(s.transactions.of(txn), append(f, text...))
+		var f spool.Frame
+		f.Number(frameSpan)
+		f.Text(txn)
+		_, err := s.transactions.Put(s.transactions.Of(txn), append(f, text...))
 		return err
 	}
 	if span.Txn != "" {
@@ -175,20 +176,20 @@ func spanTexts(s *Span) [13]*string {
 	}
 }
 
-func appendSpan(f frame, s *Span) frame {
+func appendSpan(f spool.Frame, s *Span) spool.Frame {
 	for _, text := range spanTexts(s) {
-		f.text(*text)
+		f.Text(*text)
 	}
-	f.time(s.Start)
-	f.time(s.End)
+	f.Time(s.Start)
+	f.Time(s.End)
 	return f
 }
 
-func readSpan(u *unframe) (*Span, bool) {
+func readSpan(u *spool.Reader) (*Span, bool) {
 	s := new(Span)
 	for _, text := range spanTexts(s) {
-		*text = u.text()
+		*text = u.Text()
 	}
-	s.Start, s.End = u.time(), u.time()
-	return s, !u.failed
+	s.Start, s.End = u.Time(), u.Time()
+	return s, !u.Failed
 }

@@ -104,6 +104,7 @@ func issuance(i chainaudit.Issuance) string {
 		return "found in the token service's log"
 	case chainaudit.IssuanceContradicted:
 		return "not in the token service's log as the servers say"
+	case chainaudit.IssuanceUnknown:
 	}
 	return "not looked up: no log of the token service was given"
 }

@@ -1,4 +1,4 @@
-package chainaudit
+package spool
 
 import (
 	"bufio"
@@ -15,9 +15,9 @@ import (
 // maxFrame is the longest frame of a spool, in bytes: more than a line of a log has.
 const maxFrame = 1 << 20
 
-// spool sorts frames into partitions on disk, so that all that belongs together is in one
+// Spool sorts frames into partitions on disk, so that all that belongs together is in one
 // of them, whatever the inputs' order. Safe for concurrent use until it is sealed.
-type spool struct {
+type Spool struct {
 	seed  maphash.Seed
 	parts []part
 }
@@ -29,28 +29,31 @@ type part struct {
 	size int64
 }
 
-// newSpool makes n partitions in dir. Partitions of one seed have the same keys.
-func newSpool(dir, name string, n int, seed maphash.Seed) (*spool, error) {
-	s := &spool{seed: seed, parts: make([]part, n)}
+// New makes n partitions in dir. Partitions of one seed have the same keys.
+func New(dir, name string, n int, seed maphash.Seed) (*Spool, error) {
+	s := &Spool{seed: seed, parts: make([]part, n)}
 	for i := range s.parts {
 		file, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%s-%d", name, i)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // in a directory of our own
 		if err != nil {
-			return nil, errors.Join(err, s.close())
+			return nil, errors.Join(err, s.Close())
 		}
 		s.parts[i].file, s.parts[i].buf = file, bufio.NewWriterSize(file, 4<<10)
 	}
 	return s, nil
 }
 
-// of returns the partition of a key.
-func (s *spool) of(key string) int {
+// Parts returns how many partitions there are.
+func (s *Spool) Parts() int { return len(s.parts) }
+
+// Of returns the partition of a key.
+func (s *Spool) Of(key string) int {
 	return int(maphash.String(s.seed, key) % uint64(len(s.parts))) //nolint:gosec // less than len
 }
 
-// put appends a frame to a partition, and returns where it is there.
-func (s *spool) put(partition int, frame []byte) (at int64, err error) {
+// Put appends a frame to a partition, and returns where it is there.
+func (s *Spool) Put(partition int, frame []byte) (at int64, err error) {
 	if len(frame) > maxFrame {
-		return 0, errFrame
+		return 0, ErrChanged
 	}
 	p := &s.parts[partition]
 	p.mu.Lock()
@@ -64,8 +67,8 @@ func (s *spool) put(partition int, frame []byte) (at int64, err error) {
 	return at, err
 }
 
-// seal ends writing.
-func (s *spool) seal() error {
+// Seal ends writing.
+func (s *Spool) Seal() error {
 	var errs []error
 	for i := range s.parts {
 		errs = append(errs, s.parts[i].buf.Flush())
@@ -74,15 +77,15 @@ func (s *spool) seal() error {
 	return errors.Join(errs...)
 }
 
-// read gives each frame of a partition, which is valid until each returns.
-func (s *spool) read(partition int, each func(frame []byte) error) error {
+// Read gives each frame of a partition, which is valid until each returns.
+func (s *Spool) Read(partition int, each func(frame []byte) error) error {
 	return s.readFrom(partition, 0, each)
 }
 
 var errEnough = errors.New("enough")
 
-// at returns the frame that put has put there.
-func (s *spool) at(partition int, offset int64) (frame []byte, err error) {
+// At returns the frame that Put has put there.
+func (s *Spool) At(partition int, offset int64) (frame []byte, err error) {
 	err = s.readFrom(partition, offset, func(f []byte) error {
 		frame = f
 		return errEnough
@@ -90,10 +93,10 @@ func (s *spool) at(partition int, offset int64) (frame []byte, err error) {
 	if errors.Is(err, errEnough) {
 		return frame, nil
 	}
-	return nil, errors.Join(errFrame, err)
+	return nil, errors.Join(ErrChanged, err)
 }
 
-func (s *spool) readFrom(partition int, offset int64, each func(frame []byte) error) error {
+func (s *Spool) readFrom(partition int, offset int64, each func(frame []byte) error) error {
 	p := &s.parts[partition]
 	in := bufio.NewReaderSize(io.NewSectionReader(p.file, offset, p.size-offset), 64<<10)
 	var frame []byte
@@ -107,7 +110,7 @@ func (s *spool) readFrom(partition int, offset int64, each func(frame []byte) er
 		}
 		n := binary.BigEndian.Uint32(size[:])
 		if n > maxFrame {
-			return errFrame
+			return ErrChanged
 		}
 		if uint32(cap(frame)) < n { //nolint:gosec // at most maxFrame
 			frame = make([]byte, n)
@@ -122,7 +125,8 @@ func (s *spool) readFrom(partition int, offset int64, each func(frame []byte) er
 	}
 }
 
-func (s *spool) close() error {
+// Close closes the files. It does not remove them.
+func (s *Spool) Close() error {
 	var errs []error
 	for i := range s.parts {
 		if s.parts[i].file != nil {
