@@ -33,9 +33,9 @@ type logFile struct {
 	first uint64
 }
 
-// gather finds out which files belong together: rotated files of a log are found beside it,
+// findLogs finds out which files belong together: rotated files of a log are found beside it,
 // and files of one log may be given one by one, in any order.
-func gather(names []string) ([]*chainLog, error) {
+func findLogs(names []string) ([]*chainLog, error) {
 	files, err := list(names)
 	if err != nil {
 		return nil, err

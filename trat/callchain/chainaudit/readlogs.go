@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -14,31 +13,6 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
-
-// Kinds of frames in the spool of transactions.
-const (
-	frameCall = iota
-	frameSpan
-	frameIssued
-)
-
-// sorter brings the inputs into the order of transactions.
-type sorter struct {
-	key          chainlog.Key
-	logs         []*chainLog
-	bundles      *bundles
-	certificates *certificates
-	// transactions has calls, spans and issued tokens by txn; links where the calls are, by
-	// their link; traces the transactions, and spans the spans, by trace id.
-	transactions, links, traces, spans *spool.Spool
-
-	issuedGiven bool // there is a log of the token service
-
-	noted noted
-
-	mu     sync.Mutex
-	counts Counts
-}
 
 // readLogs reads all chain logs, several at a time.
 func (s *sorter) readLogs(ctx context.Context, workers int) error {

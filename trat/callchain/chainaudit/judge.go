@@ -8,7 +8,7 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
-// inquiry is the audit of one transaction.
+// inquiry is the audit of one transaction: what is known of it so far, and what was found.
 type inquiry struct {
 	s *sorter
 	m *material
