@@ -130,7 +130,7 @@ func (s *sorter) elsewhere(link callchain.Hash) ([]*judged, error) {
 		}
 		place := spool.Reader{Rest: text[len(link):]}
 		partition, at := place.Number(), place.Number()
-		if place.Failed || partition >= uint64(s.transactions.Parts()) {
+		if place.Failed || partition >= uint64(s.transactions.Parts()) { //nolint:gosec // a count
 			return spool.ErrChanged
 		}
 		found, err := s.transactions.At(int(partition), int64(at)) //nolint:gosec // as they were put there

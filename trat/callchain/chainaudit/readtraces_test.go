@@ -70,3 +70,30 @@ func TestLargeTransactionIsJudgedInLinearTime(t *testing.T) {
 		t.Errorf("%d tokens, %d findings", len(q.t.Tokens), len(q.t.Findings))
 	}
 }
+
+// A caller can sign any number of calls with one span, and servers can have as many of it.
+func TestManyCallsOfOneSpanAreToldApartInLinearTime(t *testing.T) {
+	const many = 100_000
+	q := &inquiry{m: &material{txn: "large"}, t: &Transaction{}, reported: make(map[report]bool)}
+	var hops []*Hop
+	for i := range many {
+		link := strconv.Itoa(i)
+		hops = append(hops, &Hop{Link: link})
+		q.m.spans = append(q.m.spans, &Span{TraceID: "t", SpanID: link, ParentID: "p", Kind: SpanServer, Link: link})
+	}
+	start := time.Now()
+	j := newSpanJoin(q)
+	for _, h := range hops {
+		j.hop(h, spanKey{"t", "p"})
+		if h.Server == nil || h.Server.Link != h.Link {
+			t.Fatalf("the call of link %s was served by %+v", h.Link, h.Server)
+		}
+	}
+	if d := time.Since(start); d > 15*time.Second {
+		t.Errorf("took %v", d)
+	}
+	other := &Hop{Link: "another"}
+	if j.hop(other, spanKey{"t", "p"}); other.Server != q.m.spans[0] {
+		t.Errorf("a call that no span names was served by %+v", other.Server)
+	}
+}

@@ -25,8 +25,31 @@ type spanJoin struct {
 	q       *inquiry
 	spans   map[spanKey]*Span
 	servers map[spanKey][]*Span // server spans by their parent
+	named   map[namedKey]*Span  // those that name a link, the last of each
 	linked  map[spanKey]*Hop    // client spans that links name
 	arrived map[spanKey]*Hop    // server spans of hops
+}
+
+// namedKey identifies the server span of a link among those of one parent.
+type namedKey struct {
+	parent spanKey
+	link   string
+}
+
+// newSpanJoin indexes the spans.
+func newSpanJoin(q *inquiry) *spanJoin {
+	j := &spanJoin{
+		q: q, spans: make(map[spanKey]*Span), servers: make(map[spanKey][]*Span), named: make(map[namedKey]*Span),
+		linked: make(map[spanKey]*Hop), arrived: make(map[spanKey]*Hop),
+	}
+	for _, s := range q.m.spans {
+		j.spans[s.key()] = j.oneOf(j.spans[s.key()], s)
+		if s.Kind == SpanServer && s.ParentID != "" {
+			j.servers[s.parentKey()] = append(j.servers[s.parentKey()], s)
+			j.named[namedKey{s.parentKey(), s.Link}] = s
+		}
+	}
+	return j
 }
 
 // joinSpans compares the hops with the spans: every call must be in both, and say the same.
@@ -34,16 +57,7 @@ func (q *inquiry) joinSpans() {
 	if len(q.m.spans) == 0 {
 		return
 	}
-	j := &spanJoin{
-		q: q, spans: make(map[spanKey]*Span), servers: make(map[spanKey][]*Span),
-		linked: make(map[spanKey]*Hop), arrived: make(map[spanKey]*Hop),
-	}
-	for _, s := range q.m.spans {
-		j.spans[s.key()] = j.oneOf(j.spans[s.key()], s)
-		if s.Kind == SpanServer && s.ParentID != "" {
-			j.servers[s.parentKey()] = append(j.servers[s.parentKey()], s)
-		}
-	}
+	j := newSpanJoin(q)
 	for _, h := range q.hops {
 		if link, proved := q.links[h.hash]; proved && !link.Trace().IsZero() {
 			j.hop(h, keyOf(link.Trace()))
@@ -95,10 +109,8 @@ func (j *spanJoin) hop(h *Hop, client spanKey) {
 		h.Client = s
 		j.compare(h, s, h.Caller)
 	}
-	for _, s := range j.servers[client] {
-		if h.Server == nil || s.Link == h.Link {
-			h.Server = s
-		}
+	if h.Server = j.named[namedKey{client, h.Link}]; h.Server == nil && len(j.servers[client]) > 0 {
+		h.Server = j.servers[client][0]
 	}
 	if h.Server != nil {
 		j.arrived[h.Server.key()] = h

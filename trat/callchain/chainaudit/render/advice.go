@@ -26,7 +26,7 @@ var advices = map[chainaudit.Kind]advice{
 		"Give the audit the chain logs of all replicas of that server. If they are complete, ask why the call did not arrive.",
 	},
 	chainaudit.KindTwoRoots: {
-		"A transaction begins once, with the workload that requested its token. Here something began it again: a token that somebody else uses, or one that was used in two traces.",
+		"A transaction begins once, with the workload that requested its token. Here somebody else began it again, or servers do not agree on who that workload is.",
 		"Look at who made the second beginning. If it is not the requester of the token, treat the token as stolen.",
 	},
 	chainaudit.KindWrongAudience: {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ErrChanged: what is read is not what was written.
+// ErrChanged is the error for what is not as it was written, or could not be.
 var ErrChanged = errors.New("a temporary file was changed")
 
 // Frame is what belongs together in a spool: values, one after the other.
