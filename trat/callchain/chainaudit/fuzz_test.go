@@ -91,7 +91,7 @@ func FuzzParseExport(f *testing.F) {
 	})
 }
 
-func FuzzUnframe(f *testing.F) {
+func FuzzFrames(f *testing.F) {
 	f.Add([]byte{frameSpan, 1, 'a'})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		u := spool.Reader{Rest: text}
