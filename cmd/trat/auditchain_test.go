@@ -230,8 +230,8 @@ func TestAuditOfChainLogs(t *testing.T) {
 	}
 
 	alone := chainLog(t, []string{"gateway", "orders"}, "payments", nil)
-	runTrat(t, "", "audit", alone).want(t, exitDone, "note     link without server record, hop 1", "")
-	runTrat(t, "", "audit", alone, "--transaction", "txn-1").want(t, exitDone, "2 hops", "")
+	runTrat(t, "", "audit", alone).want(t, exitNo, "WARNING  link without server record, hop 1", "warnings: 1")
+	runTrat(t, "", "audit", alone, "--transaction", "txn-1").want(t, exitNo, "2 hops", "")
 	changed, err := os.ReadFile(alone)
 	if err != nil {
 		t.Fatal(err)

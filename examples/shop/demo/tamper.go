@@ -43,6 +43,9 @@ func tamperings() []tampering {
 		{name: "the log of payments withheld", want: "link without server record", withheld: chainLog("payments"), do: func(string) error {
 			return nil
 		}},
+		{name: "the log of orders withheld", want: "link without server record", withheld: chainLog("orders"), do: func(string) error {
+			return nil
+		}},
 		{name: "the end of orders' log cut off", want: "log without an end", do: func(dir string) error {
 			return rewrite(dir, "orders", func(log []string) ([]string, error) { return log[:len(log)-2], nil })
 		}},

@@ -100,21 +100,18 @@ func (q *inquiry) place(h *Hop) {
 	if parent == nil {
 		parent = q.add(before, &Hop{Callee: h.Caller, Token: h.Token, Proof: ProofNamed, Depth: max(0, h.Depth-1), IssuedAt: h.IssuedAt})
 		q.t.Roots = append(q.t.Roots, parent)
-		q.find(h, h.IssuedAt, Finding{
-			Kind: KindMissingParent, Severity: q.unrecorded(h.Caller),
-			Text: fmt.Sprintf("%s called %s because of a call that it had received, and nobody has a record of that one.", h.Caller, h.Callee),
-		})
+		text := fmt.Sprintf("%s called %s because of a call that it had received, and nobody has a record of that one.", h.Caller, h.Callee)
+		if !q.hasLog(h.Caller) {
+			text += fmt.Sprintf(" It took part, and no log of %s was given: it is elsewhere, or withheld.", h.Caller)
+		}
+		q.find(h, h.IssuedAt, Finding{Kind: KindMissingParent, Severity: SeverityWarning, Text: text})
 	}
 	parent.Children = append(parent.Children, h)
 }
 
-// unrecorded is how grave it is that a server has no record: a server of which no log was
-// given cannot have one.
-func (q *inquiry) unrecorded(server string) Severity {
-	if slices.ContainsFunc(q.s.logs, func(l *chainLog) bool { return l.Server == server }) {
-		return SeverityWarning
-	}
-	return SeverityInfo
+// hasLog reports whether a log of the server was given.
+func (q *inquiry) hasLog(server string) bool {
+	return slices.ContainsFunc(q.s.logs, func(l *chainLog) bool { return l.Server == server })
 }
 
 // compareLinks holds each link to its parent, and to what servers have recorded.
@@ -196,20 +193,7 @@ func (q *inquiry) onlyRefused(link callchain.Hash) bool {
 // compareJudgements looks at how often a call was judged.
 func (q *inquiry) compareJudgements(h *Hop) {
 	if len(h.Judgements) == 0 {
-		severity := q.unrecorded(h.Callee)
-		text := fmt.Sprintf("%s signed a call of %s to %s, which has no record of it: it never arrived, or the record was lost or removed.",
-			h.Caller, h.Method, h.Callee)
-		if severity == SeverityInfo {
-			text = fmt.Sprintf("%s signed a call of %s to %s, of which no log was given.", h.Caller, h.Method, h.Callee)
-		}
-		if severity == SeverityWarning && len(h.Children) > 0 {
-			text = fmt.Sprintf("%s received a call of %s by %s, for it went on because of it, and has no record: the record was lost or removed.",
-				h.Callee, h.Method, h.Caller)
-			if !q.lostRecords(h.Callee) {
-				severity = SeverityAlarm
-			}
-		}
-		q.find(h, h.IssuedAt, Finding{Kind: KindLinkWithoutRecord, Severity: severity, Text: text})
+		q.find(h, h.IssuedAt, q.withoutRecord(h))
 		return
 	}
 	var by []string
@@ -225,6 +209,32 @@ func (q *inquiry) compareJudgements(h *Hop) {
 				h.Method, h.Caller, len(by), strings.Join(servers(by...), ", ")),
 		})
 	}
+}
+
+// withoutRecord reports a signed call that no server has recorded. That the server went on
+// because of it proves that it received the call: then its log, or the record, is missing. The
+// others that sign no further call may never have got it.
+func (q *inquiry) withoutRecord(h *Hop) Finding {
+	f := Finding{Kind: KindLinkWithoutRecord, Severity: SeverityWarning}
+	wentOn, given := len(h.Children) > 0, q.hasLog(h.Callee)
+	switch {
+	case wentOn && !given:
+		f.Text = fmt.Sprintf("%s received a call of %s by %s, for it went on because of it, and no log of it was given: it is elsewhere, or withheld.",
+			h.Callee, h.Method, h.Caller)
+	case wentOn:
+		f.Text = fmt.Sprintf("%s received a call of %s by %s, for it went on because of it, and has no record: the record was lost or removed.",
+			h.Callee, h.Method, h.Caller)
+		if !q.lostRecords(h.Callee) {
+			f.Severity = SeverityAlarm
+		}
+	case given:
+		f.Text = fmt.Sprintf("%s signed a call of %s to %s, which has no record of it: it never arrived, or the record was lost or removed.",
+			h.Caller, h.Method, h.Callee)
+	default:
+		f.Severity = SeverityInfo
+		f.Text = fmt.Sprintf("%s signed a call of %s to %s, of which no log was given.", h.Caller, h.Method, h.Callee)
+	}
+	return f
 }
 
 // compareRecord holds what a server has written to the links that it has verified.
