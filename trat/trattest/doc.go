@@ -13,11 +13,18 @@
 // connections are real TLS, and what a service trusts is still what it is configured
 // with: give it the Domain's Verifier, issuer and sources.
 //
-// A guard or a carrier under test needs interceptors.WithClock(d.Now) beside the
-// Verifier, as soon as the test moves the clock with SetTime or Advance: by their own
-// clock, which is time.Now, they judge peers' certificates and what is left of a
-// token's lifetime. Package client has client.WithClock for the same. The example
-// "GuardedServer" is a whole server under test.
+// The Domain's clock stands still, and time.Now does not, so give Now to everything under
+// test that has a clock of its own, also when the test never moves the Domain's: without it
+// a test passes as long as it is fast, and fails with TXN_TOKEN_EXPIRED or
+// CHAIN_LINK_INVALID on a slow machine. Guards and carriers have interceptors.WithClock,
+// the client of the token service client.WithClock, a chain log
+// chainlog.FileConfig.Clock:
+//
+//	interceptors.NewServer(interceptors.ServerConfig{...}, rules, interceptors.WithClock(d.Now))
+//	interceptors.NewClient(interceptors.ClientConfig{...}, interceptors.WithClock(d.Now))
+//
+// By its clock a guard judges links and peers' certificates, and a carrier what is left of
+// a token's lifetime. The example "GuardedServer" is a whole server under test.
 //
 // Every way in which a token can be bad is a [Flaw], with the reason that a verifier
 // must give for it; run a service against all of them:

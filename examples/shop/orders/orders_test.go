@@ -63,7 +63,7 @@ func serveOrders(t *testing.T, d *trattest.Domain) (as func(workload string, opt
 	t.Helper()
 	guard, err := interceptors.NewServer(interceptors.ServerConfig{
 		Verifier: d.Verifier(), SVIDs: d.Source("orders"), Bundles: d.Source("orders"),
-	}, rules(d.TrustDomain()))
+	}, rules(d.TrustDomain()), interceptors.WithClock(d.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,8 @@ func serveOrders(t *testing.T, d *trattest.Domain) (as func(workload string, opt
 // carrierOf returns what a workload's calls carry token and call chain with.
 func carrierOf(t *testing.T, d *trattest.Domain, workload string) []grpc.DialOption {
 	t.Helper()
-	carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: d.TrustDomain(), SVIDs: d.Source(workload)})
+	carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: d.TrustDomain(), SVIDs: d.Source(workload)},
+		interceptors.WithClock(d.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
