@@ -21,10 +21,12 @@ after they are over: who called whom, with every signature checked as of its tim
 What does not fit together is a finding: an alarm, a warning (which can have an
 innocent cause, such as a lost record) or a note.
 
-Give it the logs of all servers and all their replicas: a call without the record of
-its server is a finding. Rotated files beside a log are found and belong to it. With
---spans it compares the calls with what a tracing backend knows, in files that the
-OpenTelemetry Collector's file exporter has written; with --issuance-log it looks every
+Give it the logs of all servers and all their replicas: a server that called on has
+received a call, and its record or its log is missed. A call that ended with a server
+whose log is not there, or no longer has it, shows only in spans. With --spans it
+compares the calls with what a tracing backend knows, in files that the OpenTelemetry
+Collector's file exporter has written; without, it says what it cannot see. Rotated
+files beside a log are found and belong to it, and lock files are passed over. With --issuance-log it looks every
 token up in the audit log of the token service. Certificates are held to the bundles of
 --bundle; without it, to those that the servers say they trusted at the time, and it
 says so: a server that lies about that can make up calls.

@@ -225,11 +225,12 @@ func TestAuditOfChainLogs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), "Everything fits together") {
+	if !strings.Contains(string(text), "What was recorded fits together") {
 		t.Errorf("page:\n%s", text)
 	}
 
 	alone := chainLog(t, []string{"gateway", "orders"}, "payments", nil)
+	runTrat(t, "", "audit", alone).want(t, exitNo, "no spans given: calls that only a withheld server knew of cannot be seen", "")
 	runTrat(t, "", "audit", alone).want(t, exitNo, "WARNING  link without server record, hop 1", "warnings: 1")
 	runTrat(t, "", "audit", alone, "--transaction", "txn-1").want(t, exitNo, "2 hops", "")
 	changed, err := os.ReadFile(alone)

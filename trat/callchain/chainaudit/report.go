@@ -24,6 +24,10 @@ type Report struct {
 	// BundlesFrom says what the certificates were held to. With BundlesFromLogs a report that
 	// is clean says no more than that all fits together if the servers trusted whom they should.
 	BundlesFrom BundleSource `json:"bundles_from"`
+	// SpansGiven says that there were trace exports. Without them a call of which only servers
+	// knew that have no record of it, because its last server's log was withheld or rewritten,
+	// cannot be seen.
+	SpansGiven bool `json:"spans_given"`
 }
 
 // BundleSource is where bundles are from.
@@ -37,8 +41,8 @@ const (
 	BundlesFromLogs BundleSource = "logs"
 )
 
-// Clean reports whether there is no finding but of SeverityInfo. See BundlesFrom for what that
-// is worth.
+// Clean reports whether there is no finding but of SeverityInfo. See BundlesFrom and SpansGiven
+// for what that is worth.
 func (r *Report) Clean() bool { return r.Counts.Alarms == 0 && r.Counts.Warnings == 0 }
 
 // Log is one file of records.

@@ -125,7 +125,7 @@ func (s *sorter) run(ctx context.Context, in *Input, o *Options) (*Report, error
 	if err := errors.Join(s.joinTraces(ctx, o.Workers), s.readIssued(ctx, in.Issued, o.Workers), s.transactions.Seal()); err != nil {
 		return nil, err
 	}
-	c := &collector{keep: o.Keep, each: o.Each, report: &Report{Kinds: make(map[Kind]int64), BundlesFrom: BundlesFromLogs}}
+	c := &collector{keep: o.Keep, each: o.Each, report: &Report{Kinds: make(map[Kind]int64), BundlesFrom: BundlesFromLogs, SpansGiven: len(in.Traces) > 0}}
 	if in.Bundles != nil {
 		c.report.BundlesFrom = BundlesGiven
 	}

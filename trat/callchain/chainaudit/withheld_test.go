@@ -54,3 +54,21 @@ func TestWithheldLogIsAWarning(t *testing.T) {
 		})
 	}
 }
+
+// Without spans nothing tells of a call of which only a withheld server knew, and the report
+// says so.
+func TestReportWithoutSpansSaysSo(t *testing.T) {
+	w := chaintest.New(t, nil)
+	w.Begin("gateway").Call("orders", create).Call("payments", charge)
+	for _, spans := range []bool{true, false} {
+		r := audit(t, w, func(in *chainaudit.Input, _ *chainaudit.Options) {
+			in.Logs = []string{w.LogPath("orders")}
+			if !spans {
+				in.Traces = nil
+			}
+		})
+		if r.SpansGiven != spans || r.Clean() == spans {
+			t.Errorf("spans %v: %v, clean %v", spans, r.SpansGiven, r.Clean())
+		}
+	}
+}

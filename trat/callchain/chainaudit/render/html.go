@@ -53,7 +53,9 @@ type pageView struct {
 	Lead    string
 	Tiles   []tile
 	// Own says that certificates were held to bundles that were given.
-	Own          bool
+	Own bool
+	// Spans says that calls were held to spans.
+	Spans        bool
 	Logs         []logView
 	MoreLogs     int
 	Findings     findingsView
@@ -109,7 +111,7 @@ func newPageView(r *chainaudit.Report, made time.Time) *pageView {
 	v := &pageView{
 		Policy: pagePolicy,
 		Style:  template.CSS(pageStyle), //nolint:gosec // a file of this package
-		Made:   instant(made), Own: r.BundlesFrom == chainaudit.BundlesGiven,
+		Made:   instant(made), Own: r.BundlesFrom == chainaudit.BundlesGiven, Spans: r.SpansGiven,
 	}
 	v.Mark, v.Verdict, v.Lead = headline(r)
 	v.Tiles = []tile{
@@ -168,9 +170,13 @@ func headline(r *chainaudit.Report) (m mark, verdict, lead string) {
 	}
 	lead = fmt.Sprintf("Every recorded call of %s is accounted for, and every signature that was found is good", plural(c.Transactions, "transaction"))
 	if r.BundlesFrom == chainaudit.BundlesFromLogs {
-		return markGood, "Everything fits together", lead + ", if the servers trusted the right authorities: their own logs were believed about that."
+		lead += ", if the servers trusted the right authorities: their own logs were believed about that"
 	}
-	return markGood, "Everything fits together", lead + "."
+	lead += "."
+	if !r.SpansGiven {
+		return markGood, "What was recorded fits together", lead + " There were " + noSpans + "."
+	}
+	return markGood, "Everything fits together", lead
 }
 
 func newLogView(l chainaudit.Log) logView {

@@ -218,6 +218,9 @@ func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	if r.BundlesFrom == chainaudit.BundlesFromLogs {
 		b.WriteString("certificates were held to the bundles that the servers say they trusted; to yours with --bundle\n")
 	}
+	if !r.SpansGiven {
+		b.WriteString(noSpans + "; they are given with --spans\n")
+	}
 	for i := range r.Findings {
 		x.finding(&b, &r.Findings[i], nil)
 	}
@@ -227,6 +230,9 @@ func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	_, err := io.WriteString(x.w, b.String())
 	return err
 }
+
+// noSpans is what an audit without spans cannot find.
+const noSpans = "no spans given: calls that only a withheld server knew of cannot be seen"
 
 // verdictOf is the answer in a few words.
 func verdictOf(r *chainaudit.Report) string {
