@@ -172,6 +172,11 @@ func (m *vectorMaker) chains() {
 
 	m.refused(root, path, head)
 	m.receipts(token, path, head)
+
+	third.presented, third.mode = nil, ModePath
+	under := w.received(third)
+	m.add("path with an intermediate of the handshake", under, nil)
+	m.add("path without the intermediate that the leaf is under", under, func(r *Received) { r.Peer.Intermediates = nil })
 }
 
 // refused adds what must not be accepted.
