@@ -95,7 +95,7 @@ func (s *Server) reportRefusal(ctx context.Context, c *call) {
 		}
 		span.SetAttributes(attrs...)
 	}
-	s.failures.peer(c.peer, s.clock()).logs.warn(ctx, &s.settings, "TraT guard refused a call",
+	attrs := []slog.Attr{
 		slog.String(semconv.EventName, semconv.EventVerificationFailed),
 		slog.String(string(semconv.ErrorType), string(reason)),
 		slog.String(string(semconv.TokenResult), result),
@@ -104,7 +104,12 @@ func (s *Server) reportRefusal(ctx context.Context, c *call) {
 		slog.String(string(semconv.ChainPeerID), peerName(c.peer)),
 		slog.String(string(semconv.TokenHash), shortHash(digest)),
 		slog.String(string(semconv.TokenFingerprint), digest),
-		slog.String("cause", c.err.Error()))
+		slog.String("cause", c.err.Error()),
+	}
+	if c.token != nil { // before that, whoever made the token up could name any transaction
+		attrs = append(attrs, slog.String(string(semconv.TokenTxn), c.token.TransactionID()))
+	}
+	s.failures.peer(c.peer, s.clock()).logs.warn(ctx, &s.settings, "TraT guard refused a call", attrs...)
 }
 
 // fingerprint identifies the call's token, verified or not; "" if there was not one.

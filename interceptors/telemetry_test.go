@@ -107,6 +107,30 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 	}
 }
 
+// Whoever looks into a refusal finds the transaction by its id, unless the token is one
+// that anybody could have made up.
+func TestRefusalLogNamesTheTransactionOfAVerifiedToken(t *testing.T) {
+	d := trattest.New(t, domainName)
+	s := newSinks()
+	addr := serveGuarded(t, d, guard(t, d, anyScope(), interceptors.WithLogger(s.logger)), &backend{})
+	client := dialRaw(t, d, addr)
+	token := d.Token(trattest.TransactionID("txn-1"))
+	for _, k := range kinds() {
+		before := len(s.log.String())
+		wantRefusal(t, k.call(withChain(callContext(t), token, d.RawChain(token, []string{"gateway"}, "stocks", k.method)), client),
+			trat.ReasonChainLinkInvalid)
+		wantRefusal(t, k.call(withToken(callContext(t), d.Broken(trattest.Forged, trattest.TransactionID("txn-2"))), client),
+			trat.ReasonTxnTokenInvalid)
+		log := s.log.String()[before:]
+		if n := strings.Count(log, `"txn_token.txn":"txn-1"`); n != 1 || !strings.Contains(log, `"txn_token.fingerprint":"`+token.Fingerprint()+`"`) {
+			t.Errorf("%s: %d refusals have the transaction of the verified token:\n%s", k.name, n, log)
+		}
+		if strings.Contains(log, "txn-2") {
+			t.Errorf("%s: what a forged token says is in the log:\n%s", k.name, log)
+		}
+	}
+}
+
 // Covers PROP-07, PROP-09.
 func TestClientTelemetryPerOutcome(t *testing.T) {
 	d := trattest.New(t, domainName)
