@@ -2,8 +2,12 @@ package chainaudit
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,12 +37,24 @@ type logFile struct {
 	first uint64
 }
 
+// lockSuffix ends the name of the file by which a server holds its log. It has nothing in it,
+// and is among those that a pattern of names may give.
+const lockSuffix = ".lock"
+
+var (
+	errOnlyLocks = errors.New("no chain log was given, but only lock files")
+	errEmptyLog  = errors.New("the file is empty, and no chain log")
+)
+
 // findLogs finds out which files belong together: rotated files of a log are found beside it,
 // and files of one log may be given one by one, in any order.
 func findLogs(names []string) ([]*chainLog, error) {
 	files, err := list(names)
 	if err != nil {
 		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, errOnlyLocks
 	}
 	var logs []*chainLog
 	for _, f := range files {
@@ -51,9 +67,22 @@ func findLogs(names []string) ([]*chainLog, error) {
 		for _, o := range same {
 			l.paths = append(l.paths, o.path)
 		}
+		if err := l.notEmpty(); err != nil {
+			return nil, err
+		}
 		logs = append(logs, l)
 	}
 	return reunite(logs)
+}
+
+// notEmpty returns an error for a log without a line: a server begins one when it opens it.
+func (l *chainLog) notEmpty() error {
+	for _, path := range l.paths {
+		if info, err := os.Stat(path); err != nil || info.Size() > 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: %w", l.Name, errEmptyLog)
 }
 
 // list returns the files of logs with these names, each once.
@@ -61,6 +90,9 @@ func list(names []string) ([]logFile, error) {
 	var files []logFile
 	seen := make(map[string]bool)
 	for _, name := range names {
+		if strings.HasSuffix(name, lockSuffix) {
+			continue
+		}
 		paths, err := chainlog.Files(name)
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package chainaudit_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/grpc-trat/grpc-trat/internal/chaintest"
@@ -30,7 +31,10 @@ func refused(reason trat.Reason) func(*chaintest.Options) {
 func audit(t testing.TB, w *chaintest.World, change ...func(*chainaudit.Input, *chainaudit.Options)) *chainaudit.Report {
 	t.Helper()
 	w.Workload("orders")
-	in := chainaudit.Input{Logs: w.Close(), Traces: []string{w.WriteTraces()}, Issued: []string{w.WriteIssued()}}
+	in := chainaudit.Input{Logs: w.Close(), Issued: []string{w.WriteIssued()}}
+	if traces := w.WriteTraces(); size(t, traces) > 0 {
+		in.Traces = []string{traces}
+	}
 	var o chainaudit.Options
 	for _, f := range change {
 		f(&in, &o)
@@ -40,6 +44,15 @@ func audit(t testing.TB, w *chaintest.World, change ...func(*chainaudit.Input, *
 		t.Fatal(err)
 	}
 	return report
+}
+
+func size(t testing.TB, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
 
 // all returns every finding of a report.

@@ -18,7 +18,7 @@ const exportLine = `{"resourceSpans":[{"resource":{"attributes":[{"key":"service
 
 func parsed(t *testing.T, text string) (spans []*Span, err error) {
 	t.Helper()
-	err = parseExport([]byte(text), func(s *Span) error {
+	_, err = parseExport([]byte(text), func(s *Span) error {
 		spans = append(spans, s)
 		return nil
 	})
@@ -81,7 +81,7 @@ func FuzzParseExport(f *testing.F) {
 	f.Add([]byte(`{"resource_spans":null}`))
 	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_ = parseExport(text, func(s *Span) error {
+		_, _ = parseExport(text, func(s *Span) error {
 			again, ok := readSpan(&spool.Reader{Rest: appendSpan(nil, s)})
 			if !ok || *again != *s {
 				t.Errorf("kept %+v, read again %+v", s, again)

@@ -104,15 +104,21 @@ func TestDamagedInputsAreReported(t *testing.T) {
 	w := chaintest.New(t, nil)
 	order(w)
 	logs := w.Close()
-	path := filepath.Join(t.TempDir(), "x")
-	if err := os.WriteFile(path, []byte("something\n{}\n"), 0o600); err != nil {
-		t.Fatal(err)
+	traces, tokens := w.WriteTraces(), w.WriteIssued()
+	for _, path := range []string{traces, tokens, logs[0]} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(text, "something\n{}\n"...), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	r := run(t, chainaudit.Input{Logs: append(logs, path), Traces: []string{path}, Issued: []string{w.WriteIssued(), path}}, chainaudit.Options{})
+	r := run(t, chainaudit.Input{Logs: logs, Traces: []string{traces}, Issued: []string{tokens}}, chainaudit.Options{})
 	wantFinding(t, r, chainaudit.KindInputUnreadable, chainaudit.SeverityWarning, "spans")
 	wantFinding(t, r, chainaudit.KindInputUnreadable, chainaudit.SeverityWarning, "token service")
 	wantFinding(t, r, chainaudit.KindLogDamaged, chainaudit.SeverityAlarm, "not a record")
-	r = run(t, chainaudit.Input{Logs: append(logs, path), Traces: []string{path}}, chainaudit.Options{MaxFindings: 1})
+	r = run(t, chainaudit.Input{Logs: logs, Traces: []string{traces}}, chainaudit.Options{MaxFindings: 1})
 	if len(r.Findings) != 1 || r.MoreFindings == 0 {
 		t.Errorf("%d findings and %d more", len(r.Findings), r.MoreFindings)
 	}

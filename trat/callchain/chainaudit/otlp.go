@@ -23,22 +23,23 @@ const (
 var errExport = errors.New("no export of spans in OTLP's JSON")
 
 // parseExport reads one ExportTraceServiceRequest, or a TracesData, which looks the same,
-// span by span. Ids are hexadecimal in OTLP's JSON, numbers may be strings.
-func parseExport(text []byte, each func(*Span) error) error {
+// span by span. present says that it is one: another JSON object has no resourceSpans. Ids are hexadecimal in OTLP's JSON, numbers may be strings.
+func parseExport(text []byte, each func(*Span) error) (present bool, err error) {
 	d := &walker{Decoder: json.NewDecoder(bytes.NewReader(text))}
-	err := d.object(func(key string) error {
+	err = d.object(func(key string) error {
 		if key != "resourceSpans" && key != "resource_spans" {
 			return d.skip()
 		}
+		present = true
 		return d.array(func() error { return d.resourceSpans(each) })
 	})
 	if err != nil {
-		return err
+		return present, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errExport
+		return present, errExport
 	}
-	return nil
+	return present, nil
 }
 
 // walker goes through JSON without holding more than one span of it as values.

@@ -3,6 +3,7 @@ package chainaudit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
@@ -21,11 +22,18 @@ type issued struct {
 	Link        string `json:"txn_chain.link.hash"`
 }
 
+var (
+	errOtherLog = errors.New("no log of the token service: its lines are of another kind")
+	errNoIssued = errors.New("there is no record of an issued token in the log of the token service, so that no token can be looked up")
+)
+
 // readIssued reads logs of the token service. Whether they were changed is for
-// auditlog.Verify to say.
+// auditlog.Verify to say. A log of another kind, or none of an issued token, is an error: every
+// token would seem to be forged.
 func (s *sorter) readIssued(ctx context.Context, paths []string, workers int) error {
-	return s.readFiles(ctx, paths, workers, func(ctx context.Context, path string, in io.Reader) error {
-		return eachLine(in, maxIssued, func(number int64, line []byte) error {
+	err := s.readFiles(ctx, paths, workers, func(ctx context.Context, path string, in io.Reader) error {
+		var own, other bool
+		err := eachLine(in, maxIssued, func(number int64, line []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -33,12 +41,28 @@ func (s *sorter) readIssued(ctx context.Context, paths []string, workers int) er
 			switch {
 			case line == nil, json.Unmarshal(line, &t) != nil, t.Event == "":
 				s.unreadable(path, number, "a record of the token service")
-			case t.Transaction != "" && (t.Event == semconv.EventIssued || t.Event == semconv.EventReplaced):
-				return s.addIssued(&t)
+				other = true
+			case t.Event == semconv.EventIssued || t.Event == semconv.EventReplaced:
+				own = true
+				if t.Transaction != "" {
+					return s.addIssued(&t)
+				}
+			case t.Event == semconv.EventIssuanceDenied:
+				own = true
+			case t.Event != semconv.EventAuditOpened && t.Event != semconv.EventAuditResumed:
+				other = true
 			}
 			return nil
 		})
+		if err == nil && other && !own {
+			err = errOtherLog
+		}
+		return err
 	})
+	if err == nil && len(paths) > 0 && s.counts.Issued == 0 {
+		err = errNoIssued
+	}
+	return err
 }
 
 // addIssued puts a token to its transaction.

@@ -3,6 +3,7 @@ package chainaudit
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
+
+var errNoChainLog = errors.New("no chain log: its lines are of another kind")
 
 // readLogs reads all chain logs, several at a time.
 func (s *sorter) readLogs(ctx context.Context, workers int) error {
@@ -59,6 +62,9 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 	})
 	if err != nil {
 		return err
+	}
+	if !sum.Own && (sum.Other || sum.First == 0) {
+		return fmt.Errorf("%s: %w", l.Name, errNoChainLog)
 	}
 	if sum.ID != "" {
 		l.ID = sum.ID

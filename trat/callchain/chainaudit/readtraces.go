@@ -2,6 +2,7 @@ package chainaudit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,26 +18,34 @@ import (
 // in a trace of several.
 const maxShared = 16
 
+var errNoExport = errors.New("no trace export: no line has resourceSpans, as the OpenTelemetry Collector's file exporter writes them")
+
 // readTraces reads the trace exports and sorts their spans by trace.
 func (s *sorter) readTraces(ctx context.Context, paths []string, workers int) error {
 	return s.readFiles(ctx, paths, workers, func(ctx context.Context, path string, in io.Reader) error {
-		return eachLine(in, maxExport, func(number int64, line []byte) error {
+		export := false
+		err := eachLine(in, maxExport, func(number int64, line []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			var failed error
-			err := parseExport(line, func(span *Span) error {
+			present, err := parseExport(line, func(span *Span) error {
 				failed = s.addSpan(span)
 				return failed
 			})
 			if failed != nil {
 				return failed
 			}
+			export = export || present
 			if err != nil {
 				s.unreadable(path, number, "spans")
 			}
 			return nil
 		})
+		if err == nil && !export {
+			err = errNoExport // to hold calls to nothing would look like a check
+		}
+		return err
 	})
 }
 

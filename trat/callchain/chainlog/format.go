@@ -18,6 +18,11 @@ const (
 	eventClosed      = semconv.EventChainAuditClosed      // written last
 )
 
+// isOwn reports whether only chain logs have lines of the event.
+func isOwn(event string) bool {
+	return event == eventCall || event == eventCertificate || event == eventBundle || event == eventClosed
+}
+
 // Members of the lines. docs/call-chain-audit.md says what they hold.
 const (
 	memberVersion      = "v"

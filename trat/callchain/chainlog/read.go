@@ -32,6 +32,9 @@ type Summary struct {
 	// half-written lines a crash has left, as the log says itself.
 	Lost uint64
 	Torn int64
+	// Own says that there is a line such as only chain logs have, damaged or not; Other, that
+	// there is one of another kind of log.
+	Own, Other bool
 	// Closed says that the last line is the one of a log that was closed.
 	Closed bool
 	// Damage has the first hashchain.DefaultMaxBreaks places, MoreDamage counts the others.
@@ -95,6 +98,8 @@ func ParseCall(text []byte) (*Call, time.Time, error) {
 type scan struct {
 	each   func(*Entry) error
 	calls  int64
+	own    bool
+	other  bool
 	closed bool
 	damage []Damage
 	more   int64
@@ -102,7 +107,10 @@ type scan struct {
 
 func (s *scan) line(l hashchain.Line) error {
 	e := &Entry{File: l.File, Line: l.Number, Sequence: l.Sequence, Changed: l.Changed, Text: l.Text}
-	if problem := e.parse(l.Event, l.Text); problem != nil {
+	problem := e.parse(l.Event, l.Text)
+	s.other = s.other || errors.Is(problem, errEvent)
+	s.own = s.own || isOwn(l.Event)
+	if problem != nil {
 		s.found(Damage{File: l.File, Line: l.Number, Text: problem.Error()})
 		return nil //nolint:nilerr // what is damaged is passed over
 	}
@@ -124,7 +132,7 @@ func (s *scan) found(d Damage) {
 func (s *scan) summary(report *hashchain.Report, err error) (Summary, error) {
 	sum := Summary{
 		ID: report.Head.Log, First: report.First, Last: report.Head.Sequence, Calls: s.calls,
-		Lost: report.Lost, Torn: report.Torn, Closed: s.closed,
+		Lost: report.Lost, Torn: report.Torn, Own: s.own, Other: s.other, Closed: s.closed,
 		Damage: s.damage, MoreDamage: s.more + report.MoreBreaks,
 	}
 	for _, b := range report.Breaks {
