@@ -19,8 +19,10 @@ const (
 	maxQueue = 1 << 20
 )
 
-// Key is what only the writer of a log and its auditors know: at least 32 random bytes. It
-// prints without them.
+// Key is what only the writer of a log and its auditors know: at least 32 random bytes, made
+// once for a log with crypto/rand and kept where the log is not. It is a []byte that prints
+// without its bytes. The file that trat audit takes as --key-file has it in hexadecimal, 64
+// digits for 32 bytes, so that encoding/hex makes the Key from it.
 type Key = hashchain.Key
 
 // FileConfig is what a File is made of. OpenFile reports all problems of it at once.

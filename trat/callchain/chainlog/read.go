@@ -37,7 +37,7 @@ type Summary struct {
 	Own, Other bool
 	// Closed says that the last line is the one of a log that was closed.
 	Closed bool
-	// Damage has the first hashchain.DefaultMaxBreaks places, MoreDamage counts the others.
+	// Damage has the first 100 places, MoreDamage counts the others.
 	Damage     []Damage
 	MoreDamage int64
 }
@@ -76,7 +76,8 @@ func Files(path string) ([]string, error) { return hashchain.Files(path) }
 func Base(path string) string { return hashchain.Base(path) }
 
 // Join returns the files of two places in the order of the chain, if they are of one log, and
-// nil if they only say so; see hashchain.Join.
+// nil if they only say so. Of two of which one is a copy of the other's beginning the longer
+// one is returned. Whether lines were changed is for Read to say.
 func Join(a, b []string) ([]string, error) { return hashchain.Join(a, b) }
 
 // First tells of which log a file is, and which of its lines is the file's first.

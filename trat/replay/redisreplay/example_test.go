@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/grpc"
 
+	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat/replay/redisreplay"
 )
 
@@ -27,7 +29,13 @@ func ExampleNew() {
 		return
 	}
 
-	// The guard does this for its Once methods.
-	fresh, err := store.Mark(ctx, "spiffe://shop.test/gateway", "key", time.Now().Add(time.Minute))
-	fmt.Println(fresh, err)
+	var config interceptors.ServerConfig // as in the example of interceptors.NewServer
+	rules := interceptors.Rules{"/shop.v1.PaymentsService/Charge": interceptors.Require("order.create").Once()}
+	guard, err := interceptors.NewServer(config, rules, interceptors.WithOnceStore(store))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := grpc.NewServer(guard.ServerOptions()...)
+	defer server.Stop()
 }
