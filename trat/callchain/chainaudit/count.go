@@ -131,6 +131,12 @@ func (l *chainLog) findings() []Finding {
 		findings = append(findings, finding(KindLogCut, SeverityWarning,
 			"The log of %s does not end with the line that a server writes when it stops: the server runs on or has crashed, or the end was cut off.", who))
 	}
+	if n := l.runs.inside; n > 0 {
+		f := finding(KindLogCut, SeverityWarning, "The log of %s was opened again without having been closed (runs without an end: %d, the first of them ends before this line): "+
+			"the server crashed or was killed, or the end of what it had written was cut off.", who, n)
+		f.Log, f.Line = l.runs.file, l.runs.line
+		findings = append(findings, f)
+	}
 	if l.Lost > 0 {
 		findings = append(findings, finding(KindRecordsLost, SeverityWarning, "%s says itself that it lost %d records.", who, l.Lost))
 	}

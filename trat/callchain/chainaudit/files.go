@@ -26,6 +26,7 @@ type chainLog struct {
 	explained   atomic.Int64 // chains that do not verify
 	more        int64
 	torn        int64
+	runs        runs
 }
 
 // logFile is one file of a log.

@@ -90,7 +90,7 @@ const (
 const (
 	// KindLogDamaged: lines were changed, are missing, out of order, or no lines.
 	KindLogDamaged Kind = "damaged log"
-	// KindLogCut: the log does not end as one that was closed.
+	// KindLogCut: the log, or a run of its process, does not end as one that was closed.
 	KindLogCut Kind = "log without an end"
 	// KindRecordsLost: the server says itself that it lost records.
 	KindRecordsLost Kind = "records lost"

@@ -42,6 +42,7 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 			return nil // one that is there twice, or that somebody has changed
 		}
 		latest = e.Sequence
+		l.runs.take(e)
 		switch {
 		case e.Certificate != nil:
 			return s.certificates.add(e.Certificate.SHA256, e.Certificate.DER)
@@ -66,6 +67,7 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 	if !sum.Own && (sum.Other || sum.First == 0) {
 		return fmt.Errorf("%s: %w", l.Name, errNoChainLog)
 	}
+	l.runs.finish()
 	if sum.ID != "" {
 		l.ID = sum.ID
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -185,6 +186,12 @@ func (q *inquiry) lostRecords(server string) bool {
 	return slices.ContainsFunc(q.s.logs, func(l *chainLog) bool { return l.Server == server && l.Lost > 0 })
 }
 
+// crashed reports whether a log of the server was not closed after a call of that time could
+// have come.
+func (q *inquiry) crashed(server string, signed time.Time) bool {
+	return slices.ContainsFunc(q.s.logs, func(l *chainLog) bool { return l.Server == server && l.runs.cutShort(signed) })
+}
+
 func (q *inquiry) onlyRefused(link callchain.Hash) bool {
 	judgements := q.byLink[link].Judgements
 	return len(judgements) > 0 && !slices.ContainsFunc(judgements, func(j Judgement) bool { return j.Accepted })
@@ -224,7 +231,13 @@ func (q *inquiry) withoutRecord(h *Hop) Finding {
 	case wentOn:
 		f.Text = fmt.Sprintf("%s received a call of %s by %s, for it went on because of it, and has no record: the record was lost or removed.",
 			h.Callee, h.Method, h.Caller)
-		if !q.lostRecords(h.Callee) {
+		switch {
+		case q.lostRecords(h.Callee):
+		case q.crashed(h.Callee, h.IssuedAt):
+			f.Text = fmt.Sprintf("%s received a call of %s by %s, for it went on because of it, and has no record. "+
+				"Its log was not closed then: the record was lost when it crashed or was killed, or was removed with the end.",
+				h.Callee, h.Method, h.Caller)
+		default:
 			f.Severity = SeverityAlarm
 		}
 	case given:

@@ -25,6 +25,9 @@ type Entry struct {
 	Call        *Call
 	Certificate *Certificate
 	Bundle      *Bundle
+	// Opened says that a process has opened the log here, behind what another one had written.
+	// At the top of a file there is no telling: each begins with such a line.
+	Opened bool
 	// Closed says that the server closed the log here.
 	Closed bool
 }

@@ -69,10 +69,23 @@ func (e *Entry) parse(event string, text []byte) error {
 	case eventClosed:
 		e.Closed = true
 		return nil
-	case semconv.EventAuditOpened, semconv.EventAuditResumed:
+	case semconv.EventAuditOpened:
+		return e.parseOpened(text)
+	case semconv.EventAuditResumed:
 		return nil
 	}
 	return errEvent
+}
+
+func (e *Entry) parseOpened(text []byte) error {
+	var l struct {
+		Time time.Time `json:"time"`
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return errMember
+	}
+	e.Time = l.Time
+	return nil
 }
 
 func (e *Entry) parseCall(text []byte) error {

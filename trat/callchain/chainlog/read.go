@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/hashchain"
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
 )
 
 // Damage is a place where a log is not as it was written.
@@ -99,6 +100,7 @@ func ParseCall(text []byte) (*Call, time.Time, error) {
 type scan struct {
 	each   func(*Entry) error
 	calls  int64
+	file   string // of the line before
 	own    bool
 	other  bool
 	closed bool
@@ -115,7 +117,8 @@ func (s *scan) line(l hashchain.Line) error {
 		s.found(Damage{File: l.File, Line: l.Number, Text: problem.Error()})
 		return nil //nolint:nilerr // what is damaged is passed over
 	}
-	s.closed = e.Closed
+	e.Opened = l.Event == semconv.EventAuditOpened && s.file == l.File
+	s.closed, s.file = e.Closed, l.File
 	if e.Call != nil {
 		s.calls++
 	}
