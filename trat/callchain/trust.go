@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -20,6 +21,8 @@ type trust struct {
 	leaves *cache[*leafPath]
 	// roots has the signatures of roots of groups by the root.
 	roots *cache[rootSignature]
+	// verifying has those that are being verified.
+	verifying singleflight.Group
 }
 
 // trust returns what there is to trust in domain: KEYS_UNAVAILABLE, Field "bundle", when
@@ -80,19 +83,31 @@ type rootSignature struct {
 // that was signed alone comes once, and a replay of it is to be no cheaper.
 func (t *trust) verifySignature(s *signedLink, last bool) bool {
 	root := s.root()
+	if last && s.path.levels() == 0 {
+		return s.verify(root)
+	}
 	signed := rootSignature{leafHash: s.leafHash, signature: s.signature}
-	shared := !last || s.path.levels() > 0
-	if shared {
-		if known, ok := t.roots.get(root); ok && known == signed {
-			return true
+	if known, ok := t.roots.get(root); ok && known == signed {
+		return true
+	}
+	// The links of a group are sent at the same time and arrive at the same time: one of
+	// them is verified, the others wait for it.
+	flight := make([]byte, 0, len(root)+len(signed.leafHash)+len(signed.signature))
+	flight = append(append(append(flight, root[:]...), signed.leafHash[:]...), signed.signature[:]...)
+	valid, _, _ := t.verifying.Do(string(flight), func() (any, error) {
+		if known, ok := t.roots.get(root); ok && known == signed { // since we looked
+			return true, nil
 		}
-	}
-	input := rootStatement(s.leafHash, root)
-	if !trat.VerifySignature(trat.ES256, s.link.leaf.PublicKey, string(input), s.signature[:]) {
-		return false
-	}
-	if shared {
-		t.roots.put(root, signed, s.issuedAt.UnixMilli())
-	}
-	return true
+		valid := s.verify(root)
+		if valid {
+			t.roots.put(root, signed, s.issuedAt.UnixMilli())
+		}
+		return valid, nil
+	})
+	return valid == true
+}
+
+// verify reports whether the leaf of s has signed root.
+func (s *signedLink) verify(root [32]byte) bool {
+	return trat.VerifySignature(trat.ES256, s.link.leaf.PublicKey, string(rootStatement(s.leafHash, root)), s.signature[:])
 }
