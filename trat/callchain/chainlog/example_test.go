@@ -1,12 +1,12 @@
 package chainlog_test
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"log"
 	"log/slog"
 	"net"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -19,9 +19,9 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainlog"
 )
 
-// serveRecorded serves until ctx is done, and writes down what is decided about the call
+// serveRecorded serves until a signal comes, and writes down what is decided about the call
 // chain of each call.
-func serveRecorded(ctx context.Context, lis net.Listener, creds credentials.TransportCredentials, config interceptors.ServerConfig, rules interceptors.Rules) (err error) {
+func serveRecorded(terminate <-chan os.Signal, lis net.Listener, creds credentials.TransportCredentials, config interceptors.ServerConfig, rules interceptors.Rules) (err error) {
 	payments, source := spiffeid.RequireFromString("spiffe://shop.test/payments"), config.Bundles
 	chainLog, err := chainlog.OpenFile(chainlog.FileConfig{
 		Path: "payments.jsonl", Logger: slog.Default(), Server: payments, Bundles: source,
@@ -40,15 +40,18 @@ func serveRecorded(ctx context.Context, lis net.Listener, creds credentials.Tran
 	if err := guard.CheckCoverage(server); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, server.GracefulStop)()
+	go func() {
+		<-terminate
+		server.GracefulStop()
+	}()
 	return server.Serve(lis)
 }
 
 // A server that records what its guard decides about call chains: serveRecorded. The
 // records of all services together are what trat audit takes.
 func ExampleOpenFile() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
 	lis, err := net.Listen("tcp", ":8443")
 	if err != nil {
 		log.Println(err)
@@ -58,7 +61,7 @@ func ExampleOpenFile() {
 	var creds credentials.TransportCredentials
 	var config interceptors.ServerConfig
 	var rules interceptors.Rules
-	log.Println(serveRecorded(ctx, lis, creds, config, rules))
+	log.Println(serveRecorded(terminate, lis, creds, config, rules))
 }
 
 // A key is 32 random bytes that the writer of a log and its auditors share; in a file, for

@@ -36,6 +36,5 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	server := grpc.NewServer(guard.ServerOptions()...)
-	defer server.Stop()
+	_ = grpc.NewServer(guard.ServerOptions()...) // and so on, as there
 }
