@@ -110,7 +110,7 @@ func (o *auditOptions) run(cmd *cobra.Command, logs []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.transaction != "" && report.Counts.Transactions == 0 {
+	if o.transaction != "" && report.Counts.Transactions+report.Counts.Unjudged == 0 {
 		return fmt.Errorf("there is no transaction %q in these logs", o.transaction)
 	}
 	if err := out.Summary(report); err != nil {

@@ -62,7 +62,7 @@ func runAudit(t *testing.T, audit auditor, args ...string) outcome {
 }
 
 func goodTransaction() *chainaudit.Transaction {
-	return &chainaudit.Transaction{ID: "good", Hops: 1, Proved: 1, Roots: []*chainaudit.Hop{{
+	return &chainaudit.Transaction{ID: "good", KnownFrom: chainaudit.KnownFromRecords, Hops: 1, Proved: 1, Roots: []*chainaudit.Hop{{
 		Link: strings.Repeat("A", 43), Caller: "spiffe://shop.test/gateway", Callee: "spiffe://shop.test/orders\x1b[2J", Method: "/shop.v1.Orders/Create",
 		Proof: chainaudit.ProofSigned, Judgements: []chainaudit.Judgement{{Accepted: true, Mode: "path"}},
 	}}}

@@ -16,9 +16,17 @@ type collector struct {
 // transaction takes one that was judged.
 func (c *collector) transaction(t *Transaction) error {
 	r := c.report
-	r.Counts.Transactions++
-	if t.Worst() <= SeverityInfo {
+	switch {
+	case t.KnownFrom != KnownFromRecords:
+		r.Counts.Unjudged++
+	case t.Worst() <= SeverityInfo:
+		r.Counts.Transactions++
 		r.Counts.CleanTransactions++
+		if t.Worst() == SeverityInfo {
+			r.Counts.NotedTransactions++
+		}
+	default:
+		r.Counts.Transactions++
 	}
 	r.Counts.Hops += int64(t.Hops)
 	r.Counts.Proved += int64(t.Proved)

@@ -210,7 +210,7 @@ func TestOneTransactionAloneIsJudgedAndCounted(t *testing.T) {
 	id := one.Token.TransactionID()
 	r := run(t, in, only(id))
 	want := chainaudit.Counts{
-		Records: 2, Accepted: 1, Refused: 1, Transactions: 1, CleanTransactions: 1, Hops: 2, Proved: 2, Spans: 5, Issued: 1, Infos: 1,
+		Records: 2, Accepted: 1, Refused: 1, Transactions: 1, CleanTransactions: 1, NotedTransactions: 1, Hops: 2, Proved: 2, Spans: 5, Issued: 1, Infos: 1,
 	}
 	if diff := cmp.Diff(want, r.Counts); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)

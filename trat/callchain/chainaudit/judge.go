@@ -38,7 +38,7 @@ type found struct {
 // judge audits one transaction.
 func (s *sorter) judge(m *material) (*Transaction, error) {
 	q := &inquiry{
-		s: s, m: m, t: &Transaction{ID: m.txn, Spans: len(m.spans)},
+		s: s, m: m, t: &Transaction{ID: m.txn, KnownFrom: m.knownFrom(), Tokens: []Token{}, Roots: []*Hop{}, Spans: len(m.spans)},
 		byLink: make(map[callchain.Hash]*Hop), links: make(map[callchain.Hash]callchain.Link),
 		reported: make(map[report]bool),
 	}
@@ -196,6 +196,11 @@ func (q *inquiry) finish() {
 	}
 	for _, j := range q.t.Refused {
 		q.lasts(j.Time)
+	}
+	if q.t.Start.IsZero() { // nobody tells of a call
+		for i := range q.m.issued {
+			q.lasts(q.m.issued[i].Time)
+		}
 	}
 	sortHops(q.t.Roots)
 	for _, h := range q.hops {

@@ -56,7 +56,7 @@ func (s *sorter) load(partition int) ([]*material, error) {
 			}
 			m.spans = append(m.spans, span)
 		default:
-			m.issued = append(m.issued, issued{Transaction: txn, Fingerprint: u.Text(), Requester: u.Text(), Link: u.Text()})
+			m.issued = append(m.issued, issued{Transaction: txn, Fingerprint: u.Text(), Requester: u.Text(), Link: u.Text(), Time: u.Time()})
 		}
 		if u.Failed {
 			return spool.ErrChanged
@@ -110,12 +110,26 @@ func (m *material) counts() Counts {
 	return c
 }
 
+// knownFrom is what tells of it.
+func (m *material) knownFrom() Knowledge {
+	switch {
+	case len(m.calls) > 0:
+		return KnownFromRecords
+	case len(m.spans) > 0:
+		return KnownFromSpans
+	}
+	return KnownFromIssuance
+}
+
 func (m *material) start() time.Time {
 	if len(m.calls) > 0 {
 		return m.calls[0].time
 	}
 	if len(m.spans) > 0 {
 		return m.spans[0].Start
+	}
+	if len(m.issued) > 0 {
+		return m.issued[0].Time
 	}
 	return time.Time{}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit/internal/spool"
@@ -15,11 +16,12 @@ const maxIssued = 64 << 10
 
 // issued is what the log of the token service says of one token.
 type issued struct {
-	Event       string `json:"event.name"`
-	Transaction string `json:"txn_token.txn"`
-	Fingerprint string `json:"txn_token.fingerprint"`
-	Requester   string `json:"txn_token.req_wl"`
-	Link        string `json:"txn_chain.link.hash"`
+	Time        time.Time `json:"time"`
+	Event       string    `json:"event.name"`
+	Transaction string    `json:"txn_token.txn"`
+	Fingerprint string    `json:"txn_token.fingerprint"`
+	Requester   string    `json:"txn_token.req_wl"`
+	Link        string    `json:"txn_chain.link.hash"`
 }
 
 var (
@@ -76,6 +78,7 @@ func (s *sorter) addIssued(t *issued) error {
 	f.Text(t.Fingerprint)
 	f.Text(t.Requester)
 	f.Text(t.Link)
+	f.Time(t.Time)
 	_, err := s.transactions.Put(s.transactions.Of(t.Transaction), f)
 	return err
 }

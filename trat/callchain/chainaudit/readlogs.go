@@ -38,6 +38,9 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if e.Changed && e.Call != nil {
+			l.Unused++
+		}
 		if e.Sequence <= latest || e.Changed {
 			return nil // one that is there twice, or that somebody has changed
 		}
@@ -58,6 +61,8 @@ func (s *sorter) readLog(ctx context.Context, number int) error {
 			}
 			l.took(e)
 			return s.route(number, e, bundle, before)
+		case e.Call != nil:
+			l.Unused++
 		}
 		return nil
 	})

@@ -59,6 +59,9 @@ type Log struct {
 	Lost uint64 `json:"lost"`
 	// Damaged is how many lines are no lines of a log, were changed, or are out of place.
 	Damaged int64 `json:"damaged"`
+	// Unused is how many of Records no transaction got: somebody has changed them, or they are
+	// in the name of another server.
+	Unused int64 `json:"unused"`
 	// Closed says that the log ends with the line that a File writes last.
 	Closed bool `json:"closed"`
 }
@@ -71,7 +74,12 @@ type Counts struct {
 	Transactions int64 `json:"transactions"`
 	// CleanTransactions have no finding but of SeverityInfo.
 	CleanTransactions int64 `json:"clean_transactions"`
-	Hops              int64 `json:"hops"`
+	// NotedTransactions are those of CleanTransactions that have one.
+	NotedTransactions int64 `json:"noted_transactions"`
+	// Unjudged are transactions, not counted as such, that only spans or the log of the token
+	// service tell of.
+	Unjudged int64 `json:"unjudged"`
+	Hops     int64 `json:"hops"`
 	// Proved is how many hops have a signature that was verified.
 	Proved int64 `json:"proved"`
 	Spans  int64 `json:"spans"`
@@ -100,9 +108,11 @@ func (c *Counts) read(from *Counts) {
 type Transaction struct {
 	// ID is the transaction id (txn).
 	ID string `json:"txn"`
+	// KnownFrom is what tells of it.
+	KnownFrom Knowledge `json:"known_from"`
 	// Start and End are the times of the first and the last thing that is known of it.
-	Start time.Time `json:"start"`
-	End   time.Time `json:"end"`
+	Start time.Time `json:"start,omitzero"`
+	End   time.Time `json:"end,omitzero"`
 	// Tokens are the TraTs of the transaction, the first one first.
 	Tokens []Token `json:"tokens"`
 	// Roots are the calls that no other known call led to. All are of one caller in a
@@ -129,6 +139,20 @@ func (t *Transaction) Worst() Severity {
 	return worst
 }
 
+// Knowledge is what tells of a transaction.
+type Knowledge string
+
+// What can tell.
+const (
+	// KnownFromRecords: servers have recorded calls of it.
+	KnownFromRecords Knowledge = "records"
+	// KnownFromSpans: spans name it, and no server has recorded a call, so that no chain was
+	// judged.
+	KnownFromSpans Knowledge = "spans"
+	// KnownFromIssuance: only the log of the token service tells of it.
+	KnownFromIssuance Knowledge = "issuance"
+)
+
 // Token is one TraT of a transaction.
 type Token struct {
 	// Hash is its SHA-256, base64url, 43 characters.
@@ -136,7 +160,7 @@ type Token struct {
 	// Requester is req_wl; Anchor chn, the link before the checkpoint that made the token.
 	Requester string    `json:"req_wl"`
 	Anchor    string    `json:"chn,omitempty"`
-	IssuedAt  time.Time `json:"iat"`
+	IssuedAt  time.Time `json:"iat,omitzero"`
 	// Issued is what the log of the token service says of it.
 	Issued Issuance `json:"issued"`
 }

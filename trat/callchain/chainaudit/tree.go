@@ -35,6 +35,9 @@ func (q *inquiry) tokens() {
 	for i := range slices.Backward(q.m.issued) { // of several about one token, the first
 		byToken[q.m.issued[i].Fingerprint] = &q.m.issued[i]
 	}
+	if len(order) == 0 {
+		q.unusedTokens()
+	}
 	requester := ""
 	for _, c := range order {
 		t := Token{
@@ -53,6 +56,17 @@ func (q *inquiry) tokens() {
 			})
 		}
 		requester = t.Requester
+	}
+}
+
+// unusedTokens lists the tokens of a transaction of which no server has recorded a call, as the
+// token service tells of them.
+func (q *inquiry) unusedTokens() {
+	for i := range q.m.issued {
+		is := &q.m.issued[i]
+		q.t.Tokens = append(q.t.Tokens, Token{
+			Hash: is.Fingerprint, Requester: is.Requester, Anchor: is.Link, IssuedAt: is.Time, Issued: IssuanceRecorded,
+		})
 	}
 }
 

@@ -5,9 +5,18 @@ import "github.com/grpc-trat/grpc-trat/trat/callchain/chainaudit"
 // advice tells a person what a kind of finding means and what to do about it.
 type advice struct{ means, do string }
 
-// adviceOn returns the advice on k.
-func adviceOn(k chainaudit.Kind) advice {
-	if a, ok := advices[k]; ok {
+// recordMissing is the advice on a call that its server received, and has no record of.
+var recordMissing = advice{
+	"The server signed that it went on because of this call, so it received it, and its log, which is here, has no record and does not say that any was lost. The record was lost or removed, or somebody else holds that server's key and signed in its name.",
+	"Give the audit the chain logs of all replicas of that server. If they are complete, find out who could write the log, and replace the server's key.",
+}
+
+// adviceOn returns the advice on f.
+func adviceOn(f *chainaudit.Finding) advice {
+	if f.Kind == chainaudit.KindLinkWithoutRecord && f.Severity == chainaudit.SeverityAlarm {
+		return recordMissing
+	}
+	if a, ok := advices[f.Kind]; ok {
 		return a
 	}
 	return advice{
@@ -22,8 +31,8 @@ var advices = map[chainaudit.Kind]advice{
 		"Find out whether the method may be called without a chain. If not, see why its server did not refuse; if so, there is nothing to do.",
 	},
 	chainaudit.KindLinkWithoutRecord: {
-		"A workload signed that it makes this call, but the server it names has no record of it. The call may never have arrived, the server's log may be missing here or may have lost records, or somebody removed one.",
-		"Give the audit the chain logs of all replicas of that server. If they are complete, ask why the call did not arrive.",
+		"A workload signed that it makes this call, and no record of the server that it names is here: the server's log is missing or was withheld, it lost records, somebody removed one, or, if the server did not go on because of it, the call never arrived.",
+		"Give the audit the chain logs of all replicas of that server. If they are complete, see whether the server crashed or lost records then, or why the call did not arrive.",
 	},
 	chainaudit.KindTwoRoots: {
 		"A transaction begins once, with the workload that requested its token. Here somebody else began it again, or servers do not agree on who that workload is.",
@@ -82,8 +91,8 @@ var advices = map[chainaudit.Kind]advice{
 		"If the log was written with a key, give that with --key-file. Otherwise find out who could write the file, and do not rely on what the file says about the time in question.",
 	},
 	chainaudit.KindLogCut: {
-		"The log does not have the last line that a server writes when it stops. It is still being written, the server crashed, or the end was cut off.",
-		"If the server is running, nothing. Otherwise compare with a copy kept elsewhere.",
+		"A server that stops writes a last line, which the log, or a run of the server within it, does not have. It is still being written, the server crashed, or the end was cut off.",
+		"If the server is running and it is the end of the log, nothing. Otherwise compare with a copy kept elsewhere.",
 	},
 	chainaudit.KindRecordsLost: {
 		"The server says itself that it could not write all records, for want of speed or disk. What is missing cannot be audited.",

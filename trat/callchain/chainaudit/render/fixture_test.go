@@ -25,7 +25,7 @@ type builder struct {
 
 func build(id, requester string) *builder {
 	return &builder{Transaction: &chainaudit.Transaction{
-		ID: id, Start: began, End: began.Add(38 * time.Millisecond),
+		ID: id, KnownFrom: chainaudit.KnownFromRecords, Start: began, End: began.Add(38 * time.Millisecond),
 		Tokens: []chainaudit.Token{{Hash: hashOf("token " + id), Requester: "spiffe://shop.test/" + requester, IssuedAt: began.Add(-9 * time.Millisecond), Issued: chainaudit.IssuanceRecorded}},
 	}}
 }
@@ -138,6 +138,9 @@ func reportOf(transactions ...*chainaudit.Transaction) *chainaudit.Report {
 		r.Counts.Transactions++
 		if alarms+warnings == 0 {
 			r.Counts.CleanTransactions++
+			if infos > 0 {
+				r.Counts.NotedTransactions++
+			}
 		}
 		r.Counts.Hops += int64(t.Hops)
 		r.Counts.Proved += int64(t.Proved)

@@ -132,7 +132,7 @@ func newPageView(r *chainaudit.Report, made time.Time) *pageView {
 	for i, t := range shown {
 		v.Transactions = append(v.Transactions, newTransactionView(t, i+1, len(shown) == 1))
 	}
-	v.Total = max(c.Transactions, int64(len(r.Transactions)))
+	v.Total = max(c.Transactions+c.Unjudged, int64(len(r.Transactions)))
 	v.Omitted = v.Total - int64(len(shown))
 	return v
 }
@@ -202,7 +202,7 @@ func newFindingsView(found []chainaudit.Finding, id string, hops func(i int) []h
 			break
 		}
 		f := &found[i]
-		a := adviceOn(f.Kind)
+		a := adviceOn(f)
 		view := findingView{
 			ID: fmt.Sprintf("%sf%d", id, i+1), Mark: markOf(f.Severity), Word: word(f.Severity), Kind: visible(string(f.Kind)),
 			Sentence: sentence(f), Means: a.means, Do: a.do, Link: visible(f.Link), Hops: hops(i),

@@ -14,14 +14,14 @@ import (
 // least harm. It has no colours and is for one goroutine.
 type TextWriter struct {
 	w io.Writer
-	// explained are the kinds of findings of which it was said what they mean.
-	explained map[chainaudit.Kind]bool
+	// explained is the advice that was given.
+	explained map[advice]bool
 }
 
 // NewTextWriter returns a TextWriter. Everything is written with one call of w.Write for each
 // transaction.
 func NewTextWriter(w io.Writer) *TextWriter {
-	return &TextWriter{w: w, explained: make(map[chainaudit.Kind]bool)}
+	return &TextWriter{w: w, explained: make(map[advice]bool)}
 }
 
 // Transaction writes t. Characters in names that cannot be seen are escaped.
@@ -50,14 +50,22 @@ func (x *TextWriter) Transaction(t *chainaudit.Transaction) error {
 
 // facts says in one sentence who began the transaction, when, and how much there is.
 func (t *tree) facts() string {
-	return fmt.Sprintf("started by %s at %s; %s in %s, %s verified",
+	text := fmt.Sprintf("started by %s at %s; %s in %s, %s verified",
 		visible(t.startedBy()), instant(t.Start), plural(len(t.rows), "hop"), duration(t.End.Sub(t.Start)), plural(t.Proved, "signature"))
+	switch t.KnownFrom {
+	case chainaudit.KnownFromSpans:
+		text += "; known only from spans: no chain was judged"
+	case chainaudit.KnownFromIssuance:
+		text += "; known only from the log of the token service: no chain was judged"
+	case chainaudit.KnownFromRecords:
+	}
+	return text
 }
 
 // startedBy returns the workload that began the transaction.
 func (t *tree) startedBy() string {
 	for _, s := range t.starts {
-		if s.known {
+		if s.known && (t.KnownFrom != chainaudit.KnownFromSpans || len(t.Tokens) == 0) {
 			return orElse(s.id, "an unknown workload")
 		}
 	}
@@ -126,11 +134,11 @@ func (t *tree) refusal(j *chainaudit.Judgement) string {
 func (x *TextWriter) finding(b *strings.Builder, f *chainaudit.Finding, hops []*row) {
 	fmt.Fprintf(b, "\n  %-7s  %s%s\n", loud(f.Severity), visible(string(f.Kind)), hopList(hops))
 	paragraph(b, "", sentence(f))
-	if x.explained[f.Kind] {
+	a := adviceOn(f)
+	if x.explained[a] {
 		return
 	}
-	x.explained[f.Kind] = true
-	a := adviceOn(f.Kind)
+	x.explained[a] = true
 	paragraph(b, "Means: ", a.means)
 	paragraph(b, "Do: ", a.do)
 }
@@ -210,10 +218,10 @@ func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	var b strings.Builder
 	c := r.Counts
 	fmt.Fprintf(&b, "%s: %s\n", verdictOf(r), severities(c.Alarms, c.Warnings, c.Infos))
-	fmt.Fprintf(&b, "%s, %d without a finding; %s, %s verified; %s\n", plural(c.Transactions, "transaction"), c.CleanTransactions,
+	fmt.Fprintf(&b, "%s; %s, %s verified; %s\n", transactions(&c),
 		plural(c.Hops, "hop"), plural(c.Proved, "signature"), plural(c.Spans, "span"))
 	for _, l := range r.Logs {
-		fmt.Fprintf(&b, "%s: %s of %s\n", visible(l.Name), plural(l.Records, "record"), visible(orElse(l.Server, "an unknown server")))
+		fmt.Fprintf(&b, "%s: %s of %s\n", visible(l.Name), records(&l), visible(orElse(l.Server, "an unknown server")))
 	}
 	if r.BundlesFrom == chainaudit.BundlesFromLogs {
 		b.WriteString("certificates were held to the bundles that the servers say they trusted; to yours with --bundle\n")
@@ -229,6 +237,29 @@ func (x *TextWriter) Summary(r *chainaudit.Report) error {
 	}
 	_, err := io.WriteString(x.w, b.String())
 	return err
+}
+
+// transactions says how many there are, and in how many of them something was found.
+func transactions(c *chainaudit.Counts) string {
+	text := plural(c.Transactions, "transaction")
+	if without := c.CleanTransactions - c.NotedTransactions; without > 0 || c.NotedTransactions == 0 {
+		text += fmt.Sprintf(", %d without a finding", without)
+	}
+	if c.NotedTransactions > 0 {
+		text += fmt.Sprintf(", %d with notes only", c.NotedTransactions)
+	}
+	if c.Unjudged > 0 {
+		text += fmt.Sprintf("; %d more of which no chain was judged", c.Unjudged)
+	}
+	return text
+}
+
+// records says how many records a log has, and how many of them no transaction got.
+func records(l *chainaudit.Log) string {
+	if l.Unused > 0 {
+		return fmt.Sprintf("%s, %d not used,", plural(l.Records, "record"), l.Unused)
+	}
+	return plural(l.Records, "record")
 }
 
 // noSpans is what an audit without spans cannot find.
