@@ -63,7 +63,8 @@ func (o sharedOption) applyClient(c *Client) error { return o(&c.settings) }
 func (o sharedOption) applyEdge(e *Edge) error     { return o(&e.settings) }
 
 // WithLogger sets where refusals are logged; the default is slog.Default(). Records
-// have constant messages and hold no token, subject or claim value.
+// have constant messages and hold no token, subject or claim value but, of a verified
+// token, its transaction id.
 func WithLogger(logger *slog.Logger) Option {
 	return sharedOption(func(s *settings) error {
 		if logger == nil {
