@@ -44,9 +44,13 @@ func readInput(cmd *cobra.Command, name string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
+// maxTokenInput is the longest text that is read as a token: that of the longest subject
+// token, and of the longest receipt of a call chain, that a token service looks at.
+const maxTokenInput = 16 << 10
+
 // readToken is readInput for a token, which ends with its line.
-func readToken(cmd *cobra.Command, name string, limit int64) (string, error) {
-	text, err := readInput(cmd, name, limit+2)
+func readToken(cmd *cobra.Command, name string) (string, error) {
+	text, err := readInput(cmd, name, maxTokenInput+2)
 	if err != nil {
 		return "", err
 	}

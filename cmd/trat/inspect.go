@@ -25,10 +25,6 @@ const inspectExample = `  trat inspect token.txt
   pbpaste | trat inspect
   trat inspect --output json < token.txt | jq .claims.tctx`
 
-// maxInspected is the longest text that inspect looks at: a subject token is longer than
-// a TraT.
-const maxInspected = 16 << 10
-
 // inspection is the result of `trat inspect`.
 type inspection struct {
 	Verified bool `json:"verified"` // always false
@@ -58,7 +54,7 @@ func newInspect() *cobra.Command {
 		Example: inspectExample,
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			raw, err := readToken(cmd, fileOf(args), maxInspected)
+			raw, err := readToken(cmd, fileOf(args))
 			if err != nil {
 				return err
 			}

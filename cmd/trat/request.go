@@ -13,7 +13,6 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/client"
 	"github.com/grpc-trat/grpc-trat/trat"
-	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 const requestHelp = `request asks the token service for a Transaction Token, as the workload that the
@@ -39,9 +38,6 @@ const requestExample = `  trat request --address 127.0.0.1:8443 --server-id spif
 
   trat request ... --scope stock.count --sign-subject stock-count
   trat request ... --scope order.create --subject-token-type txn_token < token.txt`
-
-// maxSubjectToken is the longest subject token that a token service looks at.
-const maxSubjectToken = 16 << 10
 
 // subjectTokenTypes are the short names of subject token types. Any other type goes by
 // its URI.
@@ -121,13 +117,13 @@ func (o *requestOptions) run(cmd *cobra.Command) error {
 	}
 	if o.signSubject == "" {
 		var err error
-		if request.SubjectToken, err = readToken(cmd, o.subjectFile, maxSubjectToken); err != nil {
+		if request.SubjectToken, err = readToken(cmd, o.subjectFile); err != nil {
 			return fmt.Errorf("subject token: %w", err)
 		}
 	}
 	if o.chainFile != "" {
 		var err error
-		if request.CallChain, err = readToken(cmd, o.chainFile, callchain.MaxReceiptSize); err != nil {
+		if request.CallChain, err = readToken(cmd, o.chainFile); err != nil {
 			return fmt.Errorf("call chain: %w", err)
 		}
 	}

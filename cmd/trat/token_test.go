@@ -70,7 +70,7 @@ func TestInspectShowsWhatIsNoTraT(t *testing.T) {
 	}
 	runTrat(t, "not a token at all", "inspect").want(t, 3, "header       cannot be read", "")
 	runTrat(t, "", "inspect").want(t, 1, "", "standard input is empty")
-	runTrat(t, strings.Repeat("x", maxInspected+10), "inspect").want(t, 1, "", "is longer than")
+	runTrat(t, strings.Repeat("x", maxTokenInput+10), "inspect").want(t, 1, "", "is longer than")
 	runTrat(t, "", "inspect", "/absent").want(t, 1, "", "no such file")
 	runTrat(t, "", "inspect", "a", "b").want(t, 2, "", "takes one file")
 }

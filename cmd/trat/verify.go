@@ -80,7 +80,7 @@ func (o *verifyOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	raw, err := readToken(cmd, file, maxInspected)
+	raw, err := readToken(cmd, file)
 	if err != nil {
 		return err
 	}
