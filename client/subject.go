@@ -12,7 +12,6 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
-	"google.golang.org/grpc/connectivity"
 
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -109,7 +108,7 @@ func (c *Client) SignSubject(s Subject) (string, error) {
 // since; without a connection the one that the next will be made with. The ID and the
 // key are taken together.
 func (c *Client) shownSVID() (*x509svid.SVID, error) {
-	if svid := c.transport.own.last.Load(); svid != nil && c.conn.GetState() == connectivity.Ready {
+	if svid := c.transport.own.shown(); svid != nil {
 		return svid, nil
 	}
 	return c.cfg.SVIDs.GetX509SVID()

@@ -20,6 +20,18 @@ import (
 type presented struct {
 	x509svid.Source
 	last atomic.Pointer[x509svid.SVID]
+	// open is the newest connection, nil when it is closed. gRPC's own state of the channel
+	// lags behind: calls go out before it says READY.
+	open atomic.Pointer[mortalConn]
+}
+
+// shown returns the SVID that the open connection was made with, nil without one.
+func (p *presented) shown() *x509svid.SVID {
+	conn := p.open.Load()
+	if conn == nil {
+		return nil
+	}
+	return conn.own
 }
 
 func (p *presented) GetX509SVID() (*x509svid.SVID, error) {
@@ -58,12 +70,15 @@ func (t *transport) ClientHandshake(ctx context.Context, authority string, raw n
 	if peer, ok := spiffecreds.PeerFromAuthInfo(info); ok {
 		end = peer.Leaf.NotAfter
 	}
-	if svid := t.own.last.Load(); svid != nil && svid.Certificates[0].NotAfter.Before(end) {
-		end = svid.Certificates[0].NotAfter
+	own := t.own.last.Load()
+	if own != nil && own.Certificates[0].NotAfter.Before(end) {
+		end = own.Certificates[0].NotAfter
 	}
 	// The socket itself: there is nobody left to say goodbye to.
 	timer := time.AfterFunc(end.Sub(t.clock()), func() { raw.Close() })
-	return &mortalConn{Conn: conn, timer: timer}, info, nil
+	mortal := &mortalConn{Conn: conn, timer: timer, own: own, presented: t.own}
+	t.own.open.Store(mortal)
+	return mortal, info, nil
 }
 
 // Clone implements credentials.TransportCredentials.
@@ -76,11 +91,14 @@ func (t *transport) Clone() credentials.TransportCredentials {
 // mortalConn releases its timer when it is closed before its time.
 type mortalConn struct {
 	net.Conn
-	timer *time.Timer
+	timer     *time.Timer
+	own       *x509svid.SVID // that it was made with
+	presented *presented
 }
 
 func (c *mortalConn) Close() error {
 	c.timer.Stop()
+	c.presented.open.CompareAndSwap(c, nil) // a newer one stays
 	return c.Conn.Close()
 }
 
