@@ -9,6 +9,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -33,6 +34,7 @@ type method struct {
 	chain         chainRule
 	checks        []CheckFunc
 	messageChecks []CheckFunc
+	program       *rules.Program     // of the rule from all its sources
 	accepted      []metric.AddOption // of the verification counter, for the usual outcome
 }
 

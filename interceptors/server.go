@@ -172,14 +172,7 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 
 // Unary is the grpc.UnaryServerInterceptor. It is part of ServerOptions.
 func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, c := s.admit(ctx, info.FullMethod)
-	if c.err == nil {
-		c.err = c.method.judge(ctx, unaryCall, c.token, req)
-	}
-	if c.err == nil {
-		c.err = s.markUsed(ctx, &c, info.FullMethod, req)
-	}
-	s.report(ctx, &c, info.FullMethod)
+	ctx, c := s.decide(ctx, info.FullMethod, unaryCall, req)
 	if c.err != nil {
 		return nil, grpcerr.Error(c.err)
 	}
@@ -190,33 +183,19 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return resp, err
 }
 
-// Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. Token and chain
-// are verified once, before the handler runs.
-func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, c := s.admit(stream.Context(), info.FullMethod)
+// decide makes every check there is before the handler, and reports the outcome: c.err is
+// nil if the handler may run. req is nil for a stream. It returns the handler's context.
+func (s *Server) decide(ctx context.Context, fullMethod string, shape shape, req any) (context.Context, call) {
+	ctx, c := s.admit(ctx, fullMethod)
 	if c.err == nil {
-		c.err = c.method.judge(ctx, streamCall, c.token, nil)
+		c.err = c.method.judge(ctx, shape, c.token, req)
 	}
 	if c.err == nil {
-		c.err = s.markUsed(ctx, &c, info.FullMethod, nil)
+		c.err = s.evaluate(ctx, &c, req)
 	}
-	s.report(ctx, &c, info.FullMethod)
-	if c.err != nil {
-		return grpcerr.Error(c.err)
+	if c.err == nil {
+		c.err = s.markUsed(ctx, &c, fullMethod, req)
 	}
-	guarded := guardedStream{ServerStream: stream, ctx: ctx}
-	var err error
-	if len(c.method.messageChecks) == 0 {
-		err = handler(srv, guarded)
-	} else {
-		checked := &checkedStream{guardedStream: guarded, server: s, call: c}
-		err = handler(srv, checked)
-		if denial := checked.denial.Load(); denial != nil {
-			return *denial
-		}
-	}
-	if err != nil {
-		err = c.method.afterHandler(ctx, &s.settings, err)
-	}
-	return err
+	s.report(ctx, &c, fullMethod)
+	return ctx, c
 }

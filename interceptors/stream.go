@@ -10,6 +10,30 @@ import (
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 )
 
+// Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. Token and chain
+// are verified once, before the handler runs.
+func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx, c := s.decide(stream.Context(), info.FullMethod, streamCall, nil)
+	if c.err != nil {
+		return grpcerr.Error(c.err)
+	}
+	guarded := guardedStream{ServerStream: stream, ctx: ctx}
+	var err error
+	if len(c.method.messageChecks) == 0 {
+		err = handler(srv, guarded)
+	} else {
+		checked := &checkedStream{guardedStream: guarded, server: s, call: c}
+		err = handler(srv, checked)
+		if denial := checked.denial.Load(); denial != nil {
+			return *denial
+		}
+	}
+	if err != nil {
+		err = c.method.afterHandler(ctx, &s.settings, err)
+	}
+	return err
+}
+
 // guardedStream is a stream with the handler's context. It is immutable, so that
 // nested interceptors cannot change each other's context through it.
 type guardedStream struct {

@@ -33,23 +33,26 @@ var layers = map[string][]string{
 	"trat/trattest":             {"trat", "trat/callchain", "spiffecreds", "internal/devauthority"},
 	"internal/grpcerr":          {"trat", "gen/..."},
 	"internal/headersize":       {"trat", "trat/callchain"},
-	"internal/rules":            {"trat", "trat/callchain", "gen/..."},
-	"internal/keys":             {"trat"},
-	"internal/devauthority":     {},
-	"internal/hashchain":        {"trat", "internal/semconv"},
-	"internal/outbound":         {},
-	"internal/svidleaf":         {},
-	"internal/token68":          {},
-	"internal/samejson":         {},
+	"internal/rules":            {"trat", "trat/callchain", "spiffecreds", "gen/...", "internal/expression", "internal/yamlfile"},
+	// What all that evaluates expressions has in common.
+	"internal/expression":   {"trat"},
+	"internal/yamlfile":     {"trat"},
+	"internal/keys":         {"trat"},
+	"internal/devauthority": {},
+	"internal/hashchain":    {"trat", "internal/semconv"},
+	"internal/outbound":     {},
+	"internal/svidleaf":     {},
+	"internal/token68":      {},
+	"internal/samejson":     {},
 
 	// The three libraries, side by side: none knows another.
 	"interceptors": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
-		"internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules",
+		"authzen", "internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules",
 	},
 	"client": {
 		"trat", "trat/callchain", "spiffecreds", "gen/...",
-		"internal/grpcerr", "internal/headersize", "internal/semconv",
+		"internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules",
 	},
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
@@ -58,12 +61,11 @@ var layers = map[string][]string{
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/hashchain", "internal/semconv"},
-	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "server/policy/internal/..."},
+	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "internal/yamlfile", "server/policy/internal/..."},
 	// The expressions of policies: all that knows the expression language.
-	"server/policy/internal/expr":     {"trat"},
-	"server/policy/internal/yamlfile": {"trat"},
+	"server/policy/internal/expr": {"trat", "internal/expression"},
 	// Tables of what policies should decide: for tools, no part of deciding.
-	"server/policy/policytest": {"trat", "internal/samejson", "server/policy", "server/policy/internal/yamlfile"},
+	"server/policy/policytest": {"trat", "internal/samejson", "server/policy", "internal/yamlfile"},
 	"server/subject":           {"trat", "trat/replay", "spiffecreds", "internal/outbound", "internal/rules", "internal/token68"},
 
 	"internal/httptoken": {"trat", "spiffecreds", "gen/...", "internal/grpcerr", "internal/outbound", "internal/semconv"},

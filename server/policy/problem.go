@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
+	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 )
 
 // Problem is one thing wrong with a policy file. The errors of Parse join them: errors.As

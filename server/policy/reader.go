@@ -1,8 +1,8 @@
 package policy
 
 import (
+	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
-	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
 )
 
 // reader reads the rules of a policy file.

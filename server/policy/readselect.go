@@ -7,8 +7,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
-	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 

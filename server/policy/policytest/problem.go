@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
+	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 )
 
 // Problem is one thing wrong with a table file or a request. The errors of Run and

@@ -5,8 +5,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 	"github.com/grpc-trat/grpc-trat/server/policy"
-	"github.com/grpc-trat/grpc-trat/server/policy/internal/yamlfile"
 )
 
 // Report is the outcome of a table file.
