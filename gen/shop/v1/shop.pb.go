@@ -7,6 +7,7 @@
 package shopv1
 
 import (
+	_ "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -134,6 +135,8 @@ func (x *PlaceOrderResponse) GetProgress() []string {
 	return nil
 }
 
+// CreateOrderRequest is the order that the user placed with the gateway: every parameter was
+// signed when the transaction began, and not even the gateway can change one afterwards.
 type CreateOrderRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sku           string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
@@ -610,51 +613,64 @@ var File_shop_v1_shop_proto protoreflect.FileDescriptor
 
 const file_shop_v1_shop_proto_rawDesc = "" +
 	"\n" +
-	"\x12shop/v1/shop.proto\x12\ashop.v1\"d\n" +
+	"\x12shop/v1/shop.proto\x12\ashop.v1\x1a\x13trat/v1/rules.proto\"d\n" +
 	"\x11PlaceOrderRequest\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12!\n" +
 	"\famount_cents\x18\x03 \x01(\x03R\vamountCents\"K\n" +
 	"\x12PlaceOrderResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1a\n" +
-	"\bprogress\x18\x02 \x03(\tR\bprogress\"e\n" +
-	"\x12CreateOrderRequest\x12\x10\n" +
-	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12!\n" +
-	"\famount_cents\x18\x03 \x01(\x03R\vamountCents\"0\n" +
+	"\bprogress\x18\x02 \x03(\tR\bprogress\"\x94\x01\n" +
+	"\x12CreateOrderRequest\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xe2\xfe\x18\x05\n" +
+	"\x03skuR\x03sku\x12*\n" +
+	"\bquantity\x18\x02 \x01(\x03B\x0e\xe2\xfe\x18\n" +
+	"\n" +
+	"\bquantityR\bquantity\x125\n" +
+	"\famount_cents\x18\x03 \x01(\x03B\x12\xe2\xfe\x18\x0e\n" +
+	"\famount_centsR\vamountCents\"0\n" +
 	"\x13CreateOrderResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\".\n" +
 	"\x11TrackOrderRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"*\n" +
 	"\x12TrackOrderResponse\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\tR\x05state\">\n" +
-	"\x0eReserveRequest\x12\x10\n" +
-	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\"8\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\"Y\n" +
+	"\x0eReserveRequest\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xe2\xfe\x18\x05\n" +
+	"\x03skuR\x03sku\x12*\n" +
+	"\bquantity\x18\x02 \x01(\x03B\x0e\xe2\xfe\x18\n" +
+	"\n" +
+	"\bquantityR\bquantity\"8\n" +
 	"\x0fReserveResponse\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\"@\n" +
 	"\x17WatchReservationRequest\x12%\n" +
 	"\x0ereservation_id\x18\x01 \x01(\tR\rreservationId\"0\n" +
 	"\x18WatchReservationResponse\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\tR\x05state\"M\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\"a\n" +
 	"\rChargeRequest\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
-	"\famount_cents\x18\x02 \x01(\x03R\vamountCents\"/\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x125\n" +
+	"\famount_cents\x18\x02 \x01(\x03B\x12\xe2\xfe\x18\x0e\n" +
+	"\famount_centsR\vamountCents\"/\n" +
 	"\x0eChargeResponse\x12\x1d\n" +
 	"\n" +
-	"receipt_id\x18\x01 \x01(\tR\treceiptId2Z\n" +
-	"\x11StorefrontService\x12E\n" +
+	"receipt_id\x18\x01 \x01(\tR\treceiptId2\x93\x01\n" +
+	"\x11StorefrontService\x12~\n" +
 	"\n" +
-	"PlaceOrder\x12\x1a.shop.v1.PlaceOrderRequest\x1a\x1b.shop.v1.PlaceOrderResponse2\xa2\x01\n" +
-	"\rOrdersService\x12H\n" +
-	"\vCreateOrder\x12\x1b.shop.v1.CreateOrderRequest\x1a\x1c.shop.v1.CreateOrderResponse\x12G\n" +
+	"PlaceOrder\x12\x1a.shop.v1.PlaceOrderRequest\x1a\x1b.shop.v1.PlaceOrderResponse\"7\xe2\xfe\x183b1\n" +
+	"/users have no TraT: the transaction begins here2\xe5\x01\n" +
+	"\rOrdersService\x12m\n" +
+	"\vCreateOrder\x12\x1b.shop.v1.CreateOrderRequest\x1a\x1c.shop.v1.CreateOrderResponse\"#\xe2\xfe\x18\x1fJ\x1dtctx.action == 'order.create'\x12G\n" +
 	"\n" +
-	"TrackOrder\x12\x1a.shop.v1.TrackOrderRequest\x1a\x1b.shop.v1.TrackOrderResponse0\x012\xa8\x01\n" +
-	"\rStocksService\x12<\n" +
-	"\aReserve\x12\x17.shop.v1.ReserveRequest\x1a\x18.shop.v1.ReserveResponse\x12Y\n" +
-	"\x10WatchReservation\x12 .shop.v1.WatchReservationRequest\x1a!.shop.v1.WatchReservationResponse0\x012L\n" +
-	"\x0fPaymentsService\x129\n" +
-	"\x06Charge\x12\x16.shop.v1.ChargeRequest\x1a\x17.shop.v1.ChargeResponseB3Z1github.com/grpc-trat/grpc-trat/gen/shop/v1;shopv1b\x06proto3"
+	"TrackOrder\x12\x1a.shop.v1.TrackOrderRequest\x1a\x1b.shop.v1.TrackOrderResponse0\x01\x1a\x1c\xe2\xfe\x18\x18\n" +
+	"\forder.create\"\b/gateway2\xea\x01\n" +
+	"\rStocksService\x12W\n" +
+	"\aReserve\x12\x17.shop.v1.ReserveRequest\x1a\x18.shop.v1.ReserveResponse\"\x19\xe2\xfe\x18\x15\"\a/orders\"\n" +
+	"/scheduler\x12c\n" +
+	"\x10WatchReservation\x12 .shop.v1.WatchReservationRequest\x1a!.shop.v1.WatchReservationResponse\"\b\xe2\xfe\x18\x04*\x02\b\x020\x01\x1a\x1b\xe2\xfe\x18\x17\n" +
+	"\forder.create\"\a/orders2y\n" +
+	"\x0fPaymentsService\x12f\n" +
+	"\x06Charge\x12\x16.shop.v1.ChargeRequest\x1a\x17.shop.v1.ChargeResponse\"+\xe2\xfe\x18'\n" +
+	"\forder.create\"\a/orders*\f\x12\b/gateway \x020\x02B3Z1github.com/grpc-trat/grpc-trat/gen/shop/v1;shopv1b\x06proto3"
 
 var (
 	file_shop_v1_shop_proto_rawDescOnce sync.Once

@@ -139,6 +139,7 @@ const (
 //
 // OrdersService is called by the gateway.
 type OrdersServiceClient interface {
+	// CreateOrder places what the transaction says, and nothing else.
 	CreateOrder(ctx context.Context, in *CreateOrderRequest, opts ...grpc.CallOption) (*CreateOrderResponse, error)
 	// TrackOrder streams the order's progress until it is done.
 	TrackOrder(ctx context.Context, in *TrackOrderRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TrackOrderResponse], error)
@@ -187,6 +188,7 @@ type OrdersService_TrackOrderClient = grpc.ServerStreamingClient[TrackOrderRespo
 //
 // OrdersService is called by the gateway.
 type OrdersServiceServer interface {
+	// CreateOrder places what the transaction says, and nothing else.
 	CreateOrder(context.Context, *CreateOrderRequest) (*CreateOrderResponse, error)
 	// TrackOrder streams the order's progress until it is done.
 	TrackOrder(*TrackOrderRequest, grpc.ServerStreamingServer[TrackOrderResponse]) error
@@ -287,10 +289,13 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// StocksService is called by orders.
+// StocksService is called by orders, and by the scheduler for orders that wait for goods.
 type StocksServiceClient interface {
+	// Reserve takes goods off the shelf. Whoever calls it, the call chain must lead back to
+	// where the transaction began.
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
-	// WatchReservation streams what happens to a reservation until it is packed.
+	// WatchReservation streams what happens to a reservation until it is packed. It is called
+	// all the time and gives little away: the last link of the chain has to do.
 	WatchReservation(ctx context.Context, in *WatchReservationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchReservationResponse], error)
 }
 
@@ -335,10 +340,13 @@ type StocksService_WatchReservationClient = grpc.ServerStreamingClient[WatchRese
 // All implementations must embed UnimplementedStocksServiceServer
 // for forward compatibility.
 //
-// StocksService is called by orders.
+// StocksService is called by orders, and by the scheduler for orders that wait for goods.
 type StocksServiceServer interface {
+	// Reserve takes goods off the shelf. Whoever calls it, the call chain must lead back to
+	// where the transaction began.
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
-	// WatchReservation streams what happens to a reservation until it is packed.
+	// WatchReservation streams what happens to a reservation until it is packed. It is called
+	// all the time and gives little away: the last link of the chain has to do.
 	WatchReservation(*WatchReservationRequest, grpc.ServerStreamingServer[WatchReservationResponse]) error
 	mustEmbedUnimplementedStocksServiceServer()
 }
@@ -438,6 +446,8 @@ const (
 //
 // PaymentsService is called by orders.
 type PaymentsServiceClient interface {
+	// Charge takes the amount that the user agreed to: on the straight way from the edge,
+	// gateway to orders to here, and each charge once.
 	Charge(ctx context.Context, in *ChargeRequest, opts ...grpc.CallOption) (*ChargeResponse, error)
 }
 
@@ -465,6 +475,8 @@ func (c *paymentsServiceClient) Charge(ctx context.Context, in *ChargeRequest, o
 //
 // PaymentsService is called by orders.
 type PaymentsServiceServer interface {
+	// Charge takes the amount that the user agreed to: on the straight way from the edge,
+	// gateway to orders to here, and each charge once.
 	Charge(context.Context, *ChargeRequest) (*ChargeResponse, error)
 	mustEmbedUnimplementedPaymentsServiceServer()
 }
