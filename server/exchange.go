@@ -74,7 +74,7 @@ func (s *Server) finish(a *attempt) {
 		s.responses.complete(a.entry, a.issued, s.clock())
 	}
 	if a.seated {
-		s.exchanges.leave(a.requester.ID.String())
+		s.exchanges.Leave(a.requester.ID.String())
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *Server) limit(a *attempt) error {
 	switch {
 	case !s.rates.allow(caller, a.started):
 		return s.beyond(a, "more exchanges per second than allowed")
-	case !s.exchanges.take(caller):
+	case !s.exchanges.Take(caller):
 		return s.beyond(a, "more exchanges under way than allowed")
 	}
 	a.seated = true

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/seats"
 	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -36,10 +37,10 @@ type Server struct {
 	pseudonyms *pseudonymizer
 	telemetry  *telemetry
 	rates      *rates
-	exchanges  *seats
+	exchanges  *seats.Seats
 	responses  *responseCache
 
-	watchers  *seats
+	watchers  *seats.Seats
 	closed    chan struct{}
 	closeOnce sync.Once
 }
@@ -78,9 +79,9 @@ func New(cfg Config) (*Server, error) {
 		pseudonyms:  newPseudonymizer(slices.Clone(cfg.PseudonymKey), cfg.PseudonymPeriod),
 		telemetry:   telemetry,
 		rates:       newRates(cfg.RequestsPerSecond, cfg.Burst, maxRated, cfg.Clock()),
-		exchanges:   newSeats(cfg.MaxConcurrent),
+		exchanges:   seats.New(cfg.MaxConcurrent),
 		responses:   newResponseCache(maxCachedResponses),
-		watchers:    newSeats(cfg.MaxWatchers),
+		watchers:    seats.New(cfg.MaxWatchers),
 		closed:      make(chan struct{}),
 	}, nil
 }

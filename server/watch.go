@@ -26,10 +26,10 @@ func (s *Server) WatchKeys(_ *tratv1.WatchKeysRequest, stream grpc.ServerStreami
 		return peerError(err)
 	}
 	watcher := peer.ID.String()
-	if !s.watchers.take(watcher) {
+	if !s.watchers.Take(watcher) {
 		return peerError(trat.Errorf(trat.ReasonRateLimited, "", ""))
 	}
-	defer s.watchers.leave(watcher)
+	defer s.watchers.Leave(watcher)
 	ticker := time.NewTicker(KeysInterval)
 	defer ticker.Stop()
 	for {

@@ -44,11 +44,12 @@ var layers = map[string][]string{
 	"internal/svidleaf":     {},
 	"internal/token68":      {},
 	"internal/samejson":     {},
+	"internal/seats":        {},
 
 	// The three libraries, side by side: none knows another.
 	"interceptors": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
-		"authzen", "internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules",
+		"authzen", "internal/grpcerr", "internal/headersize", "internal/seats", "internal/semconv", "internal/rules",
 	},
 	"client": {
 		"trat", "trat/callchain", "spiffecreds", "gen/...",
@@ -57,7 +58,7 @@ var layers = map[string][]string{
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
 		"server/policy", "server/subject", "authzen",
-		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules", "internal/samejson", "internal/token68",
+		"internal/grpcerr", "internal/semconv", "internal/keys", "internal/rules", "internal/samejson", "internal/seats", "internal/token68",
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/hashchain", "internal/semconv"},
