@@ -48,6 +48,7 @@ type Server struct {
 	chains      *callchain.Verifier
 	chainLog    callchain.Recorder // nil: none
 	replays     replays
+	evaluations evaluations
 	telemetry   serverTelemetry
 	misconfig   *rate.Limiter // of the log line about a method without a rule
 	unchecked   *rate.Limiter // of the log line about coverage
@@ -90,7 +91,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		}
 		problems = append(problems, opt.applyServer(s))
 	}
-	problems = append(problems, s.initChains(), s.telemetry.init(s.meter(), &s.replays, s.chainLog))
+	problems = append(problems, s.initChains(), s.evaluations.init(s.meter()), s.telemetry.init(s.meter(), &s.replays, s.chainLog))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("interceptors: new guard: %w", err)
 	}

@@ -25,6 +25,13 @@ var (
 		Name: "txn_token.server.verification.duration", Unit: unitSeconds,
 		Description: "Time the guard took to judge a call.", Buckets: verifyBuckets(),
 	}
+	// ServerEvaluationDuration is the time that a policy decision point took to answer the
+	// guard, by TokenResult. It is part of ServerVerificationDuration.
+	ServerEvaluationDuration = Instrument{
+		Name: "txn_token.server.evaluation.duration", Unit: unitSeconds,
+		Description: "Time the guard waited for a policy decision point.",
+		Buckets:     []float64{250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1, 2.5},
+	}
 	// ClientPropagations counts outgoing calls by TokenOutcome and, when refused,
 	// ErrorType.
 	ClientPropagations = Instrument{

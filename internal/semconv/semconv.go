@@ -9,12 +9,16 @@
 //   - no token, link, certificate, subject token or claim value goes anywhere;
 //   - the reason of a failure is ErrorType, as the trat.Reason word;
 //   - attributes go on the RPC spans that otelgrpc makes; there is no second RPC
-//     span.
+//     span, and below it one of VerifySpan only while somebody else is asked.
 package semconv
 
 // ScopeName is the instrumentation scope of every tracer, meter and logger of this
 // module: its module path.
 const ScopeName = "github.com/grpc-trat/grpc-trat"
+
+// VerifySpan is the name of the span below the server's in which the guard waits for a
+// policy decision point.
+const VerifySpan = "txn_token.verify"
 
 // SchemaURL pins the OpenTelemetry semantic conventions whose registry names
 // (RPCMethod, RPCResponseStatusCode, ErrorType, EnduserPseudoID) are used here. It
