@@ -36,24 +36,25 @@ func WithCheckpoint(replace func(context.Context) (context.Context, error)) Clie
 	})
 }
 
-// enter refuses a call early, or returns the context that it goes out with.
-func (c *Client) enter(ctx context.Context, method string) (context.Context, error) {
+// enter refuses a call early, or returns the context that it goes out with, and what prepare
+// has made of it.
+func (c *Client) enter(ctx context.Context, method string) (context.Context, outbound, error) {
 	out, err := c.prepare(ctx, method, c.clock())
 	if c.checkpoint != nil && c.isFull(ctx, &out, err) {
 		behind, failure := c.checkpoint(ctx)
 		if failure != nil {
 			_ = c.refuse(ctx, refusal{method: method, err: failure})
-			return nil, failure // with the status that the token service gave it
+			return nil, outbound{}, failure // with the status that the token service gave it
 		}
 		if behind != nil {
 			ctx = behind
-			_, err = c.prepare(ctx, method, c.clock())
+			out, err = c.prepare(ctx, method, c.clock())
 		}
 	}
 	if err != nil {
-		return nil, c.refuse(ctx, refusal{method: method, err: err})
+		return nil, outbound{}, c.refuse(ctx, refusal{method: method, err: err})
 	}
-	return ctx, nil
+	return ctx, out, nil
 }
 
 // isFull reports whether the chain of a call has no room for it, by what prepare has made of

@@ -40,6 +40,15 @@ type ClientConfig struct {
 // (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
 // Nothing is issued anew unless WithCheckpoint says so.
 //
+// No call outlives its TraT. A unary call ends when the TraT expires, if the caller's
+// deadline is not earlier, and so does a stream that is closed at exp: one with
+// STREAM_EXPIRY_CLOSE_AT_EXP beside its method (trat/v1/rules.proto), and one with nothing
+// beside it whose client streams, or whose method is named Watch…. All other streams, and
+// those with Renewable, keep the caller's deadline. A call that the TraT has ended has the
+// code DEADLINE_EXCEEDED and the reason TXN_TOKEN_EXPIRED; one that the caller's deadline
+// has ended has no reason. A call is not begun, and an attempt is not made, when the TraT
+// has hardly any time left: see WithMinRemaining.
+//
 // The links of the context count only for the very TraT that they came with. With
 // another one, and without any, the workload that requested the TraT (req_wl) begins a
 // chain, and every other calls without one: whether that is enough is for the called
@@ -61,7 +70,12 @@ type Client struct {
 	signer       callchain.LinkSigner
 	modes        map[string]callchain.Mode                      // by full method, or "/pkg.Service/"
 	checkpoint   func(context.Context) (context.Context, error) // nil: none
-	telemetry    clientTelemetry
+	minRemaining time.Duration
+	// wall is what deadlines of contexts are of. The clock that TraTs are judged by may be
+	// another one, and stand still.
+	wall      trat.Clock
+	policies  policies
+	telemetry clientTelemetry
 }
 
 // NewClient makes a carrier. All problems of config and options are reported at once.
@@ -73,6 +87,8 @@ func NewClient(cfg ClientConfig, opts ...ClientOption) (*Client, error) {
 		foreign:      make(map[spiffeid.TrustDomain]bool),
 		withoutToken: make(map[string]bool),
 		modes:        make(map[string]callchain.Mode),
+		minRemaining: DefaultMinRemaining,
+		wall:         time.Now,
 	}
 	var problems []error
 	if cfg.TrustDomain.IsZero() {
@@ -121,30 +137,54 @@ func (c *Client) DialOptions() []grpc.DialOption {
 	}
 }
 
-// Unary is the grpc.UnaryClientInterceptor. It only refuses early, before a connection
-// is looked for, or has the TraT replaced (WithCheckpoint); what carries token and chain
-// are the call credentials of DialOptions, which make every check for every attempt.
+// Unary is the grpc.UnaryClientInterceptor. It refuses early, before a connection
+// is looked for, or has the TraT replaced (WithCheckpoint), and bounds the call by the
+// expiry of its TraT; what carries token and chain are the call credentials of DialOptions,
+// which make every check for every attempt.
 func (c *Client) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	ctx, err := c.enter(ctx, method)
+	ctx, out, err := c.enter(ctx, method)
 	if err != nil {
 		return err
 	}
-	return invoker(ctx, method, req, reply, cc, opts...)
+	end := c.endOf(ctx, &out)
+	if end.IsZero() {
+		return invoker(ctx, method, req, reply, cc, opts...)
+	}
+	ctx, release := context.WithDeadline(ctx, end)
+	defer release()
+	if err := invoker(ctx, method, req, reply, cc, opts...); err != nil {
+		return c.explain(end, err)
+	}
+	return nil
 }
 
 // Stream is the grpc.StreamClientInterceptor; see Unary.
 func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	ctx, err := c.enter(ctx, method)
+	ctx, out, err := c.enter(ctx, method)
 	if err != nil {
 		return nil, err
 	}
-	return streamer(ctx, desc, cc, method, opts...)
+	if isRenewable(opts) {
+		return streamer(context.WithValue(ctx, streamMethodKey{}, method), desc, cc, method, opts...)
+	}
+	end := c.endOf(ctx, &out)
+	if end.IsZero() || !c.policies.endsWithToken(method, desc) {
+		return streamer(ctx, desc, cc, method, opts...)
+	}
+	ctx, release := context.WithDeadline(ctx, end)
+	stream, err := streamer(ctx, desc, cc, method, opts...)
+	if err != nil {
+		release()
+		return nil, c.explain(end, err)
+	}
+	return &endingStream{ClientStream: stream, client: c, end: end, release: release, answers: desc.ServerStreams}, nil
 }
 
 // outbound is what is to go out with a call.
 type outbound struct {
 	method string
-	token  *trat.Token // nil: nothing goes out
+	token  *trat.Token   // nil: nothing goes out
+	left   time.Duration // for which the token is good
 	// mode is how much of the chain goes out; zero when this workload has nothing to say
 	// about the token.
 	mode   callchain.Mode
@@ -162,13 +202,17 @@ func (c *Client) prepare(ctx context.Context, method string, now time.Time) (out
 	if !ok {
 		return outbound{}, trat.Errorf(trat.ReasonTxnTokenMissing, "", "the call's context has no verified token")
 	}
-	if !now.Before(token.Expiry()) {
+	left := token.Expiry().Sub(now)
+	if left <= 0 {
 		return outbound{}, &trat.Error{Reason: trat.ReasonTxnTokenExpired, Field: "exp"}
+	}
+	if left < c.minRemaining {
+		return outbound{}, trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "good for less than %s", c.minRemaining)
 	}
 	if token.Audience() != c.trustDomain.Name() {
 		return outbound{}, trat.Errorf(trat.ReasonEgressBlocked, "aud", "the token is of another trust domain than this carrier")
 	}
-	out := outbound{method: method, token: token}
+	out := outbound{method: method, token: token, left: left}
 	if err := c.prepareChain(ctx, &out); err != nil {
 		return outbound{}, err
 	}

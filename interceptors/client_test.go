@@ -110,13 +110,17 @@ func TestTheCarrierRefusesWithoutAGoodToken(t *testing.T) {
 		wantRefusal(t, k.call(trat.NewContext(callContext(t), nil), client), trat.ReasonTxnTokenMissing)
 		wantRefusal(t, k.call(other.Context(callContext(t)), client), trat.ReasonEgressBlocked)
 	}
-	d.Advance(10*time.Second - time.Nanosecond)
+	d.Advance(5 * time.Second)
 	for _, k := range kinds() {
 		if err := k.call(expiring, client); err != nil {
-			t.Errorf("%s, just before exp: %v", k.name, err)
+			t.Errorf("%s, before exp: %v", k.name, err)
 		}
 	}
 	_, before := r.last()
+	d.Advance(5*time.Second - time.Nanosecond) // too late to begin
+	for _, k := range kinds() {
+		wantRefusal(t, k.call(expiring, client), trat.ReasonTxnTokenExpired)
+	}
 	d.Advance(time.Nanosecond) // exp itself, within any verifier's leeway
 	for _, k := range kinds() {
 		wantRefusal(t, k.call(expiring, client), trat.ReasonTxnTokenExpired)

@@ -3,6 +3,7 @@ package interceptors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc/credentials"
@@ -61,12 +62,9 @@ func (c *Client) release(ctx context.Context, info credentials.RequestInfo) (map
 	if err := checkBudget(size); err != nil {
 		return nil, err
 	}
-	server, _ := spiffecreds.PeerFromAuthInfo(info.AuthInfo) // zero without a verified identity
-	if err := c.mayReceive(server.ID); err != nil {
+	server, err := c.receiver(info.AuthInfo, now)
+	if err != nil {
 		return nil, err
-	}
-	if server.Expired(now) {
-		return nil, trat.Errorf(trat.ReasonPeerSVIDExpired, "", "the server's certificate is past its NotAfter")
 	}
 	md := map[string]string{tokenKey: out.token.UnsafeRaw()}
 	var link callchain.Link
@@ -82,6 +80,18 @@ func (c *Client) release(ctx context.Context, info credentials.RequestInfo) (map
 	}
 	c.reportAttached(ctx, &out, link, now)
 	return md, nil
+}
+
+// receiver returns the server at the other end of a connection, if it may have a token now.
+func (c *Client) receiver(conn credentials.AuthInfo, now time.Time) (spiffecreds.Peer, error) {
+	server, _ := spiffecreds.PeerFromAuthInfo(conn) // zero without a verified identity
+	if err := c.mayReceive(server.ID); err != nil {
+		return spiffecreds.Peer{}, err
+	}
+	if server.Expired(now) {
+		return spiffecreds.Peer{}, trat.Errorf(trat.ReasonPeerSVIDExpired, "", "the server's certificate is past its NotAfter")
+	}
+	return server, nil
 }
 
 // mayReceive reports whether the server may have a token.

@@ -44,26 +44,35 @@ func (r relayed) GRPCStatus() *status.Status { return status.Convert(r.error) }
 
 // foreign returns what the caller gets instead of a handler's error that says, in the
 // words of this project, what became of a call that the handler made: that a called
-// service, a token service or the own carrier refused it, or could not judge it. None
-// of it is about the caller of the handler, nor about the keys and the set-up of this
-// service. It returns false for every other error, and for one that Relay marked.
-func foreign(err error) (reason trat.Reason, message string, ok bool) {
+// service, a token service or the own carrier refused it, or could not judge it, or that
+// its TraT ran out. None of it is about the caller of the handler, nor about the keys and
+// the set-up of this service. It returns nil for every other error, and for one that Relay
+// marked.
+func foreign(err error) (instead *status.Status, reason trat.Reason, message string) {
 	if errors.As(err, new(relayed)) {
-		return "", "", false
+		return nil, "", ""
 	}
 	st, ok := status.FromError(err) // finds wrapped ones too, as grpc-go will
 	if !ok || !isOurs(st) {
-		return "", "", false
+		return nil, "", ""
 	}
 	switch st.Code() {
 	case codes.Unauthenticated, codes.PermissionDenied:
-		return trat.ReasonDownstreamRejected, "a called service refused this one", true
+		reason, message = trat.ReasonDownstreamRejected, "a called service refused this one"
 	case codes.Unavailable:
-		return trat.ReasonDependencyUnavailable, "a called service was not able to judge the call of this one", true
+		reason, message = trat.ReasonDependencyUnavailable, "a called service was not able to judge the call of this one"
+	case codes.DeadlineExceeded:
+		// It remains a matter of time, and is not worth another try: INTERNAL says neither.
+		reason, message = trat.ReasonDownstreamRejected, "a call of this service has outlived its TraT"
+		return grpcerr.Marked(status.New(codes.DeadlineExceeded, outOfTime), reason), reason, message
 	default:
-		return "", "", false
+		return nil, "", ""
 	}
+	return grpcerr.Status(&trat.Error{Reason: reason}), reason, message
 }
+
+// outOfTime is what the caller reads of a call further down that was not answered in time.
+const outOfTime = "a service that this one called did not answer in time"
 
 // isOurs reports whether st is about TraTs.
 func isOurs(st *status.Status) bool {
@@ -78,8 +87,8 @@ func isOurs(st *status.Status) bool {
 
 // notRelayed returns what the caller gets for a handler's error.
 func (s *settings) notRelayed(ctx context.Context, method string, err error) error {
-	reason, message, ok := foreign(err)
-	if !ok {
+	instead, reason, message := foreign(err)
+	if instead == nil {
 		return err
 	}
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
@@ -93,5 +102,5 @@ func (s *settings) notRelayed(ctx context.Context, method string, err error) err
 		slog.String(string(semconv.ErrorType), string(reason)),
 		slog.String("downstream.error.type", inner),
 		slog.String(string(semconv.RPCMethod), method))
-	return grpcerr.Error(&trat.Error{Reason: reason})
+	return instead.Err()
 }

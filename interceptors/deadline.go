@@ -1,0 +1,157 @@
+package interceptors
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+const (
+	// DefaultMinRemaining is how long a TraT must still be good for, so that a call with it
+	// is started.
+	DefaultMinRemaining = 100 * time.Millisecond
+
+	maxMinRemaining = time.Minute
+
+	// deadlineSlack is how far a server's clock may have run ahead of this process's in the
+	// course of a call: it may report the deadline that both know before the timer here does.
+	deadlineSlack = 50 * time.Millisecond
+
+	// maxPolicies bounds what is remembered about methods. A program calls fewer, unless it
+	// passes on calls of methods that others name.
+	maxPolicies = 4096
+)
+
+// WithMinRemaining sets how long the TraT of a call must still be good for: with less left,
+// an attempt is refused here, with TXN_TOKEN_EXPIRED, because the answer could not come in
+// time. Zero leaves the expiry alone; the most is one minute, the default
+// DefaultMinRemaining.
+func WithMinRemaining(d time.Duration) ClientOption {
+	return clientOption(func(c *Client) error {
+		if d < 0 || d > maxMinRemaining {
+			return fmt.Errorf("WithMinRemaining: %s is not within 0 and %s", d, maxMinRemaining)
+		}
+		c.minRemaining = d
+		return nil
+	})
+}
+
+// endOf returns the deadline that a call gets from its TraT; zero if it gets none, or the
+// caller's is not later.
+func (c *Client) endOf(ctx context.Context, out *outbound) time.Time {
+	if out.token == nil {
+		return time.Time{}
+	}
+	end := c.wall().Add(out.left)
+	if deadline, ok := ctx.Deadline(); ok && !end.Before(deadline) {
+		return time.Time{}
+	}
+	return end
+}
+
+// explain says in err that the TraT has expired, if it was the deadline end that ended the
+// call. The code stays DEADLINE_EXCEEDED: no guard has refused anything.
+func (c *Client) explain(end time.Time, err error) error {
+	st, ok := status.FromError(err)
+	if !ok || st.Code() != codes.DeadlineExceeded || c.wall().Before(end.Add(-deadlineSlack)) {
+		return err
+	}
+	return grpcerr.Marked(st, trat.ReasonTxnTokenExpired).Err()
+}
+
+// endingStream is a stream that ends with its TraT.
+type endingStream struct {
+	grpc.ClientStream
+	client *Client
+	end    time.Time
+	// release frees the timer; called when the stream has ended. A stream that is left
+	// before ends with the caller's context, and the timer with it.
+	release context.CancelFunc
+	answers bool // the server streams
+}
+
+// RecvMsg implements grpc.ClientStream.
+func (s *endingStream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if err == nil && s.answers {
+		return nil
+	}
+	return s.ended(err)
+}
+
+// SendMsg implements grpc.ClientStream. Its io.EOF says that RecvMsg has the status.
+func (s *endingStream) SendMsg(m any) error {
+	err := s.ClientStream.SendMsg(m)
+	if _, ok := status.FromError(err); err == nil || !ok {
+		return err
+	}
+	return s.ended(err)
+}
+
+// ended returns what the application gets for the error that the stream ended with.
+func (s *endingStream) ended(err error) error {
+	s.release()
+	return s.client.explain(s.end, err)
+}
+
+// policies is what the proto files that are linked into this program say about streams that
+// outlive their TraT. A descriptor is looked at once.
+type policies struct {
+	known sync.Map // of rules.Expiry, by full method
+	count atomic.Int64
+}
+
+// endsWithToken reports whether a stream is to end when its TraT expires. It goes by what
+// stands beside the method, as far as this program has its proto file, and else by its kind:
+// what the called service's code or an overlay says is not known here, and the service sees
+// to it itself.
+func (p *policies) endsWithToken(method string, desc *grpc.StreamDesc) bool {
+	expiry, ok := p.known.Load(method)
+	if !ok {
+		expiry = declaredExpiry(method)
+		if p.count.Add(1) <= maxPolicies {
+			p.known.Store(method, expiry)
+		}
+	}
+	if expiry == rules.Expiry(0) {
+		watch := strings.HasPrefix(method[strings.LastIndexByte(method, '/')+1:], "Watch")
+		return desc.ClientStreams || watch
+	}
+	return expiry == rules.ExpiryCloseAtExp
+}
+
+// declaredExpiry is what stands beside the method, zero for nothing. A rule that is wrong is
+// reported by the guard that it is for.
+func declaredExpiry(method string) rules.Expiry {
+	name := strings.Replace(strings.TrimPrefix(method, "/"), "/", ".", 1)
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return 0
+	}
+	descriptor, ok := found.(protoreflect.MethodDescriptor)
+	if !ok {
+		return 0
+	}
+	rule, _, err := rules.Of(descriptor)
+	switch {
+	case err != nil:
+		return 0
+	case rule.Exempt != "":
+		return rules.ExpiryOpenOnly // its guard does not look at TraTs
+	default:
+		return rule.Stream.Expiry
+	}
+}

@@ -1,0 +1,96 @@
+package interceptors
+
+import (
+	"context"
+	"slices"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// Renewable is for a stream for which the application sends new TraTs itself, see
+// Client.Renewal. Such a stream keeps the caller's deadline: without Renewable one that is
+// closed at exp would get that of the TraT that it was opened with, which no renewal can
+// lengthen. It changes nothing for unary calls, nor about when the called service closes the
+// stream.
+func Renewable() grpc.CallOption { return renewable{} }
+
+type renewable struct{ grpc.EmptyCallOption }
+
+func isRenewable(opts []grpc.CallOption) bool {
+	return slices.ContainsFunc(opts, func(opt grpc.CallOption) bool {
+		_, ok := opt.(renewable)
+		return ok
+	})
+}
+
+// streamMethodKey is of the full method in the context of a renewable stream.
+type streamMethodKey struct{}
+
+// Renewal returns what an application sends on an open stream, as a field of a message of
+// its own, so that the stream may outlive the TraT that it was opened with: the TraT of ctx,
+// which trat.NewContext has put there, and a chain with a link for the stream's method and
+// the server at its other end, as a new call with ctx would carry it. The handler gives it to
+// Server.Reverify. The TraT must have the subject of the first one and no more scope; that
+// is the called service's to check.
+//
+//	renewed, err := tts.Exchange(ctx, request) // a new transaction for the same subject
+//	...
+//	renewal, err := carrier.Renewal(trat.NewContext(ctx, renewed), stream)
+//	...
+//	err = stream.Send(&pb.Request{Renewal: renewal})
+//
+// stream must have been opened through this carrier, with the call option Renewable. After
+// this grpc-go does not retry it any more: the link is for the server that it is with.
+//
+// The message holds the token itself and is for this stream only. It is good for the time of
+// one call: send it at once. Refusals are those of a call: TXN_TOKEN_MISSING,
+// TXN_TOKEN_EXPIRED, CHAIN_TOO_DEEP, EGRESS_BLOCKED and PEER_SVID_EXPIRED; a stream that is
+// not renewable is INTERNAL. Safe for concurrent use.
+func (c *Client) Renewal(ctx context.Context, stream grpc.ClientStream) (*tratv1.StreamRenewal, error) {
+	opened := stream.Context()
+	method, _ := opened.Value(streamMethodKey{}).(string)
+	conn, _ := peer.FromContext(opened)
+	if conn == nil {
+		conn = &peer.Peer{}
+	}
+	renewal, err := c.renew(ctx, opened, method, conn)
+	if err != nil {
+		server, _ := spiffecreds.PeerFromAuthInfo(conn.AuthInfo)
+		return nil, c.refuse(ctx, refusal{method: method, server: server.ID, err: err})
+	}
+	return renewal, nil
+}
+
+func (c *Client) renew(ctx, opened context.Context, method string, conn *peer.Peer) (*tratv1.StreamRenewal, error) {
+	if method == "" {
+		return nil, trat.Errorf(trat.ReasonInternal, "", "the stream was not opened through a carrier with Renewable")
+	}
+	now := c.clock()
+	out, err := c.prepare(ctx, method, now)
+	if err != nil {
+		return nil, err
+	}
+	if out.token == nil {
+		return nil, trat.Errorf(trat.ReasonTxnTokenMissing, "", "the method is called without a TraT")
+	}
+	server, err := c.receiver(conn.AuthInfo, now)
+	if err != nil {
+		return nil, err
+	}
+	renewal := &tratv1.StreamRenewal{TxnToken: out.token.UnsafeRaw()}
+	if out.mode != 0 && server.ID.MemberOf(c.trustDomain) {
+		// The link is of the stream's span: its traceparent is what the server has.
+		ctx = trace.ContextWithSpan(ctx, trace.SpanFromContext(opened))
+		if _, renewal.TxnChain, err = c.sign(ctx, &out, conn.AuthInfo, server.ID); err != nil {
+			return nil, err
+		}
+	}
+	c.telemetry.propagations.Add(ctx, 1, c.telemetry.attached...)
+	return renewal, nil
+}
