@@ -1,5 +1,9 @@
 package rules
 
+import "errors"
+
+var errNotBuilt = errors.New("rules: not built")
+
 // Overlay is what a platform team demands beyond what services do: rules by full method, or
 // by "/pkg.Service/*" for all methods of one service.
 type Overlay map[string]Rule
