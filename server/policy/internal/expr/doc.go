@@ -13,8 +13,7 @@
 //   - transaction, in the expressions of replacements only and instead of claims, with
 //     the fields scopes, requester, chain, replacements, start, tctx and rctx.
 //
-// Functions are those of the CEL standard library, without bytes, dyn, type and what takes
-// a time zone: times are UTC. Macros are has, all, exists, exists_one, map and filter.
+// Functions and macros are those of package expression, with its bounds.
 //
 // Integers keep every digit: a JSON integer is an int, or a problem if 64 bits with a sign
 // cannot hold it, and is never made a double unless it is declared so.

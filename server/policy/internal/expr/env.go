@@ -5,21 +5,13 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/env"
-	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
+
+	"github.com/grpc-trat/grpc-trat/internal/expression"
 )
 
 // MaxSource is the longest expression, in bytes.
-const MaxSource = 4096
-
-// Bounds of the form of an expression.
-const (
-	maxDepth   = 64
-	maxNodes   = 2000
-	maxNesting = 2 // of macros that walk lists
-)
+const MaxSource = expression.MaxSource
 
 // Declarations are the members of claims, details and context that expressions may use.
 type Declarations struct {
@@ -41,47 +33,6 @@ func Registered(claim string) (Type, bool) {
 		return Type{}, false
 	}
 	return parseType(name)
-}
-
-// functions is what expressions may call. It is written out, so that a new version of the
-// library brings nothing new.
-var functions = []string{
-	operators.Conditional, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.NotStrictlyFalse,
-	operators.Equals, operators.NotEquals,
-	operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals,
-	operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate,
-	operators.Index, operators.In, overloads.Size,
-	overloads.TypeConvertBool, overloads.TypeConvertInt, overloads.TypeConvertUint, overloads.TypeConvertDouble,
-	overloads.TypeConvertString, overloads.TypeConvertTimestamp, overloads.TypeConvertDuration,
-	overloads.Contains, overloads.StartsWith, overloads.EndsWith, overloads.Matches,
-}
-
-// timeFunctions are called without a time zone: names of zones are looked up in files.
-var timeFunctions = map[string][]string{
-	overloads.TimeGetFullYear:     {overloads.TimestampToYear},
-	overloads.TimeGetMonth:        {overloads.TimestampToMonth},
-	overloads.TimeGetDate:         {overloads.TimestampToDayOfMonthOneBased},
-	overloads.TimeGetDayOfWeek:    {overloads.TimestampToDayOfWeek},
-	overloads.TimeGetHours:        {overloads.TimestampToHours, overloads.DurationToHours},
-	overloads.TimeGetMinutes:      {overloads.TimestampToMinutes, overloads.DurationToMinutes},
-	overloads.TimeGetSeconds:      {overloads.TimestampToSeconds, overloads.DurationToSeconds},
-	overloads.TimeGetMilliseconds: {overloads.DurationToMilliseconds},
-}
-
-func library() *env.LibrarySubset {
-	subset := env.NewLibrarySubset()
-	subset.IncludeMacros = []string{operators.Has, operators.All, operators.Exists, operators.ExistsOne, operators.Map, operators.Filter}
-	for _, name := range functions {
-		subset.IncludeFunctions = append(subset.IncludeFunctions, &env.Function{Name: name})
-	}
-	for name, ids := range timeFunctions {
-		f := &env.Function{Name: name}
-		for _, id := range ids {
-			f.Overloads = append(f.Overloads, &env.Overload{ID: id})
-		}
-		subset.IncludeFunctions = append(subset.IncludeFunctions, f)
-	}
-	return subset
 }
 
 // Env compiles the expressions of one set of declarations. It is safe for concurrent use.
@@ -107,21 +58,8 @@ func NewEnv(d Declarations) *Env {
 }
 
 func newEnvironments(d Declarations) (environments, error) {
-	p := newProvider(d)
-	base, err := cel.NewCustomEnv(
-		cel.CustomTypeProvider(p),
-		cel.CustomTypeAdapter(p),
-		cel.StdLib(cel.StdLibSubset(library())),
-		cel.EnableIdentifierEscapeSyntax(),
-		cel.EagerlyValidateDeclarations(true),
-		cel.DefaultUTCTimeZone(true),
-		cel.ParserExpressionSizeLimit(MaxSource),
-		cel.ParserRecursionLimit(maxDepth),
-		cel.ExpressionNodeLimit(maxNodes),
-		cel.ASTValidators(
-			cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
-			cel.ValidateComprehensionNestingLimit(maxNesting),
-		),
+	base, err := expression.NewEnv(
+		newProvider(d),
 		cel.Variable(nowVar, types.TimestampType),
 		cel.Variable(requesterVar, types.StringType),
 		cel.Variable(scopeVar, texts),

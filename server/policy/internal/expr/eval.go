@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 
+	"github.com/grpc-trat/grpc-trat/internal/expression"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -43,7 +43,7 @@ func (p *Program) Value(in *Input) (any, error) {
 }
 
 func (p *Program) eval(in *Input) (ref.Val, error) {
-	out, _, err := p.program.Eval(in)
+	out, err := p.program.Eval(in)
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -58,23 +58,7 @@ func failure(err error) error {
 	if mismatch, ok := errors.AsType[*TypeError](err); ok {
 		return mismatch
 	}
-	return errors.New(cause(err))
-}
-
-// causes are texts of CEL's errors that hold no value, or begin without one.
-var causes = []string{
-	"division by zero", "modulus by zero", "integer overflow", "unsigned integer overflow", "timestamp overflow",
-	"duration overflow", "no such key", "index out of bounds", "no such overload", "type conversion error",
-	"actual cost limit exceeded",
-}
-
-func cause(err error) string {
-	for _, text := range causes {
-		if strings.Contains(err.Error(), text) {
-			return text
-		}
-	}
-	return "evaluation failed"
+	return errors.New(expression.Cause(err))
 }
 
 // toJSON returns what encoding/json makes the JSON of v, with every digit.

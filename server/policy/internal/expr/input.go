@@ -80,7 +80,7 @@ func (in *Input) Parent() cel.Activation { return nil }
 
 // objectValue is a whole object: a map, or an error value.
 func objectValue(o trat.Object) ref.Val {
-	v, err := mapValue(o.JSON())
+	v, err := anyJSON.Map(o.JSON())
 	if err != nil {
 		return types.WrapErr(err)
 	}

@@ -6,15 +6,15 @@ import (
 
 	"cel.dev/cel-go/common/types"
 
-	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/internal/expression"
 )
 
 // Bounds of declarations and of the values that expressions see.
 const (
 	// MaxText is the longest string, in bytes: objects are not longer.
-	MaxText = trat.MaxObjectSize
+	MaxText = expression.MaxText
 	// MaxElements is the largest list or map.
-	MaxElements = 256
+	MaxElements = expression.MaxElements
 
 	maxTypeText = 64
 )

@@ -1,0 +1,137 @@
+package expression
+
+import (
+	"fmt"
+	"slices"
+
+	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// MaxCost is the most that an evaluation may cost, in CEL's units: by estimate, and when it
+// runs. A unit is of the order of 10 ns.
+const MaxCost = 1_000_000
+
+// Bounds of values. Claims and members of JSON objects are held to them; of what is not, the
+// estimate supposes it, and the limit while an expression runs is what holds.
+const (
+	// MaxText is the longest string, in bytes: objects are not longer.
+	MaxText = trat.MaxObjectSize
+	// MaxElements is the largest list or map.
+	MaxElements = 256
+)
+
+func costText(cost uint64) string {
+	if cost > 1_000_000_000 {
+		return "more than a billion"
+	}
+	return fmt.Sprint(cost)
+}
+
+// sizes bounds what CEL cannot know the size of.
+type sizes struct{}
+
+// EstimateSize implements checker.CostEstimator. All elements of a list share the size of
+// the object that holds the list, so that many of them cannot be long.
+func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
+	text := uint64(MaxText)
+	if slices.Contains(node.Path(), "@items") {
+		text = trat.MaxObjectSize / MaxElements
+	}
+	switch node.Type().Kind() {
+	case types.StringKind, types.BytesKind, types.DynKind:
+		return &checker.SizeEstimate{Max: text}
+	case types.ListKind, types.MapKind:
+		return &checker.SizeEstimate{Max: MaxElements}
+	default:
+		return nil
+	}
+}
+
+// EstimateCallCost implements checker.CostEstimator: CEL knows its own functions.
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
+}
+
+// charges is what calls cost when they run, where CEL's own account is of the number of
+// elements only, or of nothing: values of requests have no bound but the message's.
+type charges struct{}
+
+// CallCost implements interpreter.ActualCostEstimator.
+func (charges) CallCost(_, overload string, args []ref.Val, _ ref.Val) *uint64 {
+	var cost uint64
+	switch overload {
+	case overloads.Equals, overloads.NotEquals,
+		overloads.LessString, overloads.LessEqualsString, overloads.GreaterString, overloads.GreaterEqualsString,
+		overloads.LessBytes, overloads.LessEqualsBytes, overloads.GreaterBytes, overloads.GreaterEqualsBytes:
+		cost = compared(args[0], args[1])
+	case overloads.InList:
+		cost = contained(args[0], args[1])
+	case overloads.SizeString, overloads.SizeStringInst,
+		overloads.StringToBool, overloads.StringToInt, overloads.StringToUint, overloads.StringToDouble,
+		overloads.StringToTimestamp, overloads.StringToDuration, overloads.BytesToString:
+		cost = weight(args[0], MaxCost)
+	default:
+		return nil
+	}
+	return &cost
+}
+
+// compared is the cost of telling whether two values are equal, or which is less: that of
+// the smaller one.
+func compared(one, other ref.Val) uint64 {
+	first := weight(one, MaxCost)
+	return min(first, weight(other, first))
+}
+
+// contained is the cost of finding a value in a list.
+func contained(v, list ref.Val) uint64 {
+	elements, ok := list.(traits.Lister)
+	if !ok {
+		return 1
+	}
+	return 1 + count(elements)*weight(v, MaxCost)
+}
+
+func count(v traits.Sizer) uint64 {
+	n, ok := v.Size().(types.Int)
+	if !ok || n < 0 {
+		return MaxCost
+	}
+	return min(uint64(n), MaxCost)
+}
+
+// textUnit is how many bytes of text cost one unit.
+const textUnit = 10
+
+// weight is how much there is of a value, in units of cost. It stops counting at most.
+func weight(v ref.Val, most uint64) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return 1 + uint64(len(v))/textUnit
+	case types.Bytes:
+		return 1 + uint64(len(v))/textUnit
+	case traits.Lister:
+		return weigh(v, count(v), most, func(element ref.Val) ref.Val { return element })
+	case traits.Mapper:
+		return weigh(v, count(v), most, v.Get)
+	default:
+		return 1
+	}
+}
+
+func weigh(v traits.Iterable, n, most uint64, value func(ref.Val) ref.Val) uint64 {
+	total := 1 + n
+	if total >= most {
+		return most
+	}
+	for it := v.Iterator(); total < most && it.HasNext() == types.True; {
+		total += weight(value(it.Next()), most-total)
+	}
+	return min(total, most)
+}
