@@ -1,0 +1,134 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+)
+
+// FieldBindings returns the bindings that the fields of a message have by option, its own
+// and those of singular messages in it, with Field from input on. An option that would be
+// in force for no field or for many is an error: in the message of a list or map, in a
+// message that contains itself, in one that is bound as a whole, and on an extension.
+// Members are not looked at beyond being named.
+func FieldBindings(input protoreflect.MessageDescriptor) ([]Binding, error) {
+	w := optionWalk{inside: make(map[protoreflect.MessageDescriptor]protoreflect.FieldDescriptor)}
+	if input != nil {
+		w.message(input, "", nil)
+	}
+	return w.found, errors.Join(w.errs...)
+}
+
+type optionWalk struct {
+	found []Binding
+	errs  []error
+	// inside has, for a type, a field with the option in it or in what it contains.
+	inside map[protoreflect.MessageDescriptor]protoreflect.FieldDescriptor
+}
+
+func (w *optionWalk) fail(name, format string, args ...any) {
+	w.errs = append(w.errs, fmt.Errorf("field %s: %s", shown(name), fmt.Sprintf(format, args...)))
+}
+
+// message adds the bindings of a message that is reached through the types in within.
+func (w *optionWalk) message(message protoreflect.MessageDescriptor, prefix string, within []protoreflect.MessageDescriptor) {
+	for _, extension := range boundExtensions(message) {
+		w.fail(prefix+string(extension.Name()), "%s: an extension cannot be bound", extension.FullName())
+	}
+	within = append(slices.Clip(within), message)
+	for i := range message.Fields().Len() {
+		// More than this is refused anyway, and types in types multiply.
+		if len(w.found) > maxEntries || len(w.errs) > maxEntries {
+			return
+		}
+		field := message.Fields().Get(i)
+		name := prefix + string(field.Name())
+		option := bindOption(field)
+		if option != nil {
+			w.add(name, option)
+		}
+		if field.Message() == nil {
+			continue
+		}
+		hidden := w.boundInside(field.Message())
+		switch {
+		case hidden == nil:
+		case option != nil:
+			w.fail(name, "is bound as a whole, and so is %s in it", hidden.FullName())
+		case field.Cardinality() == protoreflect.Repeated:
+			w.fail(name, "%s in it is bound, which in a list or map is no single field: bind %s as a whole", hidden.FullName(), field.FullName())
+		case slices.Contains(within, field.Message()):
+			w.fail(name, "%s in it is bound, which in a message that contains itself is no single field", hidden.FullName())
+		default:
+			w.message(field.Message(), name+".", within)
+		}
+	}
+}
+
+func (w *optionWalk) add(name string, option *tratv1.Binding) {
+	if option.GetTctx() == "" {
+		w.fail(name, "the option names no member of tctx")
+		return
+	}
+	w.found = append(w.found, Binding{Field: name, Tctx: option.GetTctx(), Relation: option.GetRelation(), Optional: option.GetOptional()})
+}
+
+// boundInside returns a field with the option in message or in anything that it contains,
+// extensions included; nil when there is none.
+func (w *optionWalk) boundInside(message protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
+	if field, known := w.inside[message]; known {
+		return field
+	}
+	// Breadth first over all types that can be reached, each once.
+	todo := []protoreflect.MessageDescriptor{message}
+	for next := 0; next < len(todo); next++ {
+		if extensions := boundExtensions(todo[next]); len(extensions) > 0 {
+			w.inside[message] = extensions[0]
+			return extensions[0]
+		}
+		fields := todo[next].Fields()
+		for i := range fields.Len() {
+			field := fields.Get(i)
+			if bindOption(field) != nil {
+				w.inside[message] = field
+				return field
+			}
+			if inner := field.Message(); inner != nil && !slices.Contains(todo, inner) {
+				todo = append(todo, inner)
+			}
+		}
+	}
+	w.inside[message] = nil
+	return nil
+}
+
+// boundExtensions returns the extensions of a message that have the option, among all that
+// the program knows.
+func boundExtensions(message protoreflect.MessageDescriptor) (bound []protoreflect.FieldDescriptor) {
+	if message.ExtensionRanges().Len() == 0 {
+		return nil
+	}
+	protoregistry.GlobalTypes.RangeExtensionsByMessage(message.FullName(), func(extension protoreflect.ExtensionType) bool {
+		if bindOption(extension.TypeDescriptor()) != nil {
+			bound = append(bound, extension.TypeDescriptor())
+		}
+		return true
+	})
+	return bound
+}
+
+// bindOption returns the option of a field; nil when it has none.
+func bindOption(field protoreflect.FieldDescriptor) *tratv1.Binding {
+	options := field.Options()
+	if !proto.HasExtension(options, tratv1.E_Bind) {
+		return nil
+	}
+	option, _ := proto.GetExtension(options, tratv1.E_Bind).(*tratv1.Binding)
+	return option
+}
