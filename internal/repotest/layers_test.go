@@ -41,6 +41,7 @@ var layers = map[string][]string{
 	"internal/devauthority": {},
 	"internal/hashchain":    {"trat", "internal/semconv"},
 	"internal/outbound":     {},
+	"internal/protoset":     {"gen/..."},
 	"internal/svidleaf":     {},
 	"internal/token68":      {},
 	"internal/samejson":     {},
@@ -77,7 +78,7 @@ var layers = map[string][]string{
 	},
 	"internal/chaintest": {"trat", "trat/callchain", "trat/callchain/chainlog", "internal/devauthority"},
 	"internal/telemetry": {"internal/semconv"},
-	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject", "internal/outbound"},
+	"internal/config":    {"trat", "authzen", "server", "server/auditlog", "server/policy", "server/subject", "internal/outbound", "internal/protoset"},
 
 	// Programs and tools of the repository.
 	"cmd/...":              {"..."},

@@ -20,6 +20,7 @@ type construction struct {
 	value     any // nil: none
 	optional  bool
 	pseudonym bool
+	shape     shape // what it makes, but for the pseudonym
 }
 
 // parameter is the request parameter that the value is copied from, empty for none.

@@ -15,19 +15,29 @@ import (
 const MaxFileSize = 1 << 20
 
 // Parse compiles a policy file. Its error joins a *Problem for each thing that is
-// wrong, with line, rule and key; then there is no policy.
-func Parse(text []byte) (*Policy, error) { return parse(text, nil) }
+// wrong, with line, rule and key; then there is no policy. A rule that names methods whose
+// rules it satisfies is one, for it cannot be checked: see ParseWith.
+func Parse(text []byte) (*Policy, error) { return parse(text, nil, nil) }
+
+// ParseWith is Parse with the descriptors of services, for rules that name methods whose
+// rules they satisfy. What such a rule can never satisfy is a problem. A service that is in
+// several descriptors must be satisfied as each of them has it.
+func ParseWith(text []byte, descriptors ...Descriptors) (*Policy, error) {
+	return parse(text, nil, descriptors)
+}
 
 // ParseFor is Parse for the service that the policy is to decide for. What can never
 // apply there is a problem too: a requester of another trust domain, an issuer or a
 // subject token type that the service does not accept.
-func ParseFor(text []byte, service Service) (*Policy, error) { return parse(text, &service) }
+func ParseFor(text []byte, service Service) (*Policy, error) {
+	return parse(text, &service, service.Descriptors)
+}
 
-func parse(text []byte, service *Service) (*Policy, error) {
+func parse(text []byte, service *Service, descriptors []Descriptors) (*Policy, error) {
 	if len(text) > MaxFileSize {
 		return nil, &Problem{Text: fmt.Sprintf("the file is larger than %d bytes", MaxFileSize)}
 	}
-	r := reader{service: service}
+	r := reader{service: service, descriptors: descriptors}
 	rules := r.file(text)
 	r.checkNames(rules)
 	compiled := r.compile(rules)

@@ -41,6 +41,7 @@ func (r *reader) constructions(n *yaml.Node, claim string, replacement bool) []c
 			r.plainCopy(&c, m.Value, field)
 		}
 		r.checkSource(c.from, m.Value, field, replacement)
+		c.shape = r.shapeOf(&c)
 		list = append(list, c)
 	}
 	return list

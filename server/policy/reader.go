@@ -8,8 +8,9 @@ import (
 // reader reads the rules of a policy file.
 type reader struct {
 	yamlfile.Reader
-	service  *Service  // nil: any
-	env      *expr.Env // of the file's declarations
-	programs map[expression]compiled
-	cost     uint64 // of the expressions of the rule being read
+	service     *Service // nil: any
+	descriptors []Descriptors
+	env         *expr.Env // of the file's declarations
+	programs    map[expression]compiled
+	cost        uint64 // of the expressions of the rule being read
 }

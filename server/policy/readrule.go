@@ -67,7 +67,7 @@ func (r *reader) readKey(rule *rule, m yamlfile.Member) {
 		rule.impersonation = r.Boolean(n, field)
 	case "replacement":
 		r.replacement(rule, n, field)
-	case "when", "tctx", "rctx": // which readExpressions reads
+	case "when", "tctx", "rctx", "satisfies": // which readExpressions and checkRule read
 	default:
 		r.Add(m.Key, field, "unknown key")
 	}
@@ -113,6 +113,9 @@ func (r *reader) checkRule(rule *rule, present map[string]*yaml.Node) {
 	}
 	if r.service != nil {
 		r.checkService(rule, present)
+	}
+	if n := present["satisfies"]; n != nil {
+		r.checkSatisfies(rule, n)
 	}
 }
 

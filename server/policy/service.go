@@ -20,6 +20,8 @@ type Service struct {
 	SubjectTokens map[string][]string
 	// PDPs are the names of the policy decision points that the service can ask.
 	PDPs []string
+	// Descriptors have the services whose methods rules satisfy, as in ParseWith.
+	Descriptors []Descriptors
 }
 
 // known are the subject token types that a service can be configured to accept.
