@@ -113,7 +113,7 @@ func (l *loosenings) chain(older, newer Chain) {
 		}
 	}
 	before, after := cmp.Or(older.MaxLinks, callchain.MaxLinks), cmp.Or(newer.MaxLinks, callchain.MaxLinks)
-	if older.Mode == ChainPath && after > before {
+	if older.Mode == newer.Mode && after > before {
 		l.add("chain.max_links", "permits %d links, and permitted %d", after, before)
 	}
 	if older.StrictTrace && !newer.StrictTrace {
@@ -183,10 +183,10 @@ func longer(l *loosenings, field string, older, newer time.Duration) {
 }
 
 // within returns whether all of a list is covered by something in wide.
-func within(wide []string, covers func(wide, one string) bool) func([]string) bool {
+func within(wide []string, covering func(wide, one string) bool) func([]string) bool {
 	return func(list []string) bool {
 		return len(list) > 0 && !slices.ContainsFunc(list, func(one string) bool {
-			return !slices.ContainsFunc(wide, func(w string) bool { return covers(w, one) })
+			return !slices.ContainsFunc(wide, func(w string) bool { return covering(w, one) })
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,11 +30,14 @@ type problem struct {
 	text  string
 }
 
-func (p problem) Error() string {
+func (p problem) Error() string { return p.place() + ": " + p.text }
+
+// place is the field, or the entry of it.
+func (p problem) place() string {
 	if p.entry < 0 {
-		return p.field + ": " + p.text
+		return p.field
 	}
-	return fmt.Sprintf("%s[%d]: %s", p.field, p.entry, p.text)
+	return p.field + "[" + strconv.Itoa(p.entry) + "]"
 }
 
 // problems collects them.
