@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -49,7 +48,11 @@ func (w *optionWalk) message(message protoreflect.MessageDescriptor, prefix stri
 		}
 		field := message.Fields().Get(i)
 		name := prefix + string(field.Name())
-		option := bindOption(field)
+		option, err := bindOption(field)
+		if err != nil {
+			w.errs = append(w.errs, err)
+			continue
+		}
 		if option != nil {
 			w.add(name, option)
 		}
@@ -95,7 +98,7 @@ func (w *optionWalk) boundInside(message protoreflect.MessageDescriptor) protore
 		fields := todo[next].Fields()
 		for i := range fields.Len() {
 			field := fields.Get(i)
-			if bindOption(field) != nil {
+			if isBound(field) {
 				w.inside[message] = field
 				return field
 			}
@@ -115,7 +118,7 @@ func boundExtensions(message protoreflect.MessageDescriptor) (bound []protorefle
 		return nil
 	}
 	protoregistry.GlobalTypes.RangeExtensionsByMessage(message.FullName(), func(extension protoreflect.ExtensionType) bool {
-		if bindOption(extension.TypeDescriptor()) != nil {
+		if isBound(extension.TypeDescriptor()) {
 			bound = append(bound, extension.TypeDescriptor())
 		}
 		return true
@@ -123,12 +126,8 @@ func boundExtensions(message protoreflect.MessageDescriptor) (bound []protorefle
 	return bound
 }
 
-// bindOption returns the option of a field; nil when it has none.
-func bindOption(field protoreflect.FieldDescriptor) *tratv1.Binding {
-	options := field.Options()
-	if !proto.HasExtension(options, tratv1.E_Bind) {
-		return nil
-	}
-	option, _ := proto.GetExtension(options, tratv1.E_Bind).(*tratv1.Binding)
-	return option
+// isBound reports whether a field has the option, be it one that cannot be read.
+func isBound(field protoreflect.FieldDescriptor) bool {
+	option, err := bindOption(field)
+	return option != nil || err != nil
 }

@@ -75,9 +75,6 @@ func CheckService(service protoreflect.ServiceDescriptor) error {
 // fieldRule returns the bindings of a request's fields as a rule.
 func fieldRule(input protoreflect.MessageDescriptor) (Rule, error) {
 	list, err := FieldBindings(input)
-	if errors.Is(err, errNotBuilt) {
-		return Rule{}, nil
-	}
 	if err != nil || len(list) == 0 {
 		return Rule{}, err
 	}

@@ -38,6 +38,11 @@ func serviceOption(service protoreflect.Descriptor) (*tratv1.Rule, string, error
 	return rule, where, err
 }
 
+// bindOption returns the bind option of a field, nil if it has none.
+func bindOption(field protoreflect.FieldDescriptor) (*tratv1.Binding, error) {
+	return option[*tratv1.Binding](field.Options(), &descriptorpb.FieldOptions{}, tratv1.E_Bind, "option (trat.v1.bind) of "+string(field.FullName()))
+}
+
 // option returns an extension of options, nil if it is not there. Descriptors that were
 // read from a file have it as unknown bytes, or as a type that was made from the file; so
 // what counts is what the options are on the wire.

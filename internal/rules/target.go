@@ -45,20 +45,6 @@ func (t Target) Service() string {
 	return service
 }
 
-// kind names what kind of method it is.
-func (t Target) kind() string {
-	switch {
-	case t.ClientStreams && t.ServerStreams:
-		return "both stream"
-	case t.ClientStreams:
-		return "client streams"
-	case t.ServerStreams:
-		return "server streams"
-	default:
-		return "unary"
-	}
-}
-
 // expiry is the default for streams of the method: a method of which only the server
 // streams answers one request, which its TraT was for; but one that is named Watch, or
 // Watch and more, does so for as long as it is let.
