@@ -39,6 +39,20 @@
 // that does not parse changes nothing. An empty set is a withdrawal: every token
 // is refused. The watch reconnects for ever, at least about once a second.
 //
+// # Bound requests
+//
+// Where a service's proto file binds fields of a request to the transaction (the option
+// trat.v1.bind), [DetailsFrom] makes the parameters of the transaction from the request.
+//
+// # Long work
+//
+// A TraT lives for seconds to minutes and is never lengthened. Work that takes longer is
+// many transactions: a job does each unit of it by [Client.Transact], and what reads from a
+// stream that ends with its TraT does so by [Client.Reopen], which opens it again in a new
+// transaction. Both need a subject token for each: what the workload may do on its own is
+// asked for with SignSubject, and what it may do for a user only while it has a good token
+// of the user's.
+//
 // # Replacement
 //
 // A service that finds something out in the middle of a transaction, and wants those
