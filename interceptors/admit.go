@@ -19,13 +19,19 @@ type call struct {
 	token  *trat.Token
 	raw    string // the received token while it is not verified; for its hash only
 	err    error  // an *trat.Error
-	start  time.Time
+	// wouldDeny is the first failure that the method's enforcement mode let through, an
+	// *trat.Error. With a failure of layerToken there is no token, and with one of the chain
+	// no chain.
+	wouldDeny error
+	reported  bool // what became of the call was reported
+	start     time.Time
 	chainCall
 }
 
 // admit makes every check that does not need the request message, in the order that
 // the package documentation draws. It returns the handler's context as well: the
-// verified token and chain in, the reserved metadata out.
+// verified token and chain in, the reserved metadata out. A layer that depends on one that
+// failed, and was let through, is left out.
 func (s *Server) admit(ctx context.Context, fullMethod string) (context.Context, call) {
 	inside, c := insideContext{ctx}, call{start: s.clock()}
 	if c.method = s.lookup(fullMethod); c.method == nil {
@@ -40,10 +46,13 @@ func (s *Server) admit(ctx context.Context, fullMethod string) (context.Context,
 	if c.err = s.admitPeer(ctx, &c, fullMethod); c.err != nil {
 		return inside, c
 	}
-	if c.err = s.admitToken(ctx, &c); c.err != nil {
+	if c.err = s.refuse(ctx, &c, layerToken, s.admitToken(ctx, &c)); c.err != nil || c.token == nil {
+		return inside, c // in shadow mode without a token, and nothing more to look at
+	}
+	if c.err = s.refuse(ctx, &c, layerRule, c.method.program.CheckToken(c.token)); c.err != nil {
 		return inside, c
 	}
-	if c.err = s.admitChain(ctx, &c, fullMethod); c.err != nil {
+	if c.err = s.refuse(ctx, &c, layerRule, s.admitChain(ctx, &c, fullMethod)); c.err != nil {
 		return inside, c
 	}
 	handlers := trat.NewContext(inside, c.token)
@@ -86,13 +95,12 @@ func (s *Server) admitPeer(ctx context.Context, c *call, fullMethod string) erro
 		return trat.Errorf(trat.ReasonPolicyDenied, "", "the method has no rule")
 	}
 	if !c.method.allowsCaller(peer.ID) {
-		return trat.Errorf(trat.ReasonPeerDenied, "", "the rule does not name the peer")
+		return s.refuse(ctx, c, layerRule, trat.Errorf(trat.ReasonPeerDenied, "", "the rule does not name the peer"))
 	}
 	return nil
 }
 
-// admitToken demands, of the context as it came, one valid token with the scope that
-// the method requires.
+// admitToken demands, of the context as it came, one valid token.
 func (s *Server) admitToken(ctx context.Context, c *call) error {
 	raw, err := tokenFromMetadata(ctx)
 	if err != nil {
@@ -110,10 +118,5 @@ func (s *Server) admitToken(ctx context.Context, c *call) error {
 		return err
 	}
 	c.token, c.raw = token, "" // a stream keeps the call, and whoever prints the stream prints it
-	for _, scope := range c.method.scopes {
-		if !token.Scope().Contains(scope) {
-			return trat.Errorf(trat.ReasonInsufficientScope, "scope", "the method requires %q", scope)
-		}
-	}
 	return nil
 }

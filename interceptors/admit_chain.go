@@ -26,8 +26,7 @@ type chainCall struct {
 
 // admitChain demands, of the context as it came, the chain that the method requires.
 func (s *Server) admitChain(ctx context.Context, c *call, fullMethod string) error {
-	rule := &c.method.chain
-	if rule.mode == callchain.ModeOff {
+	if c.method.chain == callchain.ModeOff {
 		c.chainResult = semconv.ChainResultOff
 		return nil
 	}
@@ -37,8 +36,8 @@ func (s *Server) admitChain(ctx context.Context, c *call, fullMethod string) err
 		return err
 	}
 	c.chainResult = semconv.ChainResultOK
-	if rule.mode == callchain.ModePath {
-		if err := rule.judge(c.token, c.chain); err != nil {
+	if c.method.chain == callchain.ModePath {
+		if err := c.method.judgeChain(c.token, c.chain); err != nil {
 			if reason := reasonOf(err); reason != trat.ReasonPolicyDenied { // for which the chain is good
 				c.chainResult = semconv.ChainResultOf(string(reason))
 			}
@@ -47,7 +46,7 @@ func (s *Server) admitChain(ctx context.Context, c *call, fullMethod string) err
 	}
 	c.received = receivedTrace(ctx)
 	c.trace = matchTrace(c.received, c.chain.Last().Trace())
-	if rule.strictTrace && c.trace != traceMatches {
+	if c.method.program.Rule.Chain.StrictTrace && c.trace != traceMatches {
 		c.chainResult = semconv.ChainResultLinkInvalid
 		return trat.Errorf(trat.ReasonChainLinkInvalid, "sid", "the received traceparent is not the span that the caller signed")
 	}
@@ -72,7 +71,7 @@ func (s *Server) verifyChain(ctx context.Context, c *call, fullMethod string) (e
 		Method:   fullMethod,
 		Token:    c.token,
 		Peer:     callchain.Peer{ID: peer.ID, Leaf: peer.Leaf, Intermediates: peer.Intermediates},
-		Mode:     c.method.chain.mode,
+		Mode:     c.method.chain,
 	})
 	if err == nil {
 		return nil
@@ -121,7 +120,7 @@ func (s *Server) record(ctx context.Context, c *call, fullMethod string) {
 		Server:   s.id,
 		Peer:     c.peer,
 		Method:   fullMethod,
-		Mode:     c.method.chain.mode,
+		Mode:     c.method.chain,
 		Token:    c.token,
 		Chain:    c.chain,
 		Encoded:  c.encodedHash,
@@ -129,8 +128,11 @@ func (s *Server) record(ctx context.Context, c *call, fullMethod string) {
 		Received: c.received,
 		Span:     traceOf(trace.SpanContextFromContext(ctx)),
 	}
-	if c.err != nil {
+	switch {
+	case c.err != nil:
 		r.Reason = reasonOf(c.err)
+	case c.chain == nil:
+		r.Mode = callchain.ModeOff // a mode that is not strict required none
 	}
 	s.chainLog.Record(ctx, r)
 }

@@ -165,8 +165,6 @@ func TestRulesAreValidated(t *testing.T) {
 		"everything about chains": {unaryMethod, good.Through(match).NotThrough(match).MaxLinks(3).StrictTrace().ReplayOff(), nil},
 		"head":                    {unaryMethod, good.ChainHead().FromCallers(match).StrictTrace(), nil},
 		"off":                     {unaryMethod, good.FromCallers(match).ChainOff().ReplayOff(), nil},
-		"head without callers":    {unaryMethod, good.ChainHead(), []string{"chain mode head needs FromCallers"}},
-		"off without callers":     {unaryMethod, good.ChainOff(), []string{"chain mode off needs FromCallers"}},
 		"head and off":            {unaryMethod, good.ChainHead().ChainOff().FromCallers(match), []string{"ChainHead and ChainOff exclude"}},
 		"path rule in head":       {unaryMethod, good.ChainHead().FromCallers(match).Through(match), []string{"are for chain mode path"}},
 		"depth in head":           {unaryMethod, good.ChainHead().FromCallers(match).MaxLinks(3), []string{"are for chain mode path"}},

@@ -21,17 +21,30 @@ type ServiceInfoProvider interface {
 	GetServiceInfo() map[string]grpc.ServiceInfo
 }
 
-// CheckCoverage compares the rules with the services that are registered on srv; call
-// it after the last registration and before Serve. It fails, with all problems at
-// once, when a registered method has no rule (health excepted, reflection not), when a
-// rule names no registered method or service, and when a rule has a Check but covers a
-// streaming method, or a CheckMessage but covers a unary one. A wildcard rule with both
-// fits both kinds. Methods registered later are denied. It fails as well when the guard
-// was not installed: when ServerOptions was never called, and InstalledByHand not given.
+// CheckCoverage puts the rules in force for the services that are registered on srv; call
+// it after the last registration and before Serve. What a method requires is what stands
+// beside it in its proto file and what the guard's Rules say, joined, and tightened by the
+// overlays. It fails, with all problems at once and for each the method and where the rule
+// was written, when
 //
-// Until it has passed, the guard denies everything but health checks, with
-// COVERAGE_UNCHECKED; if it is called again and fails, the guard does so again. It logs
-// every exemption with its reason. Ready reports whether it has passed.
+//   - a registered method has no rule (health excepted, reflection not);
+//   - a rule, an overlay or an UnsafeEnforcement names nothing that is registered, or the
+//     proto file of a registered service has a rule for a method that is not;
+//   - rules contradict each other, or an overlay loosens one;
+//   - a rule is wrong: an unknown field, a condition that is not of the messages' types,
+//     an exemption without a reason, and whatever else docs/rules.md names;
+//   - a rule is about the request of a service whose proto file is not linked in;
+//   - a rule in code has a Check but covers a streaming method, or a CheckMessage but
+//     covers a unary one. A wildcard rule with both fits both kinds;
+//   - a rule needs a policy decision point or a store that the guard was not given;
+//   - a proto file loosens a method and the program does not (UnsafeEnforcement);
+//   - the guard was not installed: ServerOptions was never called, and InstalledByHand not
+//     given.
+//
+// Methods registered later are denied. Until it has passed, the guard denies everything
+// but health checks, with COVERAGE_UNCHECKED; if it is called again and fails, the guard
+// does so again. It logs every exemption with its reason, and at WARN every method that is
+// not guarded strictly with why. Ready reports whether it has passed, Rules what is in force.
 //
 // What it cannot see: whether what ServerOptions returned went into srv. Options that
 // were dropped, or given to another server than the one checked, leave srv open, for
@@ -45,44 +58,45 @@ func (s *Server) CheckCoverage(srv ServiceInfoProvider) error {
 	if srv == nil {
 		return errors.New("interceptors: coverage: no server")
 	}
-	services := srv.GetServiceInfo()
-	methods := make(map[string]*method)
-	used := make(map[string]bool, len(s.rules))
-	var problems []error
+	v := coverage{
+		Server:   s,
+		services: srv.GetServiceInfo(),
+		methods:  make(map[string]*method),
+		used:     make(map[string]bool),
+	}
 	if !s.installed.Load() {
-		problems = append(problems, errNotInstalled)
+		v.problem(errNotInstalled)
 	}
-	for _, service := range sortedKeys(services) {
-		for _, info := range services[service].Methods {
-			fullMethod := "/" + service + "/" + info.Name
-			key, rule, ok := s.ruleFor(service, fullMethod)
-			if !ok {
-				problems = append(problems, fmt.Errorf("method %q has no rule", fullMethod))
-				continue
-			}
-			used[key] = true
-			fitted, err := rule.fit(info, key == fullMethod)
-			if err != nil {
-				problems = append(problems, fmt.Errorf("rule %q on method %q: %w", key, fullMethod, err))
-			}
-			methods[fullMethod] = newMethod(fullMethod, fitted)
-		}
+	for _, name := range sortedKeys(v.services) {
+		v.service(name)
 	}
-	for _, key := range sortedKeys(s.rules) {
-		if used[key] {
-			continue
-		}
-		if strings.HasSuffix(key, "/"+wildcard) && covered(services, key) {
-			continue // every method of the service has an exact rule
-		}
-		problems = append(problems, fmt.Errorf("rule %q names nothing that is registered", key))
-	}
-	if err := errors.Join(problems...); err != nil {
+	v.unused()
+	if err := errors.Join(v.problems...); err != nil {
 		return fmt.Errorf("interceptors: coverage: %w", err)
 	}
-	s.logExemptions(methods)
-	s.methods.Store(&methods)
+	s.enforce(v.methods)
 	return nil
+}
+
+// enforce puts methods in force. What Tighten has said stays.
+func (s *Server) enforce(methods map[string]*method) {
+	s.tightening.Lock()
+	defer s.tightening.Unlock()
+	for fullMethod, mode := range s.tightened {
+		if m, ok := methods[fullMethod]; ok {
+			m.enforced.Store(uint32(max(m.enforcement(), mode)))
+		}
+	}
+	for _, name := range sortedKeys(methods) {
+		switch m := methods[name]; {
+		case m.exempt:
+			s.logger.Info("TraT guard exempts a method", "rpc.method", m.name, "why", m.why)
+		case m.enforcement() != EnforceStrict:
+			s.logger.Warn("TraT guard lets calls of a method through that break its rule",
+				"rpc.method", m.name, "mode", m.mode(), "why", m.why)
+		}
+	}
+	s.methods.Store(&methods)
 }
 
 // Ready reports why the guard denies every call (COVERAGE_UNCHECKED), nil once
@@ -95,58 +109,19 @@ func (s *Server) Ready() error {
 	return nil
 }
 
-// ruleFor returns the rule of a method and its key: the exact one, else the service's,
-// else the default for health.
-func (s *Server) ruleFor(service, fullMethod string) (key string, rule Rule, ok bool) {
-	for _, key := range []string{fullMethod, "/" + service + "/" + wildcard} {
-		if rule, ok := s.rules[key]; ok {
-			return key, rule, true
-		}
-	}
-	if isHealth(fullMethod) {
-		return healthPrefix + wildcard, Exempt(healthWhy), true
-	}
-	return "", Rule{}, false
-}
-
-// healthIsDefault reports whether no rule says anything about health.
+// healthIsDefault reports whether nothing is said about health.
 func (s *Server) healthIsDefault() bool {
 	for key := range s.rules {
 		if strings.HasPrefix(key, healthPrefix) {
 			return false
 		}
 	}
-	return true
-}
-
-// covered reports whether the wildcard key's service is registered.
-func covered(services map[string]grpc.ServiceInfo, key string) bool {
-	service, _, err := splitKey(key)
-	_, ok := services[service]
-	return err == nil && ok
-}
-
-// fit returns the rule with only the checks that run on a method of info's kind, and
-// an error when there are checks that could not.
-func (r Rule) fit(info grpc.MethodInfo, exact bool) (Rule, error) {
-	applies, other := &r.checks, &r.messageChecks
-	misfit := errors.New("CheckMessage is for streams, this method is unary: use Check")
-	if info.IsClientStream || info.IsServerStream {
-		applies, other = other, applies
-		misfit = errors.New("Check is for unary methods, this one streams: use CheckMessage")
-	}
-	if len(*other) > 0 && (exact || len(*applies) == 0) {
-		return r, misfit
-	}
-	*other = nil
-	return r, nil
-}
-
-// logExemptions lists what runs without a token.
-func (s *Server) logExemptions(methods map[string]*method) {
-	for _, name := range sortedKeys(methods) {
-		if m := methods[name]; m.exempt {
-			s.logger.Info("TraT guard exempts a method", "rpc.method", m.name, "why", m.why)
+	for _, overlay := range s.overlays {
+		for key := range overlay.rules {
+			if strings.HasPrefix(key, healthPrefix) {
+				return false
+			}
 		}
 	}
+	return true
 }

@@ -68,6 +68,8 @@ func TestCoverageIsCheckedBothWays(t *testing.T) {
 		"both checks on one method":      {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/Get": rule, "/pkg.Svc/Watch": rule.Check(allow).CheckMessage(allow)}, []string{"this one streams"}},
 		"service rule with Check":        {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule.Check(allow)}, []string{"this one streams"}},
 		"service rule with CheckMessage": {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule.CheckMessage(allow)}, []string{"this method is unary"}},
+		"head without callers":           {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule, "/pkg.Svc/Get": rule.ChainHead()}, []string{"chain.mode: head needs callers"}},
+		"off without callers":            {oneUnaryOneStream(), interceptors.Rules{"/pkg.Svc/*": rule.ChainOff()}, []string{"off needs callers", "off needs callers"}},
 		"everything at once": {
 			oneUnaryOneStream(),
 			interceptors.Rules{"/pkg.Svc/Watch": rule.Check(allow), "/pkg.Scv/*": rule},

@@ -37,6 +37,13 @@ func splitKey(key string) (service, method string, err error) {
 	return service, method, nil
 }
 
+// names reports whether the key of service and method, as splitKey returned them, covers
+// fullMethod.
+func names(service, method, fullMethod string) bool {
+	of, name, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	return of == service && (method == wildcard || method == name)
+}
+
 // exactMethod checks that fullMethod is one method and no wildcard.
 func exactMethod(fullMethod string) error {
 	_, method, err := splitKey(fullMethod)

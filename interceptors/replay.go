@@ -10,9 +10,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
-	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 )
 
@@ -42,10 +42,12 @@ type replays struct {
 	singleReplica bool
 	shared        replay.Store   // of WithOnceStore; nil without
 	links         *replay.Memory // for jti
-	once          replay.Store   // nil when no rule says Once
+	once          replay.Store   // nil when nobody said where
 	onceLocal     *replay.Memory // once, when it is local; else nil
 	logs          *limitedLog    // of overflows
 }
+
+var errNowhereOnce = errors.New("a rule with Once needs WithOnceStore, or SingleReplica where there is no other replica")
 
 // init makes the stores, after all options were applied.
 func (r *replays) init(clock trat.Clock, needsOnce bool) (err error) {
@@ -53,12 +55,13 @@ func (r *replays) init(clock trat.Clock, needsOnce bool) (err error) {
 		return errors.New("WithOnceStore and SingleReplica exclude each other")
 	}
 	if needsOnce && !r.singleReplica && r.shared == nil {
-		return errors.New("a rule with Once needs WithOnceStore, or SingleReplica where there is no other replica")
+		return errNowhereOnce
 	}
-	if r.links, err = replay.NewMemory(r.limit, clock); err != nil || !needsOnce {
+	if r.links, err = replay.NewMemory(r.limit, clock); err != nil {
 		return err
 	}
-	if r.once = r.shared; r.once == nil {
+	r.once = r.shared
+	if r.singleReplica {
 		r.onceLocal, err = replay.NewMemory(r.limit, clock)
 		r.once = r.onceLocal
 	}
@@ -69,16 +72,13 @@ func (r *replays) init(clock trat.Clock, needsOnce bool) (err error) {
 // all checks: what is refused for another reason may be sent again as it was, unless the
 // reason is that the store of Once failed.
 func (s *Server) markUsed(ctx context.Context, c *call, fullMethod string, req any) error {
-	if c.method.exempt {
-		return nil
-	}
-	rule := &c.method.chain
-	if rule.mode != callchain.ModeOff && rule.replay != replayOff {
+	mode := c.method.program.Rule.Replay
+	if c.chain != nil && mode != rules.ReplayOff {
 		if err := s.markLink(ctx, c); err != nil {
 			return err
 		}
 	}
-	if rule.replay == replayOnce {
+	if mode == rules.ReplayOnce {
 		return s.markRequest(ctx, c, fullMethod, req)
 	}
 	return nil
@@ -101,7 +101,7 @@ func (s *Server) markLink(ctx context.Context, c *call) error {
 		return s.replayed(ctx, c, semconv.ReplayModeJTI, trat.Errorf(trat.ReasonChainReplayed, "jti", "the link was accepted before"))
 	case errors.Is(err, replay.ErrExpired): // a moment after its expiry was judged
 		return &trat.Error{Reason: trat.ReasonChainLinkInvalid, Field: "exp", Err: err}
-	case s.replays.overflow == ReplayOverflowDeny || c.method.chain.replay == replayOnce:
+	case s.replays.overflow == ReplayOverflowDeny || c.method.program.Rule.Replay == rules.ReplayOnce:
 		return s.replayed(ctx, c, semconv.ReplayModeJTI, overflowError(semconv.ReplayModeJTI, err))
 	}
 	s.telemetry.chain.overflows.Add(ctx, 1)

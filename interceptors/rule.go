@@ -9,13 +9,16 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// Rules says what each method requires. A key is a full method,
-// "/pkg.Service/Method", or all methods of one service, "/pkg.Service/*"; the exact
-// one wins. A method that no key covers is denied, and CheckCoverage reports it. An
-// empty map denies everything but health checks.
+// Rules says what each method requires beyond what stands beside it in its proto file
+// (proto/trat/v1/rules.proto). A key is a full method, "/pkg.Service/Method", or all
+// methods of one service, "/pkg.Service/*"; the exact one wins. Where a method has a rule
+// in its proto file too, both hold; what only one of them can say, and both say
+// differently, CheckCoverage reports. A method that has a rule in neither is denied, and
+// CheckCoverage reports it. The map may be empty.
 type Rules map[string]Rule
 
 // CheckFunc decides about a call with more than scope and peer. For unary methods req
@@ -27,17 +30,16 @@ type Rules map[string]Rule
 type CheckFunc = func(ctx context.Context, token *trat.Token, req any) error
 
 // Rule is what one method requires. It is an immutable value: the methods return a
-// changed copy. The zero Rule is no rule; NewServer refuses it.
+// changed copy. The zero Rule is no rule; NewServer refuses it. Whatever a proto file can
+// say, a Rule can, and in the same words; matchers and checks only code can.
 type Rule struct {
-	kind          ruleKind
-	why           string
-	scopes        []string
-	callers       []spiffeid.Matcher
-	chain         chainRule
-	checks        []CheckFunc
-	messageChecks []CheckFunc
-	relay         bool
-	problems      []error
+	kind ruleKind
+	data rules.Rule
+	// What only Go can say.
+	callers, through, notThrough []spiffeid.Matcher
+	checks, messageChecks        []CheckFunc
+	relay                        bool
+	problems                     []error
 }
 
 type ruleKind uint8
@@ -55,14 +57,14 @@ const (
 // ChainHead, ChainOff and ReplayOff demand less, Through, NotThrough, MaxLinks,
 // StrictTrace and Once more.
 func Require(scopes ...string) Rule {
-	return Rule{kind: ruleRequire, scopes: slices.Clone(scopes)}
+	return Rule{kind: ruleRequire, data: rules.Rule{Scopes: slices.Clone(scopes)}}
 }
 
 // Exempt lets a method be called without a TraT. A TraT that comes anyway is neither
 // read nor passed on. The reason why must not be empty; CheckCoverage logs it. A
 // wildcard key cannot be exempt: a method added later must not be born open.
 func Exempt(why string) Rule {
-	return Rule{kind: ruleExempt, why: why}
+	return Rule{kind: ruleExempt, data: rules.Rule{Exempt: why}}
 }
 
 // FromCallers allows only mTLS peers that one of the matchers accepts, such as
@@ -72,7 +74,7 @@ func Exempt(why string) Rule {
 // prefixes.
 func (r Rule) FromCallers(callers ...spiffeid.Matcher) Rule {
 	if len(callers) == 0 {
-		r.problems = append(slices.Clip(r.problems), errors.New("FromCallers names nobody"))
+		r = r.problem(errors.New("FromCallers names nobody"))
 	}
 	r.callers = append(slices.Clip(r.callers), callers...)
 	return r
@@ -120,55 +122,8 @@ func CheckOf[T proto.Message](f func(ctx context.Context, token *trat.Token, req
 	}
 }
 
-// validate returns everything that is wrong with r under the key it stands for.
-func (r Rule) validate(key string) error {
-	_, method, err := splitKey(key)
-	problems := slices.Clone(r.problems)
-	if err != nil {
-		problems = append(problems, err)
-	}
-	switch r.kind {
-	case ruleExempt:
-		if r.why == "" {
-			problems = append(problems, errors.New("an exemption needs its reason"))
-		}
-		if method == wildcard {
-			problems = append(problems, errors.New("a wildcard cannot be exempt"))
-		}
-		if len(r.callers)+len(r.checks)+len(r.messageChecks) > 0 || !r.chain.isZero() {
-			problems = append(problems, errors.New("an exemption cannot have conditions"))
-		}
-	case ruleRequire:
-		for _, scope := range r.scopes {
-			if err := validScopeToken(scope); err != nil {
-				problems = append(problems, err)
-			}
-		}
-		if slices.ContainsFunc(r.callers, func(m spiffeid.Matcher) bool { return m == nil }) {
-			problems = append(problems, errors.New("FromCallers has a nil matcher"))
-		}
-		isNil := func(f CheckFunc) bool { return f == nil }
-		if slices.ContainsFunc(r.checks, isNil) || slices.ContainsFunc(r.messageChecks, isNil) {
-			problems = append(problems, errors.New("a check is nil"))
-		}
-		problems = append(problems, r.chain.validate(len(r.callers) > 0)...)
-	default:
-		problems = append(problems, errors.New("zero Rule: use Require or Exempt"))
-	}
-	for i, problem := range problems {
-		problems[i] = fmt.Errorf("rule %q: %w", key, problem)
-	}
-	return errors.Join(problems...)
-}
-
-// validScopeToken reports whether s is exactly one scope token.
-func validScopeToken(s string) error {
-	scope, err := trat.ParseScope(s)
-	if err != nil {
-		return fmt.Errorf("scope %q: %w", s, err)
-	}
-	if !scope.Contains(s) {
-		return fmt.Errorf("scope %q is not one scope token", s)
-	}
-	return nil
+// problem notes what is wrong with r, for NewServer to report.
+func (r Rule) problem(err error) Rule {
+	r.problems = append(slices.Clip(r.problems), err)
+	return r
 }

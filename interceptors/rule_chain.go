@@ -7,45 +7,27 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
-	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
-)
-
-// chainRule is what a rule says about the call chain. Its zero value demands the most:
-// all links, none of them used before.
-type chainRule struct {
-	mode                callchain.Mode // zero: ModePath
-	replay              replayMode
-	through, notThrough []spiffeid.Matcher
-	maxLinks            int // zero: callchain.MaxLinks
-	strictTrace         bool
-}
-
-// replayMode is how a method is kept from being called twice by one statement.
-type replayMode uint8
-
-const (
-	replayJTI  replayMode = iota // each link is accepted once
-	replayOnce                   // and so is each request of a transaction
-	replayOff
 )
 
 // ChainHead demands only the last link of the call chain: that the caller itself signed
 // that it makes this call, with this TraT. The links before it are known by hash, and
 // judged by offline audit only. A chain then has one size at any depth. What path mode
 // promises besides, that a stolen TraT is useless to a workload that the request did not
-// come through, head mode does not: NewServer refuses the rule without FromCallers.
-func (r Rule) ChainHead() Rule { return r.withChainMode(callchain.ModeHead) }
+// come through, head mode does not: the method must name its callers, here with FromCallers
+// or in its proto file, or CheckCoverage fails.
+func (r Rule) ChainHead() Rule { return r.withChainMode(rules.ChainHead) }
 
 // ChainOff demands no call chain and reads none. The handler's context has none either,
-// and calls from there go on without one. Like ChainHead, it needs FromCallers.
-func (r Rule) ChainOff() Rule { return r.withChainMode(callchain.ModeOff) }
+// and calls from there go on without one. Like ChainHead, it needs callers.
+func (r Rule) ChainOff() Rule { return r.withChainMode(rules.ChainOff) }
 
-func (r Rule) withChainMode(mode callchain.Mode) Rule {
-	if r.chain.mode != 0 && r.chain.mode != mode {
-		r.problems = append(slices.Clip(r.problems), errors.New("ChainHead and ChainOff exclude each other"))
+func (r Rule) withChainMode(mode rules.ChainMode) Rule {
+	if r.data.Chain.Mode != 0 && r.data.Chain.Mode != mode {
+		r = r.problem(errors.New("ChainHead and ChainOff exclude each other"))
 	}
-	r.chain.mode = mode
+	r.data.Chain.Mode = mode
 	return r
 }
 
@@ -55,9 +37,9 @@ func (r Rule) withChainMode(mode callchain.Mode) Rule {
 // mode are there links to look at, and only those since the TraT was replaced last.
 func (r Rule) Through(workloads ...spiffeid.Matcher) Rule {
 	if len(workloads) == 0 {
-		r.problems = append(slices.Clip(r.problems), errors.New("Through names nobody"))
+		r = r.problem(errors.New("Through names nobody"))
 	}
-	r.chain.through = append(slices.Clip(r.chain.through), workloads...)
+	r.through = append(slices.Clip(r.through), workloads...)
 	return r
 }
 
@@ -68,9 +50,9 @@ func (r Rule) Through(workloads ...spiffeid.Matcher) Rule {
 // (docs/security-model.md).
 func (r Rule) NotThrough(workloads ...spiffeid.Matcher) Rule {
 	if len(workloads) == 0 {
-		r.problems = append(slices.Clip(r.problems), errors.New("NotThrough names nobody"))
+		r = r.problem(errors.New("NotThrough names nobody"))
 	}
-	r.chain.notThrough = append(slices.Clip(r.chain.notThrough), workloads...)
+	r.notThrough = append(slices.Clip(r.notThrough), workloads...)
 	return r
 }
 
@@ -80,9 +62,9 @@ func (r Rule) NotThrough(workloads ...spiffeid.Matcher) Rule {
 // replaced last: a workload that may replace it can be called through more.
 func (r Rule) MaxLinks(n int) Rule {
 	if n < 1 || n > callchain.MaxLinks {
-		r.problems = append(slices.Clip(r.problems), fmt.Errorf("MaxLinks: %d is not 1 to %d", n, callchain.MaxLinks))
+		r = r.problem(fmt.Errorf("MaxLinks: %d is not 1 to %d", n, callchain.MaxLinks))
 	}
-	r.chain.maxLinks = n
+	r.data.Chain.MaxLinks = n
 	return r
 }
 
@@ -90,7 +72,7 @@ func (r Rule) MaxLinks(n int) Rule {
 // that the caller signed, or that have no span at all. Without it a difference is
 // reported only, because a proxy that makes spans of its own causes one.
 func (r Rule) StrictTrace() Rule {
-	r.chain.strictTrace = true
+	r.data.Chain.StrictTrace = true
 	return r
 }
 
@@ -109,71 +91,17 @@ func (r Rule) StrictTrace() Rule {
 // handler then returns: a caller that must try again needs a new request or
 // transaction, and proxies and retry policies must not. NewServer wants to know where
 // to remember: WithOnceStore, or SingleReplica.
-func (r Rule) Once() Rule { return r.withReplay(replayOnce) }
+func (r Rule) Once() Rule { return r.withReplay(rules.ReplayOnce) }
 
 // ReplayOff lets a link be used again until it expires, by the same caller for the same
 // method and TraT. It is for idempotent methods behind proxies that send the same bytes
 // again.
-func (r Rule) ReplayOff() Rule { return r.withReplay(replayOff) }
+func (r Rule) ReplayOff() Rule { return r.withReplay(rules.ReplayOff) }
 
-func (r Rule) withReplay(mode replayMode) Rule {
-	if r.chain.replay != replayJTI && r.chain.replay != mode {
-		r.problems = append(slices.Clip(r.problems), errors.New("Once and ReplayOff exclude each other"))
+func (r Rule) withReplay(mode rules.Replay) Rule {
+	if r.data.Replay != 0 && r.data.Replay != mode {
+		r = r.problem(errors.New("Once and ReplayOff exclude each other"))
 	}
-	r.chain.replay = mode
+	r.data.Replay = mode
 	return r
-}
-
-// isZero reports whether the rule said nothing about the chain.
-func (c chainRule) isZero() bool {
-	return c.mode == 0 && c.replay == replayJTI && len(c.through)+len(c.notThrough)+c.maxLinks == 0 && !c.strictTrace
-}
-
-// validate returns what is wrong with c in a rule that names its direct callers, or not.
-func (c chainRule) validate(namesCallers bool) (problems []error) {
-	isNil := func(m spiffeid.Matcher) bool { return m == nil }
-	if slices.ContainsFunc(c.through, isNil) || slices.ContainsFunc(c.notThrough, isNil) {
-		problems = append(problems, errors.New("Through or NotThrough has a nil matcher"))
-	}
-	if c.mode == callchain.ModeHead || c.mode == callchain.ModeOff {
-		if !namesCallers {
-			problems = append(problems, fmt.Errorf("chain mode %s needs FromCallers", c.mode))
-		}
-		if len(c.through)+len(c.notThrough)+c.maxLinks > 0 {
-			problems = append(problems, errors.New("Through, NotThrough and MaxLinks are for chain mode path"))
-		}
-	}
-	if c.mode == callchain.ModeOff && c.strictTrace {
-		problems = append(problems, errors.New("StrictTrace needs a chain"))
-	}
-	return problems
-}
-
-// withDefaults returns c with what it left open.
-func (c chainRule) withDefaults() chainRule {
-	if c.mode == 0 {
-		c.mode = callchain.ModePath
-	}
-	if c.maxLinks == 0 {
-		c.maxLinks = callchain.MaxLinks
-	}
-	return c
-}
-
-// judge decides whether a verified chain, which came with token, is what the rule wants.
-func (c *chainRule) judge(token *trat.Token, chain *callchain.Chain) error {
-	if chain.Len() > c.maxLinks {
-		return trat.Errorf(trat.ReasonChainTooDeep, "", "%d links, the rule permits %d", chain.Len(), c.maxLinks)
-	}
-	avoided := func(m spiffeid.Matcher) bool { return !chain.Passes(m) }
-	if slices.ContainsFunc(c.through, avoided) {
-		return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request did not come through a workload that the rule demands")
-	}
-	if len(c.notThrough) > 0 && token.CallChainHash() != [32]byte{} {
-		return trat.Errorf(trat.ReasonPolicyDenied, "through", "a part of the chain ended with another token, and the rule excludes workloads")
-	}
-	if slices.ContainsFunc(c.notThrough, chain.Passes) {
-		return trat.Errorf(trat.ReasonPolicyDenied, "through", "the request came through a workload that the rule excludes")
-	}
-	return nil
 }

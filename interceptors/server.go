@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -58,12 +60,19 @@ type Server struct {
 	// methods is what CheckCoverage compiled: the registered methods by full name. Nil
 	// until it has passed.
 	methods atomic.Pointer[map[string]*method]
+
+	loosened map[string]loosening // by UnsafeEnforcement, by key
+	overlays []Overlay
+	// tightening is held to change what Tighten has said, by full method, and methods.
+	tightening sync.Mutex
+	tightened  map[string]Enforcement
 	// health and unregistered stand for the methods that are not in methods.
 	health, unregistered *method
 }
 
-// NewServer makes a guard. rules may be empty, which denies everything, but not nil.
-// All problems of config, rules and options are reported at once.
+// NewServer makes a guard. rules may be empty, where everything stands in proto files, but
+// not nil. All problems of config, rules and options are reported at once; what depends on
+// the methods that the rules are for, CheckCoverage reports.
 func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, error) {
 	s := &Server{
 		settings:  defaultSettings(),
@@ -72,6 +81,8 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		bundles:   cfg.Bundles,
 		foreign:   make(map[spiffeid.TrustDomain]bool),
 		rules:     maps.Clone(rules),
+		loosened:  make(map[string]loosening),
+		tightened: make(map[string]Enforcement),
 		misconfig: rate.NewLimiter(rate.Every(time.Minute), 1),
 		unchecked: rate.NewLimiter(rate.Every(time.Minute), 1),
 		replays:   replays{limit: defaultReplayLimit, overflow: ReplayOverflowAllow, logs: newLimitedLog()},
@@ -79,7 +90,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 	s.failures.init()
 	problems := []error{s.checkConfig()}
 	if rules == nil {
-		problems = append(problems, errors.New("rules are nil; an empty map denies everything"))
+		problems = append(problems, errors.New("rules are nil; an empty map leaves it to proto files"))
 	}
 	for _, key := range sortedKeys(rules) {
 		problems = append(problems, rules[key].validate(key))
@@ -91,12 +102,12 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		}
 		problems = append(problems, opt.applyServer(s))
 	}
-	problems = append(problems, s.initChains(), s.evaluations.init(s.meter()), s.telemetry.init(s.meter(), &s.replays, s.chainLog))
+	problems = append(problems, s.initChains(), s.evaluations.init(s.meter()), s.telemetry.init(s))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("interceptors: new guard: %w", err)
 	}
-	s.health = newMethod("", Exempt(healthWhy))
-	s.unregistered = newMethod("", Rule{})
+	s.health = newMethod("", Exempt(healthWhy), nil)
+	s.unregistered = newMethod("", Rule{}, nil)
 	for td := range s.foreign {
 		s.logger.Warn("TraT guard admits peers of another trust domain", "trust_domain", td.Name())
 	}
@@ -131,7 +142,7 @@ func (s *Server) checkConfig() error {
 
 // initChains makes what judges call chains, after all options were applied.
 func (s *Server) initChains() error {
-	once := slices.ContainsFunc(slices.Collect(maps.Values(s.rules)), func(r Rule) bool { return r.chain.replay == replayOnce })
+	once := slices.ContainsFunc(slices.Collect(maps.Values(s.rules)), func(r Rule) bool { return r.data.Replay == rules.ReplayOnce })
 	problems := []error{s.replays.init(s.clock, once)}
 	if s.bundles != nil && s.verifier != nil {
 		var err error
@@ -185,17 +196,12 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 }
 
 // decide makes every check there is before the handler, and reports the outcome: c.err is
-// nil if the handler may run. req is nil for a stream. It returns the handler's context.
+// nil if the handler may run, in a mode that is not strict with c.wouldDeny beside it. req
+// is nil for a stream. It returns the handler's context.
 func (s *Server) decide(ctx context.Context, fullMethod string, shape shape, req any) (context.Context, call) {
 	ctx, c := s.admit(ctx, fullMethod)
 	if c.err == nil {
-		c.err = c.method.judge(ctx, shape, c.token, req)
-	}
-	if c.err == nil {
-		c.err = s.evaluate(ctx, &c, req)
-	}
-	if c.err == nil {
-		c.err = s.markUsed(ctx, &c, fullMethod, req)
+		c.err = s.judge(ctx, &c, fullMethod, shape, req)
 	}
 	s.report(ctx, &c, fullMethod)
 	return ctx, c

@@ -14,7 +14,6 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
 	"github.com/grpc-trat/grpc-trat/trat"
-	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // serverTelemetry holds the guard's instruments.
@@ -26,26 +25,46 @@ type serverTelemetry struct {
 	chain         chainTelemetry
 }
 
-func (t *serverTelemetry) init(meter metric.Meter, r *replays, log callchain.Recorder) error {
-	var problems [3]error
-	problems[2] = t.chain.init(meter, r, log)
+func (t *serverTelemetry) init(s *Server) error {
+	meter := s.meter()
+	var problems [4]error
+	problems[2] = t.chain.init(meter, &s.replays, s.chainLog)
+	_, problems[3] = semconv.ServerMethods.Int64ObservableUpDownCounter(meter, s.observeMethods)
 	t.verifications, problems[0] = semconv.ServerVerifications.Int64Counter(meter)
 	t.duration, problems[1] = semconv.ServerVerificationDuration.Float64Histogram(meter)
 	t.durationBy = make(map[string][]metric.RecordOption)
-	for _, result := range []string{semconv.ResultOK, semconv.ResultDenied, semconv.ResultExempt, semconv.ResultError} {
+	for _, result := range []string{
+		semconv.ResultOK, semconv.ResultDenied, semconv.ResultWouldDeny, semconv.ResultExempt, semconv.ResultError,
+	} {
 		set := attribute.NewSet(semconv.TokenResult.String(result))
 		t.durationBy[result] = []metric.RecordOption{metric.WithAttributeSet(set)}
 	}
 	return errors.Join(problems[:]...)
 }
 
+// observeMethods reports how many methods there are in each mode.
+func (s *Server) observeMethods(_ context.Context, o metric.Int64Observer) error {
+	methods := s.methods.Load()
+	if methods == nil {
+		return nil
+	}
+	number := map[string]int64{semconv.ModeStrict: 0, semconv.ModePresence: 0, semconv.ModeShadow: 0, semconv.ModeOff: 0}
+	for _, m := range *methods {
+		number[m.mode()]++
+	}
+	for mode, n := range number {
+		o.Observe(n, metric.WithAttributes(semconv.TokenMode.String(mode)))
+	}
+	return nil
+}
+
 // verificationAttributes are the labels of the verification counter; reason is empty
-// for a call that was let through.
-func verificationAttributes(m *method, result string, reason trat.Reason) attribute.Set {
+// for a call that nothing was wrong with.
+func verificationAttributes(method, result, mode string, reason trat.Reason) attribute.Set {
 	attrs := []attribute.KeyValue{
 		semconv.TokenResult.String(result),
-		semconv.TokenMode.String(m.mode()),
-		semconv.RPCMethod.String(m.name),
+		semconv.TokenMode.String(mode),
+		semconv.RPCMethod.String(method),
 	}
 	if reason != "" {
 		attrs = append(attrs, semconv.ErrorType.String(string(reason)))
@@ -57,18 +76,16 @@ func verificationAttributes(m *method, result string, reason trat.Reason) attrib
 func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
 	s.telemetry.chain.reportChain(ctx, c)
 	s.record(ctx, c, fullMethod)
-	result := c.method.acceptedResult()
-	if c.err != nil {
-		result = resultOf(reasonOf(c.err))
-	}
+	result := c.result()
 	s.telemetry.duration.Record(ctx, s.clock().Sub(c.start).Seconds(), s.telemetry.durationBy[result]...)
-	if c.err != nil {
+	if c.failure() != nil {
 		s.reportRefusal(ctx, c)
-		return
+	} else {
+		s.telemetry.verifications.Add(ctx, 1, c.method.accepted[c.method.enforcement()]...)
 	}
-	s.telemetry.verifications.Add(ctx, 1, c.method.accepted...)
+	c.reported, c.raw = true, "" // a stream keeps the call, and whoever prints the stream prints it
 	span := trace.SpanFromContext(ctx)
-	if !span.IsRecording() {
+	if c.err != nil || !span.IsRecording() {
 		return
 	}
 	attrs := c.spanAttributes(result)
@@ -81,12 +98,33 @@ func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
 	span.SetAttributes(attrs...)
 }
 
-// reportRefusal counts and logs a refused call, or a stream whose message was refused
-// and that has been counted as admitted before.
+// failure is what strict mode refuses c for; nil for nothing.
+func (c *call) failure() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.wouldDeny
+}
+
+// result is what became of c.
+func (c *call) result() string {
+	switch {
+	case c.err != nil:
+		return resultOf(reasonOf(c.err))
+	case c.wouldDeny != nil:
+		return semconv.ResultWouldDeny
+	default:
+		return c.method.acceptedResult()
+	}
+}
+
+// reportRefusal counts and logs a call that was refused, or would have been in strict mode,
+// or a stream with such a message that has been counted as admitted before.
 func (s *Server) reportRefusal(ctx context.Context, c *call) {
-	reason := reasonOf(c.err)
-	result := resultOf(reason)
-	s.telemetry.verifications.Add(ctx, 1, metric.WithAttributeSet(verificationAttributes(c.method, result, reason)))
+	failure, result := c.failure(), c.result()
+	reason := reasonOf(failure)
+	s.telemetry.verifications.Add(ctx, 1, metric.WithAttributeSet(
+		verificationAttributes(c.method.name, result, c.method.mode(), reason)))
 	digest := c.fingerprint()
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		attrs := append(c.spanAttributes(result), semconv.ErrorType.String(string(reason)))
@@ -95,8 +133,12 @@ func (s *Server) reportRefusal(ctx context.Context, c *call) {
 		}
 		span.SetAttributes(attrs...)
 	}
+	event, message := semconv.EventVerificationFailed, "TraT guard refused a call"
+	if c.err == nil {
+		event, message = semconv.EventVerificationWouldFail, "TraT guard let a call through that it would refuse in strict mode"
+	}
 	attrs := []slog.Attr{
-		slog.String(semconv.EventName, semconv.EventVerificationFailed),
+		slog.String(semconv.EventName, event),
 		slog.String(string(semconv.ErrorType), string(reason)),
 		slog.String(string(semconv.TokenResult), result),
 		slog.String(string(semconv.TokenMode), c.method.mode()),
@@ -104,12 +146,12 @@ func (s *Server) reportRefusal(ctx context.Context, c *call) {
 		slog.String(string(semconv.ChainPeerID), peerName(c.peer)),
 		slog.String(string(semconv.TokenHash), shortHash(digest)),
 		slog.String(string(semconv.TokenFingerprint), digest),
-		slog.String("cause", c.err.Error()),
+		slog.String("cause", failure.Error()),
 	}
 	if c.token != nil { // before that, whoever made the token up could name any transaction
 		attrs = append(attrs, slog.String(string(semconv.TokenTxn), c.token.TransactionID()))
 	}
-	s.failures.peer(c.peer, s.clock()).logs.warn(ctx, &s.settings, "TraT guard refused a call", attrs...)
+	s.failures.peer(c.peer, s.clock()).logs.warn(ctx, &s.settings, message, attrs...)
 }
 
 // fingerprint identifies the call's token, verified or not; "" if there was not one.

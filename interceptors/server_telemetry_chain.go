@@ -69,7 +69,7 @@ func (t *chainTelemetry) reportChain(ctx context.Context, c *call) {
 	if c.chainResult == "" {
 		return
 	}
-	t.verifications.Add(ctx, 1, t.judged[chainOutcome{c.chainResult, c.method.chain.mode}]...)
+	t.verifications.Add(ctx, 1, t.judged[chainOutcome{c.chainResult, c.method.chain}]...)
 	if c.err == nil && c.chain != nil {
 		t.links.Record(ctx, int64(c.chain.Len()))
 	}
@@ -86,7 +86,7 @@ func (c *call) chainAttributes(attrs []attribute.KeyValue) []attribute.KeyValue 
 	if c.chainResult == "" {
 		return attrs
 	}
-	attrs = append(attrs, semconv.ChainResult.String(c.chainResult), semconv.ChainMode.String(c.method.chain.mode.String()))
+	attrs = append(attrs, semconv.ChainResult.String(c.chainResult), semconv.ChainMode.String(c.method.chain.String()))
 	if c.chain == nil {
 		return attrs
 	}

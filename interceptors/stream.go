@@ -19,7 +19,7 @@ func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 	}
 	guarded := guardedStream{ServerStream: stream, ctx: ctx}
 	var err error
-	if len(c.method.messageChecks) == 0 {
+	if !c.method.checksMessages() {
 		err = handler(srv, guarded)
 	} else {
 		checked := &checkedStream{guardedStream: guarded, server: s, call: c}
@@ -60,7 +60,7 @@ func (s *checkedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	err := runChecks(s.ctx, s.call.method.messageChecks, s.call.token, m)
+	err := s.server.checkMessage(s.ctx, &s.call, m)
 	if err == nil {
 		return nil
 	}

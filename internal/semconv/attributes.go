@@ -188,16 +188,17 @@ const OtherSubjectTokenType = "_OTHER"
 const (
 	EventName = "event.name"
 
-	EventVerificationFailed = "txn_token.verification.failed" // WARN
-	EventIssuanceDenied     = "txn_token.issuance.denied"     // WARN
-	EventIssued             = "txn_token.issued"              // INFO, audit
-	EventReplaced           = "txn_token.replaced"            // INFO
-	EventSizeAlarm          = "txn_token.size.alarm"          // WARN
-	EventLeakDetected       = "txn_token.leak.detected"       // ERROR
-	EventEgressBlocked      = "txn_token.egress.blocked"      // WARN
-	EventKeysRefreshed      = "txn_token.keys.refreshed"      // INFO
-	EventKeysStale          = "txn_token.keys.stale"          // ERROR
-	EventStreamExpired      = "txn_token.stream.expired"      // INFO
+	EventVerificationFailed    = "txn_token.verification.failed"     // WARN
+	EventVerificationWouldFail = "txn_token.verification.would_fail" // WARN, of a call that was let through
+	EventIssuanceDenied        = "txn_token.issuance.denied"         // WARN
+	EventIssued                = "txn_token.issued"                  // INFO, audit
+	EventReplaced              = "txn_token.replaced"                // INFO
+	EventSizeAlarm             = "txn_token.size.alarm"              // WARN
+	EventLeakDetected          = "txn_token.leak.detected"           // ERROR
+	EventEgressBlocked         = "txn_token.egress.blocked"          // WARN
+	EventKeysRefreshed         = "txn_token.keys.refreshed"          // INFO
+	EventKeysStale             = "txn_token.keys.stale"              // ERROR
+	EventStreamExpired         = "txn_token.stream.expired"          // INFO
 )
 
 // Lines of a chain log. In the file only.

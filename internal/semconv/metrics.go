@@ -25,6 +25,11 @@ var (
 		Name: "txn_token.server.verification.duration", Unit: unitSeconds,
 		Description: "Time the guard took to judge a call.", Buckets: verifyBuckets(),
 	}
+	// ServerMethods is how many registered methods there are in each TokenMode.
+	ServerMethods = Instrument{
+		Name: "txn_token.server.methods", Unit: "{method}",
+		Description: "Methods by how strictly the guard enforces their rules.",
+	}
 	// ServerEvaluationDuration is the time that a policy decision point took to answer the
 	// guard, by TokenResult. It is part of ServerVerificationDuration.
 	ServerEvaluationDuration = Instrument{
