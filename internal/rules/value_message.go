@@ -24,8 +24,8 @@ type messageForm struct {
 }
 
 type messageField struct {
-	protoreflect.FieldDescriptor
-	form form
+	descriptor protoreflect.FieldDescriptor
+	form       form
 }
 
 // ordinary returns the form of a message that is no well-known type.
@@ -38,7 +38,7 @@ func (f *forms) ordinary(message protoreflect.MessageDescriptor) (form, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", field.FullName(), err)
 		}
-		m.fields[i] = messageField{FieldDescriptor: field, form: inner}
+		m.fields[i] = messageField{descriptor: field, form: inner}
 		for _, name := range [...]string{string(field.Name()), field.JSONName()} {
 			if other, taken := m.byName[name]; taken && other != i {
 				return nil, fmt.Errorf("%s cannot be bound: a member %q could be two fields of it", message.FullName(), name)
@@ -77,12 +77,12 @@ func (f *messageForm) equals(value protoreflect.Value, member trat.Value) bool {
 
 // equals reports whether said is the field's value in message.
 func (f *messageField) equals(message protoreflect.Message, said trat.Value) bool {
-	populated := message.Has(f)
-	value := message.Get(f)
+	populated := message.Has(f.descriptor)
+	value := message.Get(f.descriptor)
 	switch {
 	case said.IsNull():
-		return !populated || isNullValue(f, value)
-	case !populated && f.HasPresence():
+		return !populated || isNullValue(f.descriptor, value)
+	case !populated && f.descriptor.HasPresence():
 		return false
 	}
 	return f.form.equals(value, said)
@@ -100,17 +100,17 @@ func (f *messageForm) write(w *jsonWriter, value protoreflect.Value) error {
 	}
 	for i := range f.fields {
 		field := &f.fields[i]
-		if !message.Has(field) {
+		if !message.Has(field.descriptor) {
 			continue
 		}
 		populated--
 		if err := w.next(); err != nil {
 			return err
 		}
-		if err := w.name(string(field.Name())); err != nil {
+		if err := w.name(string(field.descriptor.Name())); err != nil {
 			return err
 		}
-		if err := field.form.write(w, message.Get(field)); err != nil {
+		if err := field.form.write(w, message.Get(field.descriptor)); err != nil {
 			return err
 		}
 	}

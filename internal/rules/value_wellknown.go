@@ -38,7 +38,7 @@ func newValueForm(f *forms, message protoreflect.MessageDescriptor) (form, error
 		if err != nil {
 			return nil, err
 		}
-		v.kinds[number] = messageField{FieldDescriptor: field, form: inner}
+		v.kinds[number] = messageField{descriptor: field, form: inner}
 	}
 	return v, nil
 }
@@ -46,7 +46,7 @@ func newValueForm(f *forms, message protoreflect.MessageDescriptor) (form, error
 // kind returns the field that is set; nil when none is.
 func (f *valueForm) kind(message protoreflect.Message) *messageField {
 	for number := valueNull; number < valueKinds; number++ {
-		if field := &f.kinds[number]; message.Has(field) {
+		if field := &f.kinds[number]; message.Has(field.descriptor) {
 			return field
 		}
 	}
@@ -61,14 +61,14 @@ func (f *valueForm) equals(value protoreflect.Value, member trat.Value) bool {
 	switch field := f.kind(message); {
 	case field == nil:
 		return false
-	case field.Number() == valueNull:
+	case field.descriptor.Number() == valueNull:
 		return member.IsNull()
-	case field.Number() == valueNumber:
+	case field.descriptor.Number() == valueNumber:
 		// JSON has no number for infinity, and its text is a text.
 		_, ok := member.Number()
-		return ok && field.form.equals(message.Get(field), member)
+		return ok && field.form.equals(message.Get(field.descriptor), member)
 	default:
-		return field.form.equals(message.Get(field), member)
+		return field.form.equals(message.Get(field.descriptor), member)
 	}
 }
 
@@ -80,13 +80,13 @@ func (f *valueForm) write(w *jsonWriter, value protoreflect.Value) error {
 	switch field := f.kind(message); {
 	case field == nil:
 		return errNoValue
-	case field.Number() == valueNull:
+	case field.descriptor.Number() == valueNull:
 		w.buf = append(w.buf, "null"...)
 		return nil
-	case field.Number() == valueNumber && math.IsInf(message.Get(field).Float(), 0):
+	case field.descriptor.Number() == valueNumber && math.IsInf(message.Get(field.descriptor).Float(), 0):
 		return errNaN
 	default:
-		return field.form.write(w, message.Get(field))
+		return field.form.write(w, message.Get(field.descriptor))
 	}
 }
 
