@@ -131,14 +131,19 @@ func exemptText(r Rule) string {
 	return "none is"
 }
 
-// from names the sources of a rule for an error.
+// from names the sources of a rule for an error; fields only if nothing else says more.
 func (r *Rule) from() string {
-	if len(r.Sources) == 0 {
-		return "a rule of no source"
+	var names []string
+	for _, s := range r.Sources {
+		if s.Kind != FromField || len(r.Sources) == 1 {
+			names = append(names, s.String())
+		}
 	}
-	names := make([]string, len(r.Sources))
-	for i, s := range r.Sources {
-		names[i] = s.String()
+	switch {
+	case len(r.Sources) == 0:
+		return "a rule of no source"
+	case len(names) == 0:
+		return "field options"
 	}
 	return strings.Join(names, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -59,6 +60,9 @@ func option[M proto.Message](options protoreflect.ProtoMessage, typed proto.Mess
 		return none, fmt.Errorf("%s: number %d is the option (%s) there", where, number, foreign)
 	}
 	wire, err := proto.MarshalOptions{AllowPartial: true}.Marshal(options)
+	if err == nil && len(wire) == 0 {
+		return none, nil
+	}
 	if err == nil {
 		err = proto.UnmarshalOptions{AllowPartial: true, Resolver: ownExtensions}.Unmarshal(wire, typed)
 	}
@@ -66,6 +70,9 @@ func option[M proto.Message](options protoreflect.ProtoMessage, typed proto.Mess
 		return none, fmt.Errorf("%s: cannot be read: %w", where, err)
 	}
 	if !proto.HasExtension(typed, extension) {
+		if hasNumber(typed.ProtoReflect().GetUnknown(), number) {
+			return none, fmt.Errorf("%s: number %d is no message there", where, number)
+		}
 		return none, nil
 	}
 	found, ok := proto.GetExtension(typed, extension).(M)
@@ -77,6 +84,18 @@ func option[M proto.Message](options protoreflect.ProtoMessage, typed proto.Mess
 			"it is of a newer rules.proto, or another option has number %d", where, name, number)
 	}
 	return found, nil
+}
+
+// hasNumber reports whether fields on the wire include one of a number.
+func hasNumber(wire []byte, number protowire.Number) bool {
+	for len(wire) > 0 {
+		found, _, n := protowire.ConsumeField(wire)
+		if found == number || n < 0 {
+			return true
+		}
+		wire = wire[n:]
+	}
+	return false
 }
 
 // unknownField returns the name of a message in m, or of m itself, with fields that are not

@@ -1,0 +1,430 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+)
+
+// written is a service of one method, with rules as they stand in a proto file.
+type written struct {
+	byDefault, rule string // "" is none, "{}" one that says nothing
+	bind            string // of the request's field "id"
+	client, server  bool
+}
+
+func (w written) options(tb testing.TB) (*descriptorpb.ServiceOptions, *descriptorpb.MethodOptions, *descriptorpb.FieldOptions) {
+	tb.Helper()
+	service, method, field := new(descriptorpb.ServiceOptions), new(descriptorpb.MethodOptions), new(descriptorpb.FieldOptions)
+	for _, o := range []struct {
+		text, name string
+		to         proto.Message
+	}{{w.byDefault, "default_rule", service}, {w.rule, "rule", method}, {w.bind, "bind", field}} {
+		if o.text == "" {
+			continue
+		}
+		if err := prototext.Unmarshal([]byte("[trat.v1."+o.name+"] {"+strings.TrimPrefix(o.text, "{}")+"}"), o.to); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return service, method, field
+}
+
+// file is the service as a file.
+func (w written) file(tb testing.TB) *descriptorpb.FileDescriptorProto {
+	tb.Helper()
+	service, method, field := w.options(tb)
+	return fileOf(service, method, field, w.client, w.server)
+}
+
+func fileOf(
+	service *descriptorpb.ServiceOptions, method *descriptorpb.MethodOptions, field *descriptorpb.FieldOptions, client, server bool,
+) *descriptorpb.FileDescriptorProto {
+	return &descriptorpb.FileDescriptorProto{
+		Name: proto.String("written.proto"), Package: proto.String("pkg"), Syntax: proto.String("proto3"),
+		Dependency: []string{"trat/v1/rules.proto"},
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: proto.String("Request"),
+			Field: []*descriptorpb.FieldDescriptorProto{{
+				Name: proto.String("id"), Number: proto.Int32(1), Options: field,
+				Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+			}},
+		}},
+		Service: []*descriptorpb.ServiceDescriptorProto{{
+			Name: proto.String("Svc"), Options: service,
+			Method: []*descriptorpb.MethodDescriptorProto{{
+				Name: proto.String("Get"), InputType: proto.String(".pkg.Request"), OutputType: proto.String(".pkg.Request"),
+				Options: method, ClientStreaming: proto.Bool(client), ServerStreaming: proto.Bool(server),
+			}},
+		}},
+	}
+}
+
+func methodIn(tb testing.TB, file *descriptorpb.FileDescriptorProto) protoreflect.MethodDescriptor {
+	tb.Helper()
+	f, err := protodesc.NewFile(file, protoregistry.GlobalFiles)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f.Services().Get(0).Methods().Get(0)
+}
+
+func (w written) method(tb testing.TB) protoreflect.MethodDescriptor {
+	tb.Helper()
+	return methodIn(tb, w.file(tb))
+}
+
+var (
+	ofMethod  = Source{Kind: FromMethod, Where: "pkg.Svc.Get"}
+	ofService = Source{Kind: FromService, Where: "pkg.Svc"}
+	ofField   = Source{Kind: FromField, Where: "pkg.Request.id"}
+)
+
+// Covers VER-18.
+func TestRuleOfAMethodIsItsOwnAndWhatItsServiceSays(t *testing.T) {
+	for name, tt := range map[string]struct {
+		written  written
+		declared bool
+		want     Rule
+	}{
+		"nothing": {},
+		"a field only": {
+			written: written{bind: `tctx: "a.b" optional: true`},
+			want:    Rule{Bindings: []Binding{{Field: "id", Tctx: "a.b", Optional: true}}, Sources: []Source{ofField}},
+		},
+		"a rule that says nothing": {
+			written: written{rule: "{}"}, declared: true,
+			want: Rule{Sources: []Source{ofMethod}},
+		},
+		"a default that says nothing": {
+			written: written{byDefault: "{}"}, declared: true,
+			want: Rule{Sources: []Source{ofService}},
+		},
+		"the default": {
+			written: written{byDefault: `scopes: "a" callers: "/x" any_scopes: ["b", "c"]`}, declared: true,
+			want: Rule{
+				Scopes: []string{"a"}, AnyScopes: [][]string{{"b", "c"}}, Callers: [][]string{{"/x"}},
+				Sources: []Source{ofService},
+			},
+		},
+		"what the method says, whole": {
+			written: written{
+				byDefault: `scopes: "a" tctx: "x" chain { mode: CHAIN_MODE_PATH max_links: 2 }`,
+				rule:      `scopes: "b" chain { strict_trace: true } replay: REPLAY_OFF`,
+			},
+			declared: true,
+			want: Rule{
+				Scopes: []string{"b"}, Tctx: []string{"x"}, Chain: Chain{StrictTrace: true}, Replay: ReplayOff,
+				Sources: []Source{ofMethod, ofService},
+			},
+		},
+		"a default that the method says nothing new beside": {
+			written: written{byDefault: `scopes: "a"`, rule: `scopes: "b"`}, declared: true,
+			want: Rule{Scopes: []string{"b"}, Sources: []Source{ofMethod}},
+		},
+		"an exemption takes nothing from the default": {
+			written: written{byDefault: `scopes: "a"`, rule: `exempt { reason: "public" }`}, declared: true,
+			want: Rule{Exempt: "public", Sources: []Source{ofMethod}},
+		},
+		"a default for streams is not for unary methods": {
+			written: written{byDefault: `scopes: "a" stream { drain { seconds: 1 } }`}, declared: true,
+			want: Rule{Scopes: []string{"a"}, Sources: []Source{ofService}},
+		},
+		"a default for streams": {
+			written:  written{byDefault: `stream { expiry: STREAM_EXPIRY_GRACE grace { seconds: 1 } }`, rule: `when: "1 > tctx.a"`, server: true},
+			declared: true,
+			want: Rule{
+				Stream: Stream{Expiry: ExpiryGrace, Grace: time.Second}, When: []string{"1 > tctx.a"},
+				Sources: []Source{ofMethod, ofService},
+			},
+		},
+		"bindings of the rule and of the field": {
+			written: written{
+				rule: `bindings { field: "id" bind { tctx: "a" relation: "this in bound" } } bindings { field: "id" bind { tctx: "b" } }`,
+				bind: `tctx: "b"`,
+			},
+			declared: true,
+			want: Rule{
+				Bindings: []Binding{{Field: "id", Tctx: "a", Relation: "this in bound"}, {Field: "id", Tctx: "b"}},
+				Sources:  []Source{ofMethod, ofField},
+			},
+		},
+		"the rest": {
+			written: written{
+				rule: `chain { mode: CHAIN_MODE_HEAD through: "/t" not_through: "/n" max_links: 1 } replay: REPLAY_ONCE enforcement: ENFORCEMENT_SHADOW
+					stream { expiry: STREAM_EXPIRY_OPEN_ONLY max_age { seconds: 5 } drain { nanos: 5 } } access_evaluation { resource_type: "t" resource_id: "sub" }`,
+				client: true,
+			},
+			declared: true,
+			want: Rule{
+				Chain:  Chain{Mode: ChainHead, Through: []string{"/t"}, NotThrough: []string{"/n"}, MaxLinks: 1},
+				Replay: ReplayOnce, Enforcement: Shadow,
+				Stream:     Stream{Expiry: ExpiryOpenOnly, MaxAge: 5 * time.Second, Drain: 5},
+				Evaluation: &Evaluation{ResourceType: "t", ResourceID: "sub"},
+				Sources:    []Source{ofMethod},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for form, method := range inEveryForm(t, tt.written) {
+				got, declared, err := Of(method)
+				if err != nil || declared != tt.declared {
+					t.Fatalf("%s: declared %v, %v", form, declared, err)
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", form, diff)
+				}
+			}
+		})
+	}
+}
+
+// inEveryForm is the method as generated code has it, and as programs have it that read a
+// file: without knowing the options, and with options of types that were read as well.
+func inEveryForm(t *testing.T, w written) map[string]protoreflect.MethodDescriptor {
+	t.Helper()
+	file := w.file(t)
+	wire, err := proto.Marshal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All types out of copies of the descriptors, as from a file.
+	files := new(protoregistry.Files)
+	for _, known := range []protoreflect.FileDescriptor{
+		descriptorpb.File_google_protobuf_descriptor_proto, tratv1.File_trat_v1_rules_proto.Imports().Get(1).FileDescriptor, tratv1.File_trat_v1_rules_proto,
+	} {
+		loaded, err := protodesc.NewFile(protodesc.ToFileDescriptorProto(known), files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := files.RegisterFile(loaded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forms := map[string]protoreflect.MethodDescriptor{"generated": methodIn(t, file)}
+	for form, resolver := range map[string]protoregistry.ExtensionTypeResolver{
+		"unknown": new(protoregistry.Types), "dynamic": dynamicpb.NewTypes(files),
+	} {
+		loaded := new(descriptorpb.FileDescriptorProto)
+		options := proto.UnmarshalOptions{Resolver: struct {
+			protoregistry.MessageTypeResolver
+			protoregistry.ExtensionTypeResolver
+		}{new(protoregistry.Types), resolver}}
+		if err := options.Unmarshal(wire, loaded); err != nil {
+			t.Fatal(err)
+		}
+		forms[form] = methodIn(t, loaded)
+	}
+	return forms
+}
+
+func TestRuleThatIsWrongIsReportedWithItsPlace(t *testing.T) {
+	long := strings.Repeat("x", maxTextSize+1)
+	many := strings.Repeat(`tctx: "a" `, maxEntries+1)
+	for name, tt := range map[string]struct {
+		written written
+		want    []string
+	}{
+		"scopes": {
+			written{rule: `scopes: ["a b", "", "ok", "ok"] any_scopes: "ä"`},
+			[]string{`option (trat.v1.rule) of pkg.Svc.Get: scopes[0]: "a b": is not one scope token`, `scopes[1]: "": `, `scopes[3]: "ok" is there twice`, `any_scopes[0]: "ä": `},
+		},
+		"in the default":            {written{byDefault: `scopes: " "`}, []string{"option (trat.v1.default_rule) of pkg.Svc: scopes[0]"}},
+		"paths":                     {written{rule: `tctx: ["a..b", ".", "0a", "a.b-c", "` + strings.Repeat("a.", maxNames) + `a"]`}, []string{"tctx[0]", "tctx[1]", "tctx[2]", "tctx[4]: \"" + strings.Repeat("a.", maxNames) + "a\": more than 14 names"}},
+		"callers":                   {written{rule: `callers: ["gateway", "https://x/y", "spiffe://td", "/a*", "/a//b", "/*", "spiffe://td/*/x"]`}, []string{"callers[0]: \"gateway\": want a SPIFFE ID, or a path", "callers[1]", "callers[2]", "callers[3]", "callers[4]"}},
+		"through":                   {written{rule: `chain { through: "x" not_through: "/" max_links: 7 }`}, []string{"chain.through[0]", "chain.not_through[0]", "chain.max_links: 7 is not 1 to 6"}},
+		"huge max_links":            {written{rule: `chain { max_links: 4294967295 }`}, []string{"chain.max_links: 7"}},
+		"enums":                     {written{rule: `chain { mode: 9 } replay: 9 stream { expiry: -1 } enforcement: 9`}, []string{"chain.mode: 9 is no value", "replay: 9", "stream.expiry: -1", "enforcement: 9"}},
+		"grace without one":         {written{rule: `stream { expiry: STREAM_EXPIRY_GRACE }`, server: true}, []string{"stream.grace: is missing"}},
+		"grace for another":         {written{rule: `stream { grace { seconds: 1 } }`, server: true}, []string{"stream.grace: is for STREAM_EXPIRY_GRACE only"}},
+		"grace too long":            {written{rule: `stream { expiry: STREAM_EXPIRY_GRACE grace { seconds: 301 } }`, server: true}, []string{"stream.grace: want more than 0s and at most 5m0s"}},
+		"no time":                   {written{rule: `stream { max_age {} drain { seconds: -1 } }`, server: true}, []string{"stream.max_age: want more than 0s", "stream.drain: want more than 0s"}},
+		"no duration":               {written{rule: `stream { max_age { seconds: 1 nanos: -1 } }`, server: true}, []string{"stream.max_age"}},
+		"conditions":                {written{rule: `when: [" ", "` + long + `"]`}, []string{"when[0]", "when[1]: longer than 4096 bytes"}},
+		"too many":                  {written{rule: many}, []string{"tctx: 65 entries, at most 64 are allowed", "tctx[1]: \"a\" is there twice"}},
+		"bindings":                  {written{rule: `bindings {} bindings { field: "id" bind { tctx: "a" } } bindings { field: "id" bind { tctx: "a" optional: true } }`}, []string{`bindings[0]: field ""`, `bindings[0]: tctx ""`, "bindings[2]: says the same as bindings[1]"}},
+		"binding twice":             {written{rule: `bindings { field: "id" bind { tctx: "a" optional: true } }`, bind: `tctx: "a"`}, []string{"bindings: id = tctx.a, or both absent by method option pkg.Svc.Get, but id = tctx.a by field option pkg.Request.id"}},
+		"evaluation":                {written{rule: `access_evaluation { resource_id: "` + long + `" }`}, []string{"access_evaluation.resource_id: longer"}},
+		"exempt without a reason":   {written{rule: `exempt {}`}, []string{"exempt.reason: is missing"}},
+		"exempt with a blank one":   {written{rule: `exempt { reason: " " }`}, []string{"exempt.reason: is missing"}},
+		"exempt beside another":     {written{rule: `exempt { reason: "x" } scopes: "a"`}, []string{"exempt: stands alone"}},
+		"exempt with a bound field": {written{rule: `exempt { reason: "x" }`, bind: `tctx: "a"`}, []string{`exempt: but its request has bound fields, "id"`}},
+		"a field bound to nothing":  {written{bind: `{}`}, []string{`names no member of tctx`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule, _, err := Of(tt.written.method(t))
+			if err == nil {
+				t.Fatalf("no error, but %+v", rule)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("no %q in\n%v", want, err)
+				}
+			}
+			if diff := cmp.Diff(Rule{}, rule); diff != "" {
+				t.Errorf("a rule beside the error: %s", diff)
+			}
+		})
+	}
+}
+
+func TestDefaultOfAServiceIsNoExemption(t *testing.T) {
+	for name, tt := range map[string]struct{ byDefault, want string }{
+		"none":           {"", ""},
+		"a good one":     {`scopes: "a"`, ""},
+		"an exemption":   {`exempt { reason: "x" }`, "option (trat.v1.default_rule) of pkg.Svc: exempt: a default cannot be an exemption"},
+		"a scope of two": {`scopes: "a b"`, "scopes[0]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			method := written{byDefault: tt.byDefault}.method(t)
+			err := CheckService(method.Parent().(protoreflect.ServiceDescriptor))
+			if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	rule, declared, err := Of(written{byDefault: `exempt { reason: "x" }`}.method(t))
+	if err != nil || !declared || rule.Exempt != "" {
+		t.Errorf("a method is exempt by default: %+v, %v, %v", rule, declared, err)
+	}
+}
+
+// What this program does not know may be a demand.
+func TestOptionThatIsNotUnderstoodIsAnError(t *testing.T) {
+	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 500, protowire.VarintType), 1)
+	inChain := protowire.AppendBytes(protowire.AppendTag(nil, 5, protowire.BytesType), unknown)
+	inBindings := protowire.AppendBytes(protowire.AppendTag(nil, 10, protowire.BytesType), unknown)
+	extension := func(value []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, 51180, protowire.BytesType), value)
+	}
+	for name, wire := range map[string][]byte{
+		"an unknown field":            extension(unknown),
+		"an unknown field of a chain": extension(inChain),
+		"an unknown field in a list":  extension(inBindings),
+		"a number for another thing":  protowire.AppendVarint(protowire.AppendTag(nil, 51180, protowire.VarintType), 1),
+		"bytes that are no rule":      extension([]byte{0xff}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			method, service, field := new(descriptorpb.MethodOptions), new(descriptorpb.ServiceOptions), new(descriptorpb.FieldOptions)
+			for place, options := range map[string]proto.Message{"method": method, "service": service, "field": field} {
+				if name == "an unknown field of a chain" && place == "field" || name == "an unknown field in a list" && place == "field" {
+					continue // to a binding it is an unknown field as any
+				}
+				options.ProtoReflect().SetUnknown(wire)
+				rule, _, err := Of(methodIn(t, fileOf(service, method, field, false, false)))
+				if err == nil {
+					t.Errorf("%s: no error, but %+v", place, rule)
+				}
+				options.ProtoReflect().SetUnknown(nil)
+			}
+		})
+	}
+}
+
+func TestNumberOfAnotherOptionIsNotTakenForARule(t *testing.T) {
+	foreign := &descriptorpb.FileDescriptorProto{
+		Name: proto.String("foreign.proto"), Package: proto.String("other"), Syntax: proto.String("proto3"),
+		Dependency: []string{"google/protobuf/descriptor.proto"},
+		Extension: []*descriptorpb.FieldDescriptorProto{{
+			Name: proto.String("theirs"), Number: proto.Int32(51180), Extendee: proto.String(".google.protobuf.MethodOptions"),
+			Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		}},
+	}
+	f, err := protodesc.NewFile(foreign, protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := new(descriptorpb.MethodOptions)
+	proto.SetExtension(options, dynamicpb.NewExtensionType(f.Extensions().Get(0)), "")
+	_, _, err = Of(methodIn(t, fileOf(nil, options, nil, false, false)))
+	if err == nil || !strings.Contains(err.Error(), "number 51180 is the option (other.theirs) there") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Covers VER-18.
+func TestRulesOfGeneratedServicesCanBeRead(t *testing.T) {
+	for _, file := range []protoreflect.FileDescriptor{shopv1.File_shop_v1_shop_proto, rulestestv1.File_rulestest_v1_model_proto} {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			if err := CheckService(service); err != nil {
+				t.Error(err)
+			}
+			for j := range service.Methods().Len() {
+				if _, declared, err := Of(service.Methods().Get(j)); err != nil || !declared {
+					t.Errorf("%s: declared %v, %v", service.Methods().Get(j).FullName(), declared, err)
+				}
+			}
+		}
+	}
+}
+
+func FuzzOf(f *testing.F) {
+	for _, rule := range []string{
+		`scopes: "a"`, `exempt { reason: "x" }`, `chain { max_links: 3 through: "/x" } when: "true"`,
+		`bindings { field: "id" bind { tctx: "a" } }`, `stream { grace { seconds: 1 } }`,
+	} {
+		service, method, field := written{byDefault: rule, rule: rule, bind: `tctx: "a"`}.options(f)
+		wire := func(m proto.Message) []byte {
+			b, err := proto.Marshal(m)
+			if err != nil {
+				f.Fatal(err)
+			}
+			return b
+		}
+		f.Add(wire(service), wire(method), wire(field), true)
+	}
+	f.Fuzz(func(t *testing.T, forService, forMethod, forField []byte, streams bool) {
+		service, method, field := new(descriptorpb.ServiceOptions), new(descriptorpb.MethodOptions), new(descriptorpb.FieldOptions)
+		unknown := proto.UnmarshalOptions{Resolver: new(protoregistry.Types)}
+		if unknown.Unmarshal(forService, service) != nil || unknown.Unmarshal(forMethod, method) != nil || unknown.Unmarshal(forField, field) != nil {
+			return
+		}
+		file, err := protodesc.NewFile(fileOf(service, method, field, streams, false), protoregistry.GlobalFiles)
+		if err != nil {
+			return
+		}
+		found := file.Services().Get(0).Methods().Get(0)
+		rule, declared, err := Of(found)
+		if err != nil {
+			if diff := cmp.Diff(Rule{}, rule); diff != "" {
+				t.Errorf("a rule beside the error %v: %s", err, diff)
+			}
+			return
+		}
+		if !declared && (rule.Exempt != "" || len(rule.Scopes) > 0) {
+			t.Errorf("nothing is declared, but %+v", rule)
+		}
+		// A good rule holds beside itself, is not looser than itself, and has no problems.
+		both, err := Merge(rule, rule)
+		if err != nil {
+			t.Fatalf("%+v does not go with itself: %v", rule, err)
+		}
+		if diff := cmp.Diff(fmt.Sprint(rule), fmt.Sprint(both)); diff != "" {
+			t.Errorf("joined with itself: %s", diff)
+		}
+		if less := Loosened("/pkg.Svc/Get", rule, both); less != nil {
+			t.Errorf("looser than itself: %v", less)
+		}
+		if declared {
+			if p := rule.problems(); len(p) > 0 {
+				t.Errorf("a good rule has problems: %v", p)
+			}
+		}
+	})
+}
