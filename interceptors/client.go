@@ -40,7 +40,7 @@ type ClientConfig struct {
 // (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
 // Nothing is issued anew unless WithCheckpoint says so.
 //
-// No call outlives its TraT. A unary call ends when the TraT expires, if the caller's
+// A unary call ends when its TraT expires, if the caller's
 // deadline is not earlier, and so does a stream that is closed at exp: one with
 // STREAM_EXPIRY_CLOSE_AT_EXP beside its method (trat/v1/rules.proto), and one with nothing
 // beside it whose client streams, or whose method is named Watch…. All other streams, and
