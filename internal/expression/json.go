@@ -19,16 +19,8 @@ var (
 	errInteger = errors.New("want an integer of at most 64 bits with a sign")
 )
 
-// JSON is how values of any type are read out of JSON text, which has to be valid. Integers
-// keep every digit. Errors do not hold the value.
-type JSON struct {
-	// Wide says that an integer which an int cannot hold is a uint, or else a double, and not
-	// an error.
-	Wide bool
-	// NoNull says that members of objects which are null are not there. In lists null is a
-	// value.
-	NoNull bool
-}
+// The functions below read values out of JSON text, which has to be valid. Integers keep
+// every digit. Errors do not hold the value.
 
 // Text reads a string.
 func Text(raw string) (types.String, error) {
@@ -98,38 +90,24 @@ func Bool(raw string) (types.Bool, error) {
 	return types.False, ErrMismatch
 }
 
-// Value reads a value of any type, null too.
-func (j JSON) Value(raw string) (ref.Val, error) {
+// Value reads a value of any type, null too. An integer that an int cannot hold is an error.
+func Value(raw string) (ref.Val, error) {
 	switch {
 	case raw == "null":
 		return types.NullValue, nil
 	case raw[0] == '"':
 		return Text(raw)
 	case raw[0] == '{':
-		return j.Map(raw)
+		return Map(raw)
 	case raw[0] == '[':
-		return List(raw, j.Value)
+		return List(raw, Value)
 	case IsInteger(raw):
-		return j.integer(raw)
+		return Int(raw)
 	case IsNumber(raw):
 		return Double(raw)
 	default:
 		return Bool(raw)
 	}
-}
-
-func (j JSON) integer(raw string) (ref.Val, error) {
-	n, err := Int(raw)
-	if err == nil {
-		return n, nil
-	}
-	if !j.Wide {
-		return nil, err
-	}
-	if n, err := Uint(raw); err == nil {
-		return n, nil
-	}
-	return Double(raw)
 }
 
 // List reads an array, with element for what is in it.
@@ -161,7 +139,7 @@ func elementError(err error) error {
 }
 
 // Map reads an object.
-func (j JSON) Map(raw string) (ref.Val, error) {
+func Map(raw string) (ref.Val, error) {
 	if raw[0] != '{' {
 		return nil, ErrMismatch
 	}
@@ -174,10 +152,7 @@ func (j JSON) Map(raw string) (ref.Val, error) {
 	}
 	values := make(map[ref.Val]ref.Val, len(raws))
 	for name, raw := range raws {
-		if j.NoNull && string(raw) == "null" {
-			continue
-		}
-		v, err := j.Value(string(raw))
+		v, err := Value(string(raw))
 		if err != nil {
 			return nil, elementError(err)
 		}

@@ -132,7 +132,7 @@ func (b *bindings) check(tctx trat.Object, message protoreflect.Message) error {
 	var memory [usualBindings]trat.Value
 	members := b.paths.AppendValues(memory[:0], tctx)
 	for i := range b.list {
-		if err := b.list[i].check(members[b.list[i].slot], tctx, message); err != nil {
+		if err := b.list[i].check(members[b.list[i].slot], message); err != nil {
 			return &trat.Error{Reason: trat.ReasonPolicyDenied, Field: b.list[i].name, Err: err}
 		}
 	}
@@ -140,7 +140,7 @@ func (b *bindings) check(tctx trat.Object, message protoreflect.Message) error {
 }
 
 // check says why a binding does not hold.
-func (b *binding) check(member trat.Value, tctx trat.Object, message protoreflect.Message) error {
+func (b *binding) check(member trat.Value, message protoreflect.Message) error {
 	value, set, err := b.get(message)
 	missing := member.IsZero() || member.IsNull()
 	switch {
@@ -160,7 +160,7 @@ func (b *binding) check(member trat.Value, tctx trat.Object, message protoreflec
 		}
 		return nil
 	}
-	holds, err := b.relation.holds(value, tctx, b.member)
+	holds, err := b.relation.holds(value, member)
 	switch {
 	case err != nil:
 		return fmt.Errorf("its relation to tctx %s: %w", b.memberName(), err)

@@ -2,53 +2,124 @@ package rules
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/internal/expression"
 )
 
-// condition is a compiled condition of Rule.When.
+// condition is a compiled condition of Rule.When. It is immutable and safe for concurrent
+// use.
 type condition struct {
 	source       string
 	namesRequest bool
 	namesChain   bool
+	program      *expression.Program
 }
 
-// compileCondition type-checks a condition; input is nil when the request is not known.
+// compileCondition type-checks a condition; input is nil when the request is not known, and
+// then there is no variable of that name. The error says where in the source each problem is.
 func compileCondition(source string, input protoreflect.MessageDescriptor) (*condition, error) {
-	return nil, errNotBuilt
+	return compileSource(source, input, expression.WantBool)
+}
+
+func compileSource(source string, input protoreflect.MessageDescriptor, result func(*types.Type) error) (*condition, error) {
+	env, err := callEnv(input)
+	if err != nil {
+		return nil, err
+	}
+	program, err := compileIn(env, source, result)
+	if err != nil {
+		return nil, err
+	}
+	return &condition{
+		source:       source,
+		namesRequest: program.Names(requestVar),
+		namesChain:   program.Names(chainVar),
+		program:      program,
+	}, nil
+}
+
+func compileIn(env *cel.Env, source string, result func(*types.Type) error) (*expression.Program, error) {
+	program, issues := expression.Compile(env, source, expression.Kind{Result: result, Inspect: expression.InspectMessages})
+	if issues == nil {
+		return program, nil
+	}
+	problems := make([]error, len(issues))
+	for i, issue := range issues {
+		problems[i] = errors.New(issue.String())
+	}
+	return nil, errors.Join(problems...)
 }
 
 // holds evaluates it; message is nil unless it names the request. What cannot be evaluated
 // does not hold: the error says why, and no values.
 func (c *condition) holds(ctx context.Context, call *Call, message proto.Message) (bool, error) {
-	return false, errNotBuilt
+	out, err := c.eval(ctx, call, message)
+	if err != nil {
+		return false, err
+	}
+	return out == types.True, nil
+}
+
+var errNoCall = errors.New("there is no token, or no request")
+
+func (c *condition) eval(ctx context.Context, call *Call, message proto.Message) (ref.Val, error) {
+	if c == nil || c.program == nil || call == nil || call.Token == nil || c.namesRequest && message == nil {
+		return nil, errNoCall
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // nobody waits for an answer
+	}
+	variables := activation{call: call}
+	if c.namesRequest {
+		variables.request = message.ProtoReflect()
+	}
+	out, err := c.program.Eval(&variables)
+	if err != nil {
+		return nil, errors.New(expression.Cause(err)) //nolint:errorlint // CEL's errors may hold values
+	}
+	return out, nil
 }
 
 // text is a compiled expression that gives a string.
 type text struct{ condition }
 
+// compileText type-checks an expression that gives a string. It may be constant.
 func compileText(source string, input protoreflect.MessageDescriptor) (*text, error) {
-	return nil, errNotBuilt
+	c, err := compileSource(source, input, wantText)
+	if err != nil {
+		return nil, err
+	}
+	return &text{condition: *c}, nil
 }
 
+// wantText also takes what shows only when it is evaluated: members of tctx.
+func wantText(t *types.Type) error {
+	if t.Kind() != types.StringKind && t.Kind() != types.DynKind {
+		return fmt.Errorf("want a string, not %s", cel.FormatCELType(t))
+	}
+	return nil
+}
+
+// value evaluates it, as holds does.
 func (t *text) value(ctx context.Context, call *Call, message proto.Message) (string, error) {
-	return "", errNotBuilt
-}
-
-// relation is a compiled Binding.Relation.
-type relation struct {
-	// list says that bound is a list of the field's type, not one of it.
-	list bool
-}
-
-func compileRelation(source string, field protoreflect.FieldDescriptor) (*relation, error) {
-	return nil, errNotBuilt
-}
-
-// holds evaluates it for a field and the JSON text of the member that it is bound to.
-func (r *relation) holds(this protoreflect.Value, member trat.Object, path []string) (bool, error) {
-	return false, errNotBuilt
+	if t == nil {
+		return "", errNoCall
+	}
+	out, err := t.eval(ctx, call, message)
+	if err != nil {
+		return "", err
+	}
+	s, ok := out.(types.String)
+	if !ok {
+		return "", errors.New("is no string")
+	}
+	return string(s), nil
 }

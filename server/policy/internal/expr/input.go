@@ -7,6 +7,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 
+	"github.com/grpc-trat/grpc-trat/internal/expression"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -80,7 +81,7 @@ func (in *Input) Parent() cel.Activation { return nil }
 
 // objectValue is a whole object: a map, or an error value.
 func objectValue(o trat.Object) ref.Val {
-	v, err := anyJSON.Map(o.JSON())
+	v, err := expression.Map(o.JSON())
 	if err != nil {
 		return types.WrapErr(err)
 	}

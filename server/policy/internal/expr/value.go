@@ -25,9 +25,6 @@ func (t Type) Check(raw string) error {
 	return err
 }
 
-// anyJSON reads values without a type of their own.
-var anyJSON expression.JSON
-
 func (t Type) value(raw string) (ref.Val, error) {
 	v, err := t.read(raw)
 	if errors.Is(err, expression.ErrMismatch) {
@@ -54,9 +51,9 @@ func (t Type) read(raw string) (ref.Val, error) {
 	case "timestamp":
 		return timeValue(raw)
 	case "map":
-		return anyJSON.Map(raw)
+		return expression.Map(raw)
 	case "any":
-		return anyJSON.Value(raw)
+		return expression.Value(raw)
 	}
 	if t.element == nil {
 		return nil, errors.New("no type")

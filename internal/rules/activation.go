@@ -1,0 +1,100 @@
+package rules
+
+import (
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/grpc-trat/grpc-trat/internal/expression"
+)
+
+// Names of the variables of conditions.
+const (
+	requestVar = "request"
+	tctxVar    = "tctx"
+	rctxVar    = "rctx"
+	scopeVar   = "scope"
+	subVar     = "sub"
+	reqWlVar   = "req_wl"
+	peerVar    = "peer"
+	chainVar   = "chain"
+	nowVar     = "now"
+)
+
+var (
+	texts  = types.NewListType(types.StringType)
+	object = types.NewMapType(types.StringType, types.DynType)
+)
+
+// callEnv is the environment of conditions about calls with the given request type.
+func callEnv(input protoreflect.MessageDescriptor) (*cel.Env, error) {
+	options := []cel.EnvOption{
+		cel.Variable(tctxVar, object),
+		cel.Variable(rctxVar, object),
+		cel.Variable(scopeVar, texts),
+		cel.Variable(subVar, types.StringType),
+		cel.Variable(reqWlVar, types.StringType),
+		cel.Variable(peerVar, types.StringType),
+		cel.Variable(chainVar, texts),
+		cel.Variable(nowVar, types.TimestampType),
+	}
+	if input == nil {
+		return expression.NewEnv(expression.NewMessages(nil), options...)
+	}
+	// Enums can be named from the request's package on.
+	options = append(options, cel.Variable(requestVar, expression.MessageType(input)), cel.Container(string(input.ParentFile().Package())))
+	return expression.NewEnv(expression.NewMessages(input), options...)
+}
+
+// activation is the variables of one evaluation. What the expression does not name is not
+// made.
+type activation struct {
+	call    *Call
+	request protoreflect.Message
+}
+
+// ResolveName implements cel.Activation.
+func (a *activation) ResolveName(name string) (any, bool) {
+	switch token := a.call.Token; name {
+	case requestVar:
+		return a.request, a.request != nil
+	case tctxVar:
+		return expression.Object(token.TransactionContext()), true
+	case rctxVar:
+		return expression.Object(token.RequestContext()), true
+	case scopeVar:
+		return a.scope(), true
+	case subVar:
+		return types.String(token.Subject()), true
+	case reqWlVar:
+		return types.String(token.RequestingWorkload()), true
+	case peerVar:
+		return types.String(a.call.Peer.String()), true
+	case chainVar:
+		return a.chain(), true
+	case nowVar:
+		return types.Timestamp{Time: a.call.Now.UTC()}, true
+	}
+	return nil, false
+}
+
+// Parent implements cel.Activation.
+func (a *activation) Parent() cel.Activation { return nil }
+
+func (a *activation) scope() ref.Val {
+	var tokens []string
+	for token := range a.call.Token.Scope().Tokens() {
+		tokens = append(tokens, token)
+	}
+	return types.NewStringList(types.DefaultTypeAdapter, tokens)
+}
+
+// chain is who signed the verified links, the root first.
+func (a *activation) chain() ref.Val {
+	issuers := make([]string, 0, a.call.Chain.Len())
+	for link := range a.call.Chain.Links() {
+		issuers = append(issuers, link.Issuer().String())
+	}
+	return types.NewStringList(types.DefaultTypeAdapter, issuers)
+}
