@@ -23,14 +23,14 @@ import (
 //
 // The token service's policy must know the members and put them into tctx; what it leaves
 // out, the called service misses. Fields with a relation in place of equality are left out:
-// what bounds them is for the application to say. For one transaction of several requests
-// see [trat.Object].
+// what bounds them is for the application to say. So are bindings of a method's rule, which
+// are no part of the message.
 //
 // Errors are an *trat.Error that names the field at fault, with names joined by dots:
-// PARAMETER_MISSING for a field that is not set and not optional, PARAMETER_INVALID for two
-// that are to be one member and differ, for one without a JSON form, such as NaN, and,
-// without a field, for a message of a type that has no such fields. They hold no values.
-// Safe for concurrent use.
+// PARAMETER_MISSING for a field that is not set and not optional, PARAMETER_INVALID for one
+// whose member another field has with another value, for one without a JSON form, such as
+// NaN, and, without a field, for a message of a type that binds none by equality. They hold
+// no values. Safe for concurrent use.
 func DetailsFrom(message proto.Message) (trat.Object, error) {
 	details, err := rules.Details(message)
 	if err != nil {

@@ -17,3 +17,9 @@ func WithSilence(d time.Duration) Option {
 		return nil
 	})
 }
+
+// PauseAfter is the pause after so many early turns of Reopen in a row.
+func PauseAfter(early int) time.Duration { return pauseAfter(early) }
+
+// RetryDelay is the pause that a called service asks Reopen for.
+func RetryDelay(err error) time.Duration { return retryDelay(err) }
