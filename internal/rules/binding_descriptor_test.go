@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+)
+
+func compileError(list []Binding, input protoreflect.MessageDescriptor) error {
+	_, err := compileBindings(list, input)
+	return err
+}
+
+// wantProblems fails unless err says all of want, and nothing is wanted of no error.
+func wantProblems(t *testing.T, name string, want []string, err error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error", name)
+		return
+	}
+	for _, text := range want {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v, want %q", name, err, text)
+		}
+	}
+}
+
+// messageTypesOf is the message types of a file that the program does not have.
+func messageTypesOf(t *testing.T, file *descriptorpb.FileDescriptorProto) protoreflect.MessageDescriptors {
+	t.Helper()
+	built, err := protodesc.NewFile(file, protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built.Messages()
+}
+
+// foreignKinds is Kinds of a descriptor that is not the one of the generated code.
+func foreignKinds(t *testing.T) protoreflect.MessageDescriptor {
+	t.Helper()
+	return messageTypesOf(t, protodesc.ToFileDescriptorProto(rulestestv1.File_rulestest_v1_bind_proto)).ByName("Kinds")
+}
+
+// setForeign sets the field item and reports whether the message permits that.
+func setForeign(dynamic, item *dynamicpb.Message) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	dynamic.Set(dynamic.Descriptor().Fields().ByName("item"), protoreflect.ValueOfMessage(item))
+	return true
+}
+
+// protoField is a field of a message in a file that is built for a test.
+func protoField(name string, number int32, kind descriptorpb.FieldDescriptorProto_Type, of string) *descriptorpb.FieldDescriptorProto {
+	f := &descriptorpb.FieldDescriptorProto{
+		Name: proto.String(name), Number: proto.Int32(number), Type: kind.Enum(),
+		Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+	}
+	if of != "" {
+		f.TypeName = proto.String(of)
+	}
+	return f
+}
+
+// Covers VER-18.
+func TestEnumsMayHaveSeveralNamesForANumber(t *testing.T) {
+	value := func(name string, number int32) *descriptorpb.EnumValueDescriptorProto {
+		return &descriptorpb.EnumValueDescriptorProto{Name: proto.String(name), Number: proto.Int32(number)}
+	}
+	input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
+		Name: proto.String("alias.proto"), Syntax: proto.String("proto3"),
+		EnumType: []*descriptorpb.EnumDescriptorProto{{
+			Name: proto.String("E"), Options: &descriptorpb.EnumOptions{AllowAlias: proto.Bool(true)},
+			Value: []*descriptorpb.EnumValueDescriptorProto{value("NONE", 0), value("ONE", 1), value("FIRST", 1)},
+		}},
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: proto.String("M"), Field: []*descriptorpb.FieldDescriptorProto{protoField("e", 1, descriptorpb.FieldDescriptorProto_TYPE_ENUM, ".E")},
+		}},
+	}).ByName("M")
+	message := dynamicpb.NewMessage(input)
+	message.Set(input.Fields().ByName("e"), protoreflect.ValueOfEnum(1))
+	runFormCases(t, map[string]formCase{"alias": {message, "e", `"ONE"`, []string{`"ONE"`, `"FIRST"`}, []string{`1`, `"NONE"`, `"TWO"`, `"1"`}}})
+}
+
+// Covers VER-18.
+func TestTypesThatCannotBeComparedAreRefused(t *testing.T) {
+	named := func(name, json string, number int32) *descriptorpb.FieldDescriptorProto {
+		f := protoField(name, number, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")
+		f.JsonName = proto.String(json)
+		return f
+	}
+	message := func(name string, fields ...*descriptorpb.FieldDescriptorProto) *descriptorpb.DescriptorProto {
+		return &descriptorpb.DescriptorProto{Name: proto.String(name), Field: fields}
+	}
+	const inner = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
+	input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
+		Name: proto.String("odd.proto"), Syntax: proto.String("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{
+			message("Swapped", named("a", "b", 1), named("b", "a", 2)),
+			message("Input", protoField("swapped", 1, inner, ".Swapped")),
+		},
+	}).ByName("Input")
+	wantProblems(t, "names", []string{`field "swapped"`, "could be two fields"}, compileError([]Binding{{Field: "swapped", Tctx: "a"}}, input))
+
+	for name, fields := range map[string][]*descriptorpb.FieldDescriptorProto{
+		"Timestamp": {protoField("seconds", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")},
+		"Value":     nil,
+		"FieldMask": {protoField("paths", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")},
+	} {
+		input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
+			Name: proto.String("false.proto"), Package: proto.String("google.protobuf"), Syntax: proto.String("proto3"),
+			MessageType: []*descriptorpb.DescriptorProto{message(name, fields...), message("Input", protoField("f", 1, inner, ".google.protobuf."+name))},
+		}).ByName("Input")
+		if err := compileError([]Binding{{Field: "f", Tctx: "a"}}, input); err == nil {
+			t.Errorf("%s by name only: no error", name)
+		}
+	}
+}
