@@ -24,6 +24,7 @@ type call struct {
 	// no chain.
 	wouldDeny error
 	reported  bool // what became of the call was reported
+	continued bool // a renewal of a stream, within its transaction: not another request
 	start     time.Time
 	chainCall
 }

@@ -26,7 +26,11 @@ func newLimitedLog() *limitedLog {
 
 // warn logs one record with a constant message.
 func (l *limitedLog) warn(ctx context.Context, s *settings, message string, attrs ...slog.Attr) {
-	if !s.logger.Enabled(ctx, slog.LevelWarn) {
+	l.log(ctx, s, slog.LevelWarn, message, attrs...)
+}
+
+func (l *limitedLog) log(ctx context.Context, s *settings, level slog.Level, message string, attrs ...slog.Attr) {
+	if !s.logger.Enabled(ctx, level) {
 		return
 	}
 	if !l.limiter.AllowN(s.clock(), 1) {
@@ -36,5 +40,5 @@ func (l *limitedLog) warn(ctx context.Context, s *settings, message string, attr
 	if n := l.suppressed.Swap(0); n > 0 {
 		attrs = append(attrs, slog.Int64("suppressed", n))
 	}
-	s.logger.LogAttrs(ctx, slog.LevelWarn, message, attrs...)
+	s.logger.LogAttrs(ctx, level, message, attrs...)
 }

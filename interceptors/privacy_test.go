@@ -115,7 +115,7 @@ func TestStreamsAndContextsPrintNoToken(t *testing.T) {
 			t.Fatalf("%s: %v", k.name, err)
 		}
 	}
-	if text := printed.String(); !strings.Contains(text, "checkedStream") || strings.Contains(text, "eyJ") {
+	if text := printed.String(); !strings.Contains(text, "liveStream") || strings.Contains(text, "eyJ") {
 		t.Errorf("printed: %s", text)
 	}
 }

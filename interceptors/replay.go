@@ -78,7 +78,7 @@ func (s *Server) markUsed(ctx context.Context, c *call, fullMethod string, req a
 			return err
 		}
 	}
-	if mode == rules.ReplayOnce {
+	if mode == rules.ReplayOnce && !c.continued {
 		return s.markRequest(ctx, c, fullMethod, req)
 	}
 	return nil

@@ -50,6 +50,7 @@ type Server struct {
 	chains      *callchain.Verifier
 	chainLog    callchain.Recorder // nil: none
 	replays     replays
+	streams     streams
 	evaluations evaluations
 	telemetry   serverTelemetry
 	misconfig   *rate.Limiter // of the log line about a method without a rule
@@ -102,7 +103,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		}
 		problems = append(problems, opt.applyServer(s))
 	}
-	problems = append(problems, s.initChains(), s.evaluations.init(s.meter()), s.telemetry.init(s))
+	problems = append(problems, s.initChains(), s.evaluations.init(s.meter()), s.telemetry.init(s), s.streams.init(s.meter()))
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("interceptors: new guard: %w", err)
 	}

@@ -2,36 +2,42 @@ package interceptors
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 )
 
 // Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. Token and chain
-// are verified once, before the handler runs.
+// are verified once, before the handler runs. What becomes of the stream when the token
+// expires is for the method's rule to say; see StreamEnd.
 func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, c := s.decide(stream.Context(), info.FullMethod, streamCall, nil)
 	if c.err != nil {
 		return grpcerr.Error(c.err)
 	}
-	guarded := guardedStream{ServerStream: stream, ctx: ctx}
-	var err error
-	if !c.method.checksMessages() {
-		err = handler(srv, guarded)
-	} else {
-		checked := &checkedStream{guardedStream: guarded, server: s, call: c}
-		err = handler(srv, checked)
-		if denial := checked.denial.Load(); denial != nil {
-			return *denial
-		}
+	if c.method.exempt {
+		return s.afterStream(ctx, &c, handler(srv, guardedStream{ServerStream: stream, ctx: ctx}))
 	}
-	if err != nil {
-		err = c.method.afterHandler(ctx, &s.settings, err)
+	live := s.openStream(ctx, stream, info.FullMethod, c)
+	defer live.finish()
+	err := handler(srv, live)
+	if denial := live.denial.Load(); denial != nil {
+		return *denial
 	}
-	return err
+	return s.afterStream(live.ctx, &c, err)
+}
+
+// afterStream returns what the caller gets for the error of a stream's handler.
+func (s *Server) afterStream(ctx context.Context, c *call, err error) error {
+	if err == nil {
+		return nil
+	}
+	return c.method.afterHandler(ctx, &s.settings, err)
 }
 
 // guardedStream is a stream with the handler's context. It is immutable, so that
@@ -43,43 +49,146 @@ type guardedStream struct {
 
 func (s guardedStream) Context() context.Context { return s.ctx }
 
-// checkedStream runs CheckMessage on what the handler receives. The first refusal
-// stays: nothing more is received or sent, and it becomes the stream's status.
-type checkedStream struct {
+// liveStream is a stream whose handler runs under a rule: it has an end, its messages may
+// have to be checked, and its token may be renewed. The first refusal stays: nothing more
+// is received or sent, and it becomes the stream's status.
+type liveStream struct {
 	guardedStream
-	server *Server
-	call   call
-	denial atomic.Pointer[error]
+	server     *Server
+	fullMethod string
+	checks     bool
+	first      admitted
+	// current is what the stream was admitted with last: first, until it is renewed.
+	current atomic.Pointer[admitted]
+	denial  atomic.Pointer[error]
+	// wouldDeny is what it was reported for, once, that a strict rule would have refused the
+	// stream. Each call has its own, which only one goroutine may use.
+	wouldDeny atomic.Pointer[error]
+	cancel    context.CancelCauseFunc // of the handler's context; nil when it can have no end
+	renewals  sync.Mutex              // held to make one
+	lifetime
 }
 
-// RecvMsg receives one message and shows it to the handler only if every check allows.
-func (s *checkedStream) RecvMsg(m any) error {
+// admitted is what messages are checked against: a call as the guard has judged it, and the
+// context with its token.
+type admitted struct {
+	call call
+	ctx  context.Context //nolint:containedctx // of a stream
+}
+
+// streamKey is the key of the liveStream in the contexts of its handler.
+type streamKey struct{}
+
+// openStream makes the stream of an admitted call. Its end is looked after until finish.
+func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, fullMethod string, c call) *liveStream {
+	live := &liveStream{
+		guardedStream: guardedStream{ServerStream: stream},
+		server:        s,
+		fullMethod:    fullMethod,
+		checks:        c.method.checksMessages(),
+		first:         admitted{call: c},
+	}
+	live.opened, live.expiry = c.start, s.expiry(c.method)
+	if live.expiry.ends() {
+		ctx, live.cancel = context.WithCancelCause(ctx)
+	}
+	live.ctx = context.WithValue(ctx, streamKey{}, live)
+	live.first.ctx = live.ctx
+	if c.wouldDeny != nil {
+		live.noteWouldDeny(c.wouldDeny)
+	}
+	live.current.Store(&live.first)
+	live.begin(live.expiry.end(live.opened, c.token))
+	return live
+}
+
+// RecvMsg receives one message and shows it to the handler only if every check allows, and
+// the stream has not ended meanwhile.
+func (s *liveStream) RecvMsg(m any) error {
 	if denial := s.denial.Load(); denial != nil {
 		return *denial
 	}
-	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err
+	err := s.ServerStream.RecvMsg(m)
+	if err == nil && s.checks {
+		s.check(m)
 	}
-	err := s.server.checkMessage(s.ctx, &s.call, m)
-	if err == nil {
-		return nil
+	if denial := s.denial.Load(); denial != nil {
+		if message, ok := m.(proto.Message); ok {
+			proto.Reset(message)
+		}
+		return *denial
 	}
-	if message, ok := m.(proto.Message); ok {
-		proto.Reset(message)
-	}
-	denial := grpcerr.Error(err)
-	if s.denial.CompareAndSwap(nil, &denial) {
-		refused := s.call
-		refused.err = err
-		s.server.reportRefusal(s.ctx, &refused)
-	}
-	return denial
+	return err
 }
 
-// SendMsg sends unless a check has refused.
-func (s *checkedStream) SendMsg(m any) error {
+// check ends the stream for a message that the rule does not allow.
+func (s *liveStream) check(m any) {
+	now := s.current.Load()
+	c := &now.call
+	if known := s.wouldDeny.Load(); known != nil && c.wouldDeny == nil {
+		c.wouldDeny = *known
+	}
+	if err := s.server.checkMessage(now.ctx, c, m); err != nil {
+		if s.close(err, grpcerr.Status(err)) {
+			refused := now.call
+			refused.err = err
+			s.server.reportRefusal(s.ctx, &refused)
+		}
+		return
+	}
+	if c.wouldDeny != nil {
+		s.noteWouldDeny(c.wouldDeny)
+	}
+}
+
+// noteWouldDeny notes that it was reported that a strict rule would have refused the stream.
+func (s *liveStream) noteWouldDeny(err error) {
+	if s.wouldDeny.Load() == nil {
+		s.wouldDeny.Store(&err)
+	}
+}
+
+// SendMsg sends unless the stream was refused or has ended.
+func (s *liveStream) SendMsg(m any) error {
 	if denial := s.denial.Load(); denial != nil {
 		return *denial
 	}
-	return s.ServerStream.SendMsg(m)
+	err := s.ServerStream.SendMsg(m)
+	if err != nil {
+		if denial := s.denial.Load(); denial != nil {
+			return *denial
+		}
+	}
+	return err
+}
+
+// statusWriter is grpc-go's transport stream, as grpc.ServerTransportStreamFromContext has
+// it. Its method ends the stream: the peer gets the status, and whoever waits in RecvMsg or
+// SendMsg wakes. It may be called while others use the stream; grpc-go does so itself, for
+// receiving fails while another goroutine sends.
+//
+// grpc-go does not promise that the method is there. All else that wakes a waiting handler
+// makes grpc-go tell the peer CANCELED before anybody can say why: cancelling the
+// transport's context through grpc.InTapHandle does.
+type statusWriter interface {
+	WriteStatus(st *status.Status) error
+}
+
+// close ends the stream with st, whatever its handler does or returns, and reports whether
+// it had not ended before. Its handler's context ends with err as the cause.
+//
+// Where grpc-go has no statusWriter, a handler that waits in RecvMsg or SendMsg goes on
+// waiting, until the peer moves: then it gets the status instead of a message.
+func (s *liveStream) close(err error, st *status.Status) bool {
+	denial := st.Err()
+	if !s.denial.CompareAndSwap(nil, &denial) {
+		return false
+	}
+	if s.cancel != nil {
+		s.cancel(err)
+	}
+	if transport, ok := grpc.ServerTransportStreamFromContext(s.ctx).(statusWriter); ok {
+		_ = transport.WriteStatus(st) // the connection may be gone, and then nobody waits
+	}
+	return true
 }

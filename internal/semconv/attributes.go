@@ -89,7 +89,8 @@ const (
 	TokenPseudonymKey = attribute.Key("txn_token.pseudonym_key")
 	// TokenOutcome is what the carrier did, one of the Outcome values.
 	TokenOutcome = attribute.Key("txn_token.outcome")
-	// TokenStreamAction is what was done with an expired stream.
+	// TokenStreamAction is what became of a stream whose token ended, one of the
+	// StreamAction values.
 	TokenStreamAction = attribute.Key("txn_token.stream.action")
 )
 
@@ -163,6 +164,18 @@ const (
 	ModeShadow   = "shadow"
 	// ModeOff is the mode of an exempt method.
 	ModeOff = "off"
+)
+
+// Values of TokenStreamAction.
+const (
+	// StreamActionClosed: the guard ended the stream.
+	StreamActionClosed = "closed"
+	// StreamActionDrained: the handler was told before the end and ended the stream itself.
+	StreamActionDrained = "drained"
+	// StreamActionRenewed: the stream has got another token.
+	StreamActionRenewed = "renewed"
+	// StreamActionKept: the stream went on, because its rule permits it or is not strict.
+	StreamActionKept = "kept"
 )
 
 // Values of TokenOutcome.

@@ -43,11 +43,11 @@ var (
 		Name: "txn_token.client.propagations", Unit: "{call}",
 		Description: "Outgoing calls by what became of their Transaction Token.",
 	}
-	// StreamExpirations counts streams that outlived their token, by
+	// StreamExpirations counts what became of streams as their tokens ended, by
 	// TokenStreamAction.
 	StreamExpirations = Instrument{
 		Name: "txn_token.stream.expirations", Unit: "{stream}",
-		Description: "Streams that outlived their Transaction Token.",
+		Description: "Streams whose Transaction Token ended before them, by what became of them.",
 	}
 )
 

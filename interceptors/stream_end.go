@@ -1,0 +1,201 @@
+package interceptors
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat"
+)
+
+// StreamEnd returns when the guard ends the stream whose handler ctx is of, as its method's
+// rule says: at its TraT's exp and the verifier's leeway, or a grace period after that, or
+// when the stream has reached its greatest age, whichever is first. Reverify moves it. ok is
+// false for a stream without an end, and where there is no stream of a guard.
+//
+// At the end the peer gets UNAUTHENTICATED with TXN_TOKEN_EXPIRED and the hint
+// REOPEN_WITH_NEW_TOKEN, at once and whatever the handler does, even if it is the age that
+// has been reached and the TraT is still good: in either case another stream may be opened.
+// The handler's context ends with an *trat.Error as its cause, and what the stream receives
+// or sends fails with the peer's status; a handler that waits in either wakes. What it
+// returns is of no account any more.
+//
+// Under a rule that is not strict the end is reported, once, and the stream goes on.
+//
+// The transport must be grpc-go's own. On others a handler that waits for a message wakes
+// only when one arrives, of which it sees nothing.
+func StreamEnd(ctx context.Context) (end time.Time, ok bool) {
+	live, ok := ctx.Value(streamKey{}).(*liveStream)
+	if !ok {
+		return time.Time{}, false
+	}
+	live.mu.Lock()
+	defer live.mu.Unlock()
+	return live.end, !live.end.IsZero()
+}
+
+// StreamDraining returns a channel that is closed a while before the end of the stream whose
+// handler ctx is of, as long as the method's rule says, so that the handler can bring the
+// stream to an end by itself. It is nil, and so never closed, where the rule says nothing
+// about it, or the stream has no end. It is not closed under a rule that is not strict.
+// After Reverify ask for it again: the new end has a new one.
+func StreamDraining(ctx context.Context) <-chan struct{} {
+	live, ok := ctx.Value(streamKey{}).(*liveStream)
+	if !ok {
+		return nil
+	}
+	live.mu.Lock()
+	defer live.mu.Unlock()
+	return live.draining
+}
+
+// alarm is a *time.Timer.
+type alarm interface {
+	Stop() bool
+	Reset(d time.Duration) bool
+}
+
+// setAlarm is time.AfterFunc, as an alarm.
+func setAlarm(d time.Duration, f func()) alarm { return time.AfterFunc(d, f) }
+
+// lifetime is when a stream ends and when its handler is told.
+type lifetime struct {
+	opened time.Time
+	expiry expiry
+
+	mu       sync.Mutex
+	end      time.Time     // zero: it has none
+	alarm    alarm         // nil: there was never anything to wait for
+	draining chan struct{} // nil: the handler is not told
+	told     bool          // draining is closed, or was to be
+	over     bool          // nothing is to be done at the end any more
+}
+
+// begin looks after the end of the stream from now on.
+func (s *liveStream) begin(end time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setEnd(end)
+}
+
+// setEnd makes end the end. s.mu is held.
+func (s *liveStream) setEnd(end time.Time) {
+	s.end = end
+	if end.IsZero() || s.over {
+		return
+	}
+	if s.expiry.Drain > 0 && (s.draining == nil || s.told) {
+		s.draining, s.told = make(chan struct{}), false
+	}
+	s.sleep(s.server.clock())
+}
+
+// sleep sets the alarm to what is to be done next. s.mu is held.
+func (s *liveStream) sleep(now time.Time) {
+	next := s.end
+	if s.draining != nil && !s.told {
+		next = next.Add(-s.expiry.Drain)
+	}
+	if d := next.Sub(now); s.alarm != nil {
+		s.alarm.Reset(d)
+	} else {
+		s.alarm = s.server.streams.setAlarm(d, s.wake)
+	}
+}
+
+// wake does what is to be done by now.
+func (s *liveStream) wake() {
+	if s.due() {
+		s.expire()
+	}
+}
+
+// due tells the handler if it is time to, and reports whether the stream has reached its
+// end; once. The clock is asked because the alarm may have been set before a renewal, and
+// need not run like the clock.
+func (s *liveStream) due() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.server.clock()
+	if s.over {
+		return false
+	}
+	if s.draining != nil && !s.told && !now.Before(s.end.Add(-s.expiry.Drain)) {
+		s.told = true
+		if s.first.call.method.enforcement() == EnforceStrict {
+			close(s.draining)
+		}
+	}
+	if now.Before(s.end) {
+		s.sleep(now)
+		return false
+	}
+	s.over = true
+	return true
+}
+
+// expire ends the stream, or reports that a strict rule would.
+func (s *liveStream) expire() {
+	if s.ctx.Err() != nil { // the peer has gone, and the handler has not seen it yet
+		return
+	}
+	c := s.judged()
+	err := s.server.refuse(s.ctx, &c, layerRule,
+		trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "the stream has reached the end that the rule sets it"))
+	if err == nil {
+		s.noteWouldDeny(c.wouldDeny)
+		s.server.streams.count(s.ctx, semconv.StreamActionKept)
+		return
+	}
+	if s.close(err, grpcerr.StreamEnded()) {
+		s.server.reportEnd(s)
+	}
+}
+
+// judged returns the call as the guard has judged it, for another goroutine than that which
+// checks messages.
+func (s *liveStream) judged() call {
+	c := &s.current.Load().call
+	own := call{method: c.method, peer: c.peer, token: c.token, start: c.start, chainCall: c.chainCall, reported: true}
+	if known := s.wouldDeny.Load(); known != nil {
+		own.wouldDeny = *known
+	}
+	return own
+}
+
+// finish puts away what the stream needed, when its handler has returned.
+func (s *liveStream) finish() {
+	s.mu.Lock()
+	over, drained := s.over, s.told
+	s.over = true
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	s.mu.Unlock()
+	if s.cancel != nil {
+		s.cancel(nil)
+	}
+	switch c := &s.current.Load().call; {
+	case over || c.token == nil || s.denial.Load() != nil:
+	case drained:
+		s.server.streams.count(s.ctx, semconv.StreamActionDrained)
+	case s.server.clock().After(s.expiry.outlives(c.token)):
+		s.server.streams.count(s.ctx, semconv.StreamActionKept)
+	}
+}
+
+// renew makes c what the stream was admitted with last, and moves its end.
+func (s *liveStream) renew(c call) error {
+	renewed := &admitted{call: c, ctx: withCredentials(s.ctx, &c)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ended(); err != nil {
+		return err
+	}
+	s.current.Store(renewed)
+	s.setEnd(s.expiry.end(s.opened, c.token))
+	s.server.streams.count(s.ctx, semconv.StreamActionRenewed)
+	return nil
+}
