@@ -19,6 +19,12 @@ TESTFLAGS ?=
 # The TokenService as last released. Compatibility is promised from one release to the next,
 # and a committed image, unlike a tag, is there in every clone.
 BASELINE  := proto/baseline.binpb.gz
+# What the methods of the example shop required then.
+RULES_BASELINE := proto/rules-baseline.binpb.gz
+
+# Writes the descriptors of the shop to standard output, for trat to read rules from.
+SHOP_SET := $(BUF) build --path proto/shop -o -
+TRAT     := $(GO) run ./cmd/trat
 
 .PHONY: help
 help: ## List the targets
@@ -66,10 +72,28 @@ generate: ## Generate gen/ from proto/
 # Compares with a fresh generation outside the tree, so that it finds edited, missing and
 # superfluous files alike and leaves the working tree as it was.
 .PHONY: check-generate
-check-generate: ## Fail when gen/ is not what proto/ generates
+check-generate: ## Fail when gen/ or docs/shop-rules.md is not what proto/ generates
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(BUF) generate -o "$$fresh"; \
 	diff -r gen "$$fresh/gen" || { echo 'gen/ differs from what proto/ generates: run make generate' >&2; exit 1; }
+	@$(SHOP_SET) | $(TRAT) rules doc - | diff docs/shop-rules.md - || \
+	{ echo 'docs/shop-rules.md differs from what the rules of the shop are: run make rules-doc' >&2; exit 1; }
+
+.PHONY: rules
+rules: ## List what the methods of the example shop require
+	@$(SHOP_SET) | $(TRAT) rules list -
+
+.PHONY: rules-doc
+rules-doc: ## Make docs/shop-rules.md of the rules of the example shop
+	@page=$$($(SHOP_SET) | $(TRAT) rules doc -); printf '%s\n' "$$page" >docs/shop-rules.md
+
+.PHONY: rules-check
+rules-check: ## Fail when a method of the example shop requires less than in the committed baseline
+	@$(SHOP_SET) | $(TRAT) rules check $(RULES_BASELINE) -
+
+.PHONY: rules-baseline
+rules-baseline: ## Make the present rules of the shop those that `make rules-check` compares with (at a release)
+	$(BUF) build --path proto/shop --exclude-source-info -o $(RULES_BASELINE)
 
 .PHONY: lint
 lint: lint-go lint-proto lint-shell ## Run every linter
@@ -90,7 +114,7 @@ format: ## Format the Go and proto files
 	$(BUF) format --write proto
 
 .PHONY: lint-proto
-lint-proto: breaking ## Lint the proto files and check their format and compatibility
+lint-proto: breaking rules-check ## Lint the proto files and check their format, compatibility and rules
 	$(BUF) lint
 	$(BUF) format --diff --exit-code proto
 

@@ -6,6 +6,9 @@
 //	trat policy check      check a policy file
 //	trat policy test       run the tests of a policy
 //	trat policy explain    show what a policy decides, and why
+//	trat rules list        show what the methods of services require
+//	trat rules check       find what became looser in the rules of methods
+//	trat rules doc         make a page of the rules of methods
 //	trat audit             rebuild and check transactions from the records of servers
 //	trat audit verify-log  check that an audit log is complete
 //	trat health            health of a server, asked over SPIFFE mutual TLS
@@ -76,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newAudit(chainaudit.Run), newHealth(), newSVID(), newDev(), newVersion())
+	root.AddCommand(newRequest(), newInspect(), newVerify(), newPolicy(), newRules(), newAudit(chainaudit.Run), newHealth(), newSVID(), newDev(), newVersion())
 	return root
 }
 

@@ -32,7 +32,7 @@ func checkNumber(extension protoreflect.ExtensionDescriptor) error {
 		sameName := extension.FullName() == want.FullName()
 		sameNumber := extension.Number() == want.Number() && extension.ContainingMessage().FullName() == want.ContainingMessage().FullName()
 		switch {
-		case sameName && !(sameNumber && sameType(extension, want)):
+		case sameName && (!sameNumber || !sameType(extension, want)):
 			return fmt.Errorf("%s: the option %s is not that of trat/v1/rules.proto: want %s of the number %d on %s",
 				extension.ParentFile().Path(), extension.FullName(), want.Message().FullName(), want.Number(), want.ContainingMessage().FullName())
 		case sameNumber && !sameName:

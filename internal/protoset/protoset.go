@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -78,9 +79,15 @@ func newFiles(data []byte) (*protoregistry.Files, error) {
 	}
 	files, err := protodesc.NewFiles(set)
 	if err != nil {
-		return nil, fmt.Errorf("what it describes is not valid: %w", err)
+		return nil, errors.New("what it describes is not valid: " + withoutPrefix(err))
 	}
 	return files, nil
+}
+
+// withoutPrefix is what package protodesc says. It begins with a space that is now of one
+// kind and now of another.
+func withoutPrefix(err error) string {
+	return strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
 }
 
 // checkImports complains of the first import that the set has not got.
