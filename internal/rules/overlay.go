@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -11,8 +12,6 @@ import (
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 )
-
-var errNotBuilt = errors.New("rules: not built")
 
 // MaxOverlaySize is the largest overlay file that ParseOverlay reads, in bytes.
 const MaxOverlaySize = 1 << 20
@@ -108,11 +107,35 @@ func (r *overlayReader) rule(key string, n *yaml.Node) Rule {
 		return Rule{}
 	}
 	rule, found := ruleOf(&message)
+	unread := r.unread(key)
 	for _, p := range append(found, rule.problems()...) {
-		r.Add(r.nodeOf(p), p.place(), "%s", p.text)
+		// What was not read is found missing as well, which is of no interest.
+		if !slices.ContainsFunc(unread, func(place string) bool { return concerns(place, p.place()) }) {
+			r.Add(r.nodeOf(p), p.place(), "%s", p.text)
+		}
 	}
 	rule.Sources = []Source{{Kind: FromOverlay, Where: key}}
 	return rule
+}
+
+// unread are the places in a rule that could not be read as they are written.
+func (r *overlayReader) unread(key string) (places []string) {
+	_ = r.Err(func(p yamlfile.Problem) error {
+		if p.Within == key {
+			places = append(places, p.Field)
+		}
+		return nil
+	})
+	return places
+}
+
+// concerns reports whether one place is in the other, or is it.
+func concerns(one, other string) bool {
+	if len(one) > len(other) {
+		one, other = other, one
+	}
+	rest, ok := strings.CutPrefix(other, one)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // nodeOf returns where a problem is: the node of its field, or of what that is missing in.

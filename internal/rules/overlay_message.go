@@ -67,7 +67,11 @@ func (r *overlayReader) single(n *yaml.Node, to protoreflect.Message, field prot
 		}
 		r.message(n, to.Mutable(field).Message(), name)
 	case protoreflect.EnumKind:
-		value := field.Enum().Values().ByName(protoreflect.Name(r.Text(n, name)))
+		text := r.Text(n, name)
+		value := field.Enum().Values().ByName(protoreflect.Name(text))
+		if text == "" {
+			return
+		}
 		if value == nil || value.Number() == 0 {
 			r.Add(n, name, "want the name of a value of %s", field.Enum().FullName())
 			return

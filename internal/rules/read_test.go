@@ -358,7 +358,7 @@ func TestNumberOfAnotherOptionIsNotTakenForARule(t *testing.T) {
 }
 
 // Covers VER-18.
-func TestRulesOfGeneratedServicesCanBeRead(t *testing.T) {
+func TestRulesOfGeneratedServicesCanBeReadAndCompiled(t *testing.T) {
 	for _, file := range []protoreflect.FileDescriptor{shopv1.File_shop_v1_shop_proto, rulestestv1.File_rulestest_v1_model_proto} {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
@@ -366,8 +366,15 @@ func TestRulesOfGeneratedServicesCanBeRead(t *testing.T) {
 				t.Error(err)
 			}
 			for j := range service.Methods().Len() {
-				if _, declared, err := Of(service.Methods().Get(j)); err != nil || !declared {
+				rule, declared, err := Of(service.Methods().Get(j))
+				if err != nil || !declared {
 					t.Errorf("%s: declared %v, %v", service.Methods().Get(j).FullName(), declared, err)
+					continue
+				}
+				target := TargetOf(service.Methods().Get(j))
+				target.TrustDomain = anyTrustDomain
+				if _, err := Compile(rule, target); err != nil {
+					t.Error(err)
 				}
 			}
 		}
