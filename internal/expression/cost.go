@@ -53,8 +53,12 @@ func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
 	}
 }
 
-// EstimateCallCost implements checker.CostEstimator: CEL knows its own functions.
-func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+// EstimateCallCost implements checker.CostEstimator. CEL knows its own functions; but what
+// something of any type is in can only be a list or a map.
+func (sizes) EstimateCallCost(_, overload string, _ *checker.AstNode, args []checker.AstNode) *checker.CallEstimate {
+	if overload == overloads.InList && len(args) == 2 && args[1].Type().Kind() == types.DynKind {
+		return &checker.CallEstimate{CostEstimate: checker.CostEstimate{Max: MaxElements}}
+	}
 	return nil
 }
 
