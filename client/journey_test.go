@@ -13,11 +13,11 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 
 	"github.com/grpc-trat/grpc-trat/client"
-	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -52,11 +52,11 @@ type journey struct {
 
 // stop is one workload of a journey, and what it has seen.
 type stop struct {
-	shopv1.UnimplementedPaymentsServiceServer
+	testpb.UnimplementedTestServiceServer
 
 	name   string
 	tts    *client.Client
-	next   shopv1.PaymentsServiceClient // nil for the last one
+	next   testpb.TestServiceClient // nil for the last one
 	before func(context.Context) (context.Context, error)
 
 	token   *trat.Token
@@ -69,22 +69,22 @@ func hop(i int) string {
 	return fmt.Sprintf("ns/commerce-production/sa/hop-%02d-of-the-journey", i)
 }
 
-// Charge passes on to the next workload.
-func (s *stop) Charge(ctx context.Context, r *shopv1.ChargeRequest) (*shopv1.ChargeResponse, error) {
+// UnaryCall passes on to the next workload.
+func (s *stop) UnaryCall(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	s.token, _ = trat.FromContext(ctx)
 	s.chain, _ = callchain.FromContext(ctx)
 	return s.call(ctx, r)
 }
 
-func (s *stop) call(ctx context.Context, r *shopv1.ChargeRequest) (*shopv1.ChargeResponse, error) {
+func (s *stop) call(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	if s.next == nil {
-		return &shopv1.ChargeResponse{ReceiptId: s.name}, nil
+		return &testpb.SimpleResponse{Username: s.name}, nil
 	}
 	ctx, err := s.before(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.next.Charge(ctx, r)
+	return s.next.UnaryCall(ctx, r)
 }
 
 // TagRPC, HandleRPC, TagConn and HandleConn implement stats.Handler.
@@ -140,13 +140,13 @@ func (j *journey) serve(t *testing.T, s *stop) string {
 	source := j.domain.Source(s.name)
 	guard, err := interceptors.NewServer(
 		interceptors.ServerConfig{Verifier: s.tts.Verifier(), SVIDs: source, Bundles: source},
-		interceptors.Rules{shopv1.PaymentsService_Charge_FullMethodName: interceptors.Require("order.create")},
+		interceptors.Rules{"/grpc.testing.TestService/*": interceptors.Require("order.create")},
 		interceptors.WithClock(j.domain.Now), interceptors.WithLogger(slog.New(slog.DiscardHandler)), interceptors.WithMaxHeaderListSize(headerLimit))
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(j.domain.ServerCredentials(s.name, j.domain.Members())), grpc.StatsHandler(s))...)
-	shopv1.RegisterPaymentsServiceServer(server, s)
+	testpb.RegisterTestServiceServer(server, s)
 	if err := guard.CheckCoverage(server); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func (j *journey) serve(t *testing.T, s *stop) string {
 }
 
 // dial connects s with the workload of that name, with a carrier.
-func (j *journey) dial(t *testing.T, s *stop, name, address string, options []interceptors.ClientOption) shopv1.PaymentsServiceClient {
+func (j *journey) dial(t *testing.T, s *stop, name, address string, options []interceptors.ClientOption) testpb.TestServiceClient {
 	t.Helper()
 	carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: j.domain.TrustDomain(), SVIDs: j.domain.Source(s.name)},
 		append(options, interceptors.WithClock(j.domain.Now), interceptors.WithLogger(slog.New(slog.DiscardHandler)))...)
@@ -181,7 +181,7 @@ func (j *journey) dial(t *testing.T, s *stop, name, address string, options []in
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return shopv1.NewPaymentsServiceClient(conn)
+	return testpb.NewTestServiceClient(conn)
 }
 
 // run starts a transaction at the first workload and calls on.
@@ -198,7 +198,7 @@ func (j *journey) run(t *testing.T) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = first.call(trat.NewContext(timeout(t), first.token), &shopv1.ChargeRequest{OrderId: "4711", AmountCents: 1250})
+	_, err = first.call(trat.NewContext(timeout(t), first.token), &testpb.SimpleRequest{ResponseSize: 1})
 	return err
 }
 
@@ -270,12 +270,12 @@ func TestChainEndsWithoutACheckpoint(t *testing.T) {
 
 // observed keeps the error of the last call.
 type observed struct {
-	shopv1.PaymentsServiceClient
+	testpb.TestServiceClient
 	err *error
 }
 
-func (o observed) Charge(ctx context.Context, r *shopv1.ChargeRequest, opts ...grpc.CallOption) (*shopv1.ChargeResponse, error) {
-	response, err := o.PaymentsServiceClient.Charge(ctx, r, opts...)
+func (o observed) UnaryCall(ctx context.Context, r *testpb.SimpleRequest, opts ...grpc.CallOption) (*testpb.SimpleResponse, error) {
+	response, err := o.TestServiceClient.UnaryCall(ctx, r, opts...)
 	*o.err = err
 	return response, err
 }
