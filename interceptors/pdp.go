@@ -87,23 +87,20 @@ func (s *Server) checkDecisionPoint(p *rules.Program) error {
 	return nil
 }
 
-// evaluate asks the policy decision point, if the rule wants one to agree. req is nil for a
-// stream. A call without a verified token has nothing to be asked about.
+// evaluate asks the policy decision point about a call with a verified token, if the rule
+// wants one to agree. req is nil for a stream.
 func (s *Server) evaluate(ctx context.Context, c *call, req any) error {
 	p := c.method.program
-	if p == nil || p.Rule.Evaluation == nil || c.token == nil {
+	if p.Rule.Evaluation == nil {
 		return nil
 	}
-	facts := rules.Call{Token: c.token, Peer: c.peer, Chain: c.chain, Now: c.start}
+	facts := c.facts(c.start)
 	message, _ := req.(proto.Message)
-	resourceType, resourceID, asked, err := p.Resource(ctx, &facts, message)
+	resourceType, resourceID, asked, err := p.Resource(ctx, facts, message)
 	if err == nil && asked {
-		err = s.ask(ctx, c, evaluationRequest(&facts, c.method.name, resourceType, resourceID))
+		err = s.ask(ctx, c, evaluationRequest(facts, c.method.name, resourceType, resourceID))
 	}
-	if err != nil {
-		return s.refuse(ctx, c, layerRule, err)
-	}
-	return nil
+	return s.refuse(ctx, c, layerRule, err)
 }
 
 // ask puts one question to the policy decision point, within a span, as long as there is

@@ -11,6 +11,7 @@
 //	spiffe_id: spiffe://shop.test/tts  # who this process must be
 //	policy: policy.yaml              # paths are relative to this file
 //	policy_reload: 5s                # how often it is looked at for changes
+//	descriptors: [shop.binpb]        # services whose methods policy satisfies; default: none
 //
 //	http:                            # default: off
 //	  listen: 127.0.0.1:8444         # TCP address of the HTTP token endpoint
@@ -129,6 +130,9 @@ type Config struct {
 	// Policy is the path of the policy file, PolicyReload how often it is looked at.
 	Policy       string
 	PolicyReload time.Duration
+	// Descriptors are the descriptor sets of services whose methods the policy satisfies, as
+	// they were when the configuration was read.
+	Descriptors []policy.Descriptors
 	// HTTP turns the HTTP token endpoint on.
 	HTTP *HTTP
 	// Issuers are those of subject tokens. Empty: no issuer's tokens are accepted.

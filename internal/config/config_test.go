@@ -15,7 +15,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -67,12 +72,33 @@ func secrets(path string) ([]byte, error) {
 		return caPEM, nil
 	case "key and ca":
 		return slices.Concat(caPEM, keyPEM), nil
+	case "shop.binpb":
+		return shopSet()
 	case "empty":
 		return []byte("\n"), nil
 	case "words":
 		return []byte("two words"), nil
 	}
 	return nil, errors.New("no such file")
+}
+
+// shopSet is the descriptor set of the shop's services.
+func shopSet() ([]byte, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	there := make(map[string]bool)
+	var add func(protoreflect.FileDescriptor)
+	add = func(file protoreflect.FileDescriptor) {
+		if there[file.Path()] {
+			return
+		}
+		there[file.Path()] = true
+		for i := range file.Imports().Len() {
+			add(file.Imports().Get(i).FileDescriptor)
+		}
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+	}
+	add(shopv1.File_shop_v1_shop_proto)
+	return proto.Marshal(set)
 }
 
 func TestMinimalConfigurationAcceptsNoSubjectTokens(t *testing.T) {
@@ -136,6 +162,13 @@ func TestDocumentedConfigurationIsEveryKey(t *testing.T) {
 		t.Error("the private key is not that of its file")
 	}
 	got.Issuers[0].Introspection.PrivateKey = nil
+	if len(got.Descriptors) != 1 {
+		t.Fatalf("%d descriptor sets, want 1", len(got.Descriptors))
+	}
+	if _, err := got.Descriptors[0].FindDescriptorByName("shop.v1.OrdersService"); err != nil {
+		t.Errorf("the descriptor set has no service: %v", err)
+	}
+	got.Descriptors = nil
 	if diff := cmp.Diff(want, got, ids...); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
@@ -153,12 +186,22 @@ func TestEveryProblemNamesLineAndKey(t *testing.T) {
 		text string
 		want []string
 	}{
-		"empty":         {"", []string{"the file is empty"}},
-		"only comments": {"# nothing\n", []string{"the file is empty"}},
-		"not YAML":      {"a: [", []string{"line 1: did not find expected node content"}},
-		"a list":        {"- a", []string{"line 1: want keys and values, not a list"}},
-		"two documents": {minimal + "---\nversion: 1\n", []string{"more than one document"}},
-		"too long":      {minimal + "#" + strings.Repeat("x", config.MaxSize), []string{"longer than 65536 bytes"}},
+		"empty":                            {"", []string{"the file is empty"}},
+		"only comments":                    {"# nothing\n", []string{"the file is empty"}},
+		"not YAML":                         {"a: [", []string{"line 1: did not find expected node content"}},
+		"a list":                           {"- a", []string{"line 1: want keys and values, not a list"}},
+		"two documents":                    {minimal + "---\nversion: 1\n", []string{"more than one document"}},
+		"too long":                         {minimal + "#" + strings.Repeat("x", config.MaxSize), []string{"longer than 65536 bytes"}},
+		"descriptor sets that are no list": {minimal + "descriptors: shop.binpb", []string{"line 8: descriptors: want a list, not text"}},
+		"no descriptor sets":               {minimal + "descriptors: []", []string{"line 8: descriptors: is empty"}},
+		"bad descriptor sets": {minimal + "descriptors: [absent.binpb, '', shop.binpb, words, shop.binpb, 1]", []string{
+			"line 8: descriptors[1]: is empty", "line 8: descriptors[5]: want text, not a number",
+			"line 8: descriptors[0]: no such file",
+			"line 8: descriptors[3]: words: this is no descriptor set; make one with buf build -o FILE, " +
+				"or with protoc --include_imports --include_source_info --descriptor_set_out=FILE",
+			"line 8: descriptors[4]: shop.binpb is there twice",
+		}},
+		"too many descriptor sets": {minimal + "descriptors: [" + strings.Repeat("x, ", 17) + "]", []string{"line 8: descriptors: want at most 16"}},
 		"everything is missing": {"log: {level: info}", []string{
 			"version: want 1", "listen: is required", "policy: is required", "trust_domain: is required",
 			"issuer: is required", "spiffe_id: is required",
@@ -392,6 +435,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add(documented(f))
 	f.Add([]byte(minimal + "http: {listen: 'x:1'}\naccess_evaluation: [{name: a, url: 'http://localhost'}]\naudit: {otlp: true}\nlimits: {burst: 1}"))
+	f.Add([]byte(minimal + "descriptors: [shop.binpb, words]"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("? {a: b}\n: c"))
 	f.Add([]byte("!!binary x: !!timestamp 2001-01-01\n<<: {version: 1}"))

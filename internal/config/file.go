@@ -11,6 +11,7 @@ type file struct {
 	SPIFFEID         string             `yaml:"spiffe_id"`
 	Policy           string             `yaml:"policy"`
 	PolicyReload     time.Duration      `yaml:"policy_reload"`
+	Descriptors      []string           `yaml:"descriptors"`
 	HTTP             *httpFront         `yaml:"http"`
 	SubjectTokens    subjectTokens      `yaml:"subject_tokens"`
 	AccessEvaluation []accessEvaluation `yaml:"access_evaluation"`

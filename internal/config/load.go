@@ -13,19 +13,29 @@ import (
 // Option changes what Load does.
 type Option func(*loading)
 
-type loading struct{ withoutFiles, withPolicy bool }
+type loading struct {
+	withoutFiles, withPolicy, replace bool
+	descriptors                       []policy.Descriptors
+}
 
 // WithoutFiles is for who has no access to the files with secrets and certificates that a
 // configuration names, and no need for them: they are taken to be good, and the Config
 // lacks them.
 func WithoutFiles() Option { return func(l *loading) { l.withoutFiles = true } }
 
+// WithDescriptors puts others in the place of the descriptor sets that a configuration names,
+// which are then not read.
+func WithDescriptors(descriptors ...policy.Descriptors) Option {
+	return func(l *loading) { l.replace, l.descriptors = true, descriptors }
+}
+
 // WithPolicy also judges the policy that the configuration names, so that the problems of
 // both come at once. Whether it fits the configuration can be said only of one without
 // problems.
 func WithPolicy() Option { return func(l *loading) { l.withPolicy = true } }
 
-// Load reads the file at path and the files with secrets and certificates that it names.
+// Load reads the file at path and the files with secrets, certificates and descriptors that
+// it names.
 // Paths in it are relative to its directory. Its error joins a *Problem for each thing that
 // is wrong.
 func Load(path string, options ...Option) (*Config, error) {
@@ -43,14 +53,21 @@ func Load(path string, options ...Option) (*Config, error) {
 		}
 		return filepath.Join(filepath.Dir(path), name)
 	}
-	named := &files{
+	named := files{
 		secret:       func(name string) ([]byte, error) { return ReadSecret(absolute(name)) },
 		certificates: func(name string) ([]byte, error) { return readCertificates(absolute(name)) },
+		descriptors:  func(name string) ([]byte, error) { return readDescriptors(absolute(name)) },
 	}
 	if l.withoutFiles {
-		named = nil
+		named.secret, named.certificates = nil, nil
+	}
+	if l.replace {
+		named.descriptors = nil
 	}
 	c, err := parse(text, named)
+	if l.replace {
+		c.Descriptors = l.descriptors
+	}
 	c.Policy = absolute(c.Policy)
 	if l.withPolicy && c.Policy != "" {
 		err = errors.Join(err, c.judgePolicy(err == nil))
@@ -78,7 +95,7 @@ func readText(path string) ([]byte, error) {
 
 // judgePolicy says what is wrong with the policy file, by itself or for c.
 func (c *Config) judgePolicy(fit bool) error {
-	load := policy.Parse
+	load := func(text []byte) (*policy.Policy, error) { return policy.ParseWith(text, c.Descriptors...) }
 	if fit {
 		load = c.ParsePolicy
 	}
@@ -89,5 +106,7 @@ func (c *Config) judgePolicy(fit bool) error {
 // ParsePolicy compiles a policy for the service that the configuration describes:
 // policy.ParseFor.
 func (c *Config) ParsePolicy(text []byte) (*policy.Policy, error) {
-	return policy.ParseFor(text, policy.Service{TrustDomain: c.TrustDomain, SubjectTokens: c.SubjectTokens(), PDPs: c.pdpNames()})
+	return policy.ParseFor(text, policy.Service{
+		TrustDomain: c.TrustDomain, SubjectTokens: c.SubjectTokens(), PDPs: c.pdpNames(), Descriptors: c.Descriptors,
+	})
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/reflect/protoregistry"
+
 	"github.com/grpc-trat/grpc-trat/internal/config"
+	"github.com/grpc-trat/grpc-trat/server/policy"
 )
 
 func TestPolicyIsRelativeToTheFile(t *testing.T) {
@@ -44,12 +47,19 @@ func TestFilesCanBeLeftOut(t *testing.T) {
 	if err := os.WriteFile(path, documented(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 5 {
+	if _, err := config.Load(path); err == nil || strings.Count(err.Error(), "no such file") != 6 {
 		t.Errorf("with secrets that are not there: %v", err)
 	}
-	c, err := config.Load(path, config.WithoutFiles())
+	// A descriptor set is no secret. Who has it elsewhere can say so.
+	if _, err := config.Load(path, config.WithoutFiles()); err == nil || strings.Count(err.Error(), "no such file") != 1 || !strings.Contains(err.Error(), "descriptors[0]") {
+		t.Errorf("with descriptor sets that are not there: %v", err)
+	}
+	c, err := config.Load(path, config.WithoutFiles(), config.WithDescriptors(protoregistry.GlobalFiles))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(c.Descriptors) != 1 || c.Descriptors[0] != policy.Descriptors(protoregistry.GlobalFiles) {
+		t.Error("the descriptors are others than those that were given")
 	}
 	if c.Audit.ChainKey != nil || c.Audit.PseudonymKey != nil || c.Issuers[0].Introspection.PrivateKey != nil || c.Issuers[0].Introspection.ClientSecret != nil ||
 		c.AccessEvaluation[0].CAs != nil {
@@ -80,6 +90,55 @@ audit: {file: audit.log, pseudonym_key_file: pseudonym.key}
 	}
 	if got, want := c.AccessEvaluation[0].BearerTokenFile, filepath.Join(dir, "pdp.token"); got != want {
 		t.Errorf("bearer token %q, want %q", got, want)
+	}
+}
+
+func TestThePolicyIsHeldToTheDescriptorSets(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, content []byte) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const orders = `version: 1
+details: {action: string, sku: string, quantity: int, amount_cents: int}
+rules:
+  - name: orders
+    requester: spiffe://shop.test/gateway
+    subject_tokens: [urn:ietf:params:oauth:token-type:self_signed]
+    grants: [order.create]
+    tctx: {action: details.action, sku: details.sku, quantity: details.quantity, amount_cents: details.amount_cents}
+    satisfies: [/shop.v1.OrdersService/CreateOrder]
+`
+	const configuration = minimal + "subject_tokens: {self_signed: {replay_store: memory}}\n"
+	set, err := shopSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("shop.binpb", set)
+	const problem = "policy: line 9: rule \"orders\": satisfies: /shop.v1.OrdersService/CreateOrder: "
+	for name, tc := range map[string]struct {
+		config, policy, want string
+	}{
+		"with the set":    {configuration + "descriptors: [shop.binpb]\n", orders, ""},
+		"without it":      {configuration, orders, problem + "cannot be checked: there are no descriptor sets"},
+		"without a scope": {configuration + "descriptors: [shop.binpb]\n", strings.Replace(orders, "[order.create]", "[order.read]", 1), problem + "demands the scope"},
+		"beside a bad configuration": {
+			configuration + "descriptors: [shop.binpb]\nx: 1\n", strings.Replace(orders, "sku: details.sku, ", "", 1),
+			problem + `the rule does not make tctx.sku, which its field "sku" is bound to`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write("tratd.yaml", []byte(tc.config))
+			write("policy.yaml", []byte(tc.policy))
+			_, err := config.Load(path, config.WithPolicy())
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
 	}
 }
 

@@ -13,15 +13,15 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// files reads the files that a configuration names, by their paths as written.
+// files reads the files that a configuration names, by their paths as written. Those of
+// which a kind has no function are taken to be good, and the Config lacks them.
 type files struct {
-	secret, certificates func(path string) ([]byte, error)
+	secret, certificates, descriptors func(path string) ([]byte, error)
 }
 
-// parse reads a configuration. Without named, the files that it names are taken to be good
-// and the Config lacks them. Beside an error, which joins every *Problem, it returns what
+// parse reads a configuration. Beside an error, which joins every *Problem, it returns what
 // could be read.
-func parse(text []byte, named *files) (*Config, error) {
+func parse(text []byte, named files) (*Config, error) {
 	d := &decoder{lines: make(map[string]int)}
 	f := defaults()
 	d.document(text, &f)
@@ -35,11 +35,11 @@ func parse(text []byte, named *files) (*Config, error) {
 // checker turns what is written into what is meant.
 type checker struct {
 	*decoder
-	files      *files          // nil: they are not read
+	files      files
 	unreadable map[string]bool // fields whose value the decoder refused
 }
 
-func newChecker(d *decoder, named *files) *checker {
+func newChecker(d *decoder, named files) *checker {
 	c := &checker{decoder: d, files: named, unreadable: make(map[string]bool)}
 	for _, field := range d.fields() {
 		c.unreadable[field] = true
@@ -92,6 +92,7 @@ func (c *checker) config(f file) *Config {
 	c.address("listen", f.Listen)
 	c.text("policy", f.Policy)
 	c.within("policy_reload", f.PolicyReload, time.Second, time.Hour)
+	c.descriptors(f.Descriptors, out)
 	c.identity(f, out)
 	c.http(f.HTTP, out)
 	c.issuers(f.SubjectTokens.Issuers, out)

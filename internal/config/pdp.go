@@ -101,7 +101,7 @@ func (c *checker) endpoint(at string, p accessEvaluation) {
 
 // cas reads the certificates of certificate authorities; nil if path is empty.
 func (c *checker) cas(field, path string) *x509.CertPool {
-	if path == "" || c.files == nil {
+	if path == "" || c.files.certificates == nil {
 		return nil
 	}
 	text, err := c.files.certificates(path)

@@ -78,7 +78,7 @@ func readRegular(path string, limit int64, refused fs.FileMode) ([]byte, error) 
 
 // secretFile reads the secret that a key names; false if there is none to look at.
 func (c *checker) secretFile(field, path string) ([]byte, bool) {
-	if c.files == nil {
+	if c.files.secret == nil {
 		return nil, false
 	}
 	text, err := c.files.secret(path)

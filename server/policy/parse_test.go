@@ -287,12 +287,14 @@ func FuzzPolicyParse(f *testing.F) {
 	f.Add("version: 1\nrules: [{name: a}]\n")
 	f.Add(declaring + "    when: details.n > 1\n    tctx: {x: {compute: details.text + 'x', optional: true}}\n")
 	f.Add(replacing + "    replacement: {scopes: [b], max_age: 10s}\n    when: transaction.tctx.a == 1\n")
+	f.Add(satisfying + "    tctx: {n: details.n, c: {value: {a: [1, null]}}}\n")
 	f.Add("a: &a [*a, *a]\n")
 	f.Add("? [a, b]\n: {<<: {c: d}}\n")
 	f.Add("!!binary aGVsbG8=")
 	f.Add(strings.Repeat("[", 2000))
+	descriptors := services(f, map[string]string{"Create": `scopes: "order.create" tctx: ["n", "c.a"] bindings {field: "int64_list" bind {tctx: "c.a"}}`})
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := policy.Parse([]byte(text))
+		p, err := policy.ParseWith([]byte(text), descriptors)
 		if (p == nil) == (err == nil) {
 			t.Fatalf("Parse = %v, %v: want a policy or an error", p, err)
 		}
@@ -307,7 +309,7 @@ func FuzzPolicyParse(f *testing.F) {
 		for _, requester := range []spiffeid.ID{gateway, backoffice, tax, other} {
 			decideAnything(t, p, requester)
 		}
-		if again, err := policy.Parse([]byte(text)); err != nil || again.Version() != p.Version() {
+		if again, err := policy.ParseWith([]byte(text), descriptors); err != nil || again.Version() != p.Version() {
 			t.Errorf("the same file parsed again: %v", err)
 		}
 	})

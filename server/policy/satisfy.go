@@ -66,8 +66,9 @@ func (r *rule) shortOf(method protoreflect.MethodDescriptor) []string {
 	}
 	problems := r.shortOfScopes(&wanted)
 	missing := make(map[string]bool)
-	for _, b := range bound {
-		if problem := r.shortOfMember(b.Tctx, fmt.Sprintf("which its field %q is bound to", b.Field.Name()), &b); problem != "" {
+	for i, b := range bound {
+		reason := fmt.Sprintf("which its field %q is bound to", wanted.Bindings[i].Field)
+		if problem := r.shortOfMember(b.Tctx, reason, &b); problem != "" {
 			missing[b.Tctx] = true
 			problems = append(problems, problem)
 		}
@@ -150,6 +151,8 @@ func (r *rule) shortOfMember(path, reason string, binding *rules.MemberType) str
 		return ""
 	case c.pseudonym && !binding.Relation:
 		return fmt.Sprintf("tctx.%s, %s, is a pseudonym, which no request has", path, reason)
+	case !fitsField(member, binding) && binding.Relation:
+		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, neither %s nor a list of it", path, reason, member.name, fieldText(binding.Field))
 	case !fitsField(member, binding):
 		return fmt.Sprintf("tctx.%s, %s, is %s, which %s never is", path, reason, member.name, fieldText(binding.Field))
 	}
