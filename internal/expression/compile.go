@@ -108,6 +108,20 @@ func compile(env *cel.Env, source string, kind Kind) (*Program, []Issue) {
 	return &Program{program: program, checked: checked, result: compiled.OutputType(), cost: cost.Max}, nil
 }
 
+// Fits reports whether the types of an expression fit together in an environment: whether it
+// is worth trying.
+func Fits(env *cel.Env, source string) bool {
+	if len(source) > MaxSource {
+		return false
+	}
+	parsed, issues := env.Parse(source)
+	if issues.Err() != nil {
+		return false
+	}
+	_, issues = env.Check(parsed)
+	return issues.Err() == nil
+}
+
 func convert(issues *cel.Issues) []Issue {
 	var found []Issue
 	for _, e := range issues.Errors() {

@@ -26,58 +26,68 @@ type relation struct {
 	bound   memberReader
 }
 
-var errNoRelation = errors.New("names this and bound, both of them")
+var errNoRelation = errors.New("wants both this and bound")
 
-// compileRelation type-checks a relation with bound as the type of the field; if it does
-// not compile, as a list of that; if it does not, and the field is repeated, as one element
-// of it. The error is that of the first try.
+// compileRelation type-checks a relation with bound as the type of the field; if that does
+// not fit, as a list of it; if that does not and the field is repeated, as one element of it.
+// If nothing fits, the error is that of the first.
 func compileRelation(source string, field protoreflect.FieldDescriptor) (*relation, error) {
 	form, err := newForms().of(field) // what cannot be bound has no relation either
 	if err != nil {
 		return nil, err
 	}
 	whole := expression.FieldType(field)
-	r := &relation{this: expression.Reader(field), bound: fieldReader(field, form)}
-	r.program, err = compileTry(source, field, whole)
-	if err == nil {
-		return r.checked()
+	bound := fieldReader(field, form)
+	tries := []boundAs{{as: whole, read: bound}, {as: types.NewListType(whole), read: listReader(bound), list: true}}
+	if field.IsList() {
+		element, err := elementReader(field)
+		if err != nil {
+			return nil, err
+		}
+		tries = append(tries, boundAs{as: expression.ElementType(field), read: element})
 	}
-	if program, failed := compileTry(source, field, types.NewListType(whole)); failed == nil {
-		r.program, r.list, r.bound = program, true, listReader(r.bound)
-		return r.checked()
-	}
-	if !field.IsList() {
+	chosen, env, err := firstThatFits(source, field, tries)
+	if err != nil {
 		return nil, err
 	}
-	program, failed := compileTry(source, field, expression.ElementType(field))
-	if failed != nil {
+	program, err := compileIn(env, source, expression.WantBool)
+	switch {
+	case err != nil:
 		return nil, err
+	case !program.Names(thisVar) || !program.Names(boundVar):
+		return nil, errNoRelation // a condition of one side alone
 	}
-	r.program = program
-	if r.bound, err = elementReader(field); err != nil {
-		return nil, err
-	}
-	return r.checked()
+	return &relation{list: chosen.list, program: program, this: expression.Reader(field), bound: chosen.read}, nil
 }
 
-func compileTry(source string, field protoreflect.FieldDescriptor, bound *types.Type) (*expression.Program, error) {
-	env, err := expression.NewEnv(expression.NewMessages(field),
+// boundAs is one type that bound may have.
+type boundAs struct {
+	as   *types.Type
+	read memberReader
+	list bool
+}
+
+// firstThatFits is the first if none does: that is what its author hears about.
+func firstThatFits(source string, field protoreflect.FieldDescriptor, tries []boundAs) (boundAs, *cel.Env, error) {
+	var first *cel.Env
+	for _, try := range tries {
+		env, err := relationEnv(field, try.as)
+		if err != nil || expression.Fits(env, source) {
+			return try, env, err
+		}
+		if first == nil {
+			first = env
+		}
+	}
+	return tries[0], first, nil
+}
+
+func relationEnv(field protoreflect.FieldDescriptor, bound *types.Type) (*cel.Env, error) {
+	return expression.NewEnv(expression.NewMessages(field),
 		cel.Container(string(field.ParentFile().Package())),
 		cel.Variable(thisVar, expression.FieldType(field)),
 		cel.Variable(boundVar, bound),
 	)
-	if err != nil {
-		return nil, err
-	}
-	return compileIn(env, source, expression.WantBool)
-}
-
-// checked refuses what is no relation: a condition of one side alone.
-func (r *relation) checked() (*relation, error) {
-	if !r.program.Names(thisVar) || !r.program.Names(boundVar) {
-		return nil, errNoRelation
-	}
-	return r, nil
 }
 
 var (
