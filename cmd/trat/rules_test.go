@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -176,6 +177,14 @@ func TestRulesListOfSeveralFiles(t *testing.T) {
 	}
 	changed := writeSet(t, func(f *descriptorpb.FileDescriptorProto) { defaultOption(f).Scopes = nil })
 	runTrat(t, "", "rules", "list", one, changed).want(t, exitFailed, "", changed+": acme.orders.v1.OrdersService is another than in a file before")
+}
+
+func TestHealthCheckingIsNotSaidToBeDenied(t *testing.T) {
+	set := new(descriptorpb.FileDescriptorSet)
+	addFile(set, healthpb.File_grpc_health_v1_health_proto)
+	file := writeFile(t, "health.binpb", encodeSet(t, set))
+	runTrat(t, "", "rules", "list", file).want(t, exitDone, "no rule  health checking needs no TraT, unless code has a rule\n", "")
+	runTrat(t, "", "rules", "check", writeSet(t, nil), file).want(t, exitDone, "new    /grpc.health.v1.Health/Check, no rule: health checking needs no TraT", "")
 }
 
 func TestRulesThatAreNotGoodAreReportedAllAtOnce(t *testing.T) {

@@ -157,7 +157,7 @@ func (c comparison) write(w io.Writer) {
 		case m.Exempt != "":
 			fmt.Fprintf(w, "new    %s, exempt: %s\n", m.Method, oneLine(m.Exempt))
 		case !m.Declared:
-			fmt.Fprintf(w, "new    %s, no rule: denied unless code has one\n", m.Method)
+			fmt.Fprintf(w, "new    %s, no rule: %s\n", m.Method, withoutRule(m.Method))
 		default:
 			fmt.Fprintf(w, "new    %s\n", m.Method)
 		}

@@ -25,7 +25,7 @@ func (m methodView) rows(s style) []ruleRow {
 	case m.Exempt != "":
 		add("exempt", "needs no TraT: "+s.prose(m.Exempt))
 	case !m.Declared:
-		add("no rule", "denied unless code has one")
+		add("no rule", withoutRule(m.Method))
 	}
 	if m.Rule != nil {
 		rows = append(rows, m.Rule.rows(s)...)
@@ -34,6 +34,14 @@ func (m methodView) rows(s style) []ruleRow {
 		add("source", m.sources(s))
 	}
 	return rows
+}
+
+// withoutRule is what becomes of calls of a method that has no rule beside it.
+func withoutRule(fullMethod string) string {
+	if strings.HasPrefix(fullMethod, "/grpc.health.v1.Health/") {
+		return "health checking needs no TraT, unless code has a rule"
+	}
+	return "denied unless code has one"
 }
 
 // sources are the kinds of places where the rule was written. Which places these are goes
