@@ -105,8 +105,7 @@ func (a *attacker) createOrder(ctx context.Context, source *workloadapi.X509Sour
 	if err != nil {
 		return err
 	}
-	_, err = shopv1.NewOrdersServiceClient(conn).CreateOrder(metadata.AppendToOutgoingContext(ctx, kv...),
-		&shopv1.CreateOrderRequest{Sku: sku, Quantity: quantity, AmountCents: amount})
+	_, err = shopv1.NewOrdersServiceClient(conn).CreateOrder(metadata.AppendToOutgoingContext(ctx, kv...), order(amount))
 	return err
 }
 
@@ -138,12 +137,13 @@ func (a *attacker) newToken(ctx context.Context) (string, error) {
 	return answer.GetAccessToken(), err
 }
 
-// orderDetails are the parameters of the demo's order, as the gateway states them.
-func orderDetails() (trat.Object, error) {
-	return trat.NewObject(map[string]any{
-		"action": "order.create", "sku": sku, "quantity": quantity, "amount_cents": amountCents,
-	})
+// order is that of the demo, for another amount if need be.
+func order(amount int64) *shopv1.CreateOrderRequest {
+	return &shopv1.CreateOrderRequest{Sku: sku, Quantity: quantity, AmountCents: amount}
 }
+
+// orderDetails are the parameters of the demo's order, as the gateway states them.
+func orderDetails() (trat.Object, error) { return client.DetailsFrom(order(amountCents)) }
 
 // sleep waits until t, for an attack that needs a token to have expired.
 func sleep(ctx context.Context, t time.Time) error {

@@ -95,12 +95,13 @@ func (s *shop) close() error {
 // the ports and the file of its audit log.
 func (s *shop) tokenService(ctx context.Context) error {
 	audit := fmt.Sprintf("\naudit: {file: %q}\n", filepath.Join(s.records, issuanceFile))
+	descriptors := filepath.Join(s.source, "shop.binpb")
 	for name, more := range map[string]string{"tratd.yaml": audit, "policy.yaml": ""} {
 		text, err := os.ReadFile(filepath.Join(s.source, name))
 		if err != nil {
 			return err
 		}
-		ports := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0")
+		ports := strings.NewReplacer("http://127.0.0.1:8080", s.addresses["issuer"], "127.0.0.1:8443", "127.0.0.1:0", "shop.binpb", descriptors)
 		//nolint:gosec // into the demo's own temporary directory
 		if err := os.WriteFile(filepath.Join(s.scratch, name), []byte(ports.Replace(string(text))+more), 0o600); err != nil {
 			return err

@@ -32,13 +32,14 @@ func (s *storefront) PlaceOrder(ctx context.Context, req *shopv1.PlaceOrderReque
 	if req.GetSku() == "" || req.GetQuantity() < 1 || req.GetAmountCents() < 1 {
 		return nil, status.Error(codes.InvalidArgument, "sku, quantity and amount_cents are required")
 	}
-	token, err := s.begin(ctx, accessToken, req)
+	order := &shopv1.CreateOrderRequest{Sku: req.GetSku(), Quantity: req.GetQuantity(), AmountCents: req.GetAmountCents()}
+	token, err := s.begin(ctx, accessToken, order)
 	if err != nil {
 		return nil, exchangeFailed(ctx, err)
 	}
 	// From here on, every call made with ctx belongs to the transaction.
 	ctx = trat.NewContext(ctx, token)
-	resp, err := s.place(ctx, req)
+	resp, err := s.place(ctx, order)
 	if err != nil {
 		return nil, orderFailed(ctx, err)
 	}
@@ -46,18 +47,14 @@ func (s *storefront) PlaceOrder(ctx context.Context, req *shopv1.PlaceOrderReque
 	return resp, nil
 }
 
-// begin obtains the transaction's token.
-func (s *storefront) begin(ctx context.Context, accessToken string, req *shopv1.PlaceOrderRequest) (*trat.Token, error) {
+// begin obtains the transaction's token. Its parameters are those that the rules beside the
+// order's fields will compare the fields with.
+func (s *storefront) begin(ctx context.Context, accessToken string, order *shopv1.CreateOrderRequest) (*trat.Token, error) {
 	environment, err := trat.NewObject(requestContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	details, err := trat.NewObject(map[string]any{
-		"action":       "order.create",
-		"sku":          req.GetSku(),
-		"quantity":     req.GetQuantity(),
-		"amount_cents": req.GetAmountCents(),
-	})
+	details, err := client.DetailsFrom(order)
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +68,8 @@ func (s *storefront) begin(ctx context.Context, accessToken string, req *shopv1.
 }
 
 // place creates the order and follows it until it is done.
-func (s *storefront) place(ctx context.Context, req *shopv1.PlaceOrderRequest) (*shopv1.PlaceOrderResponse, error) {
-	created, err := s.orders.CreateOrder(ctx, &shopv1.CreateOrderRequest{
-		Sku:         req.GetSku(),
-		Quantity:    req.GetQuantity(),
-		AmountCents: req.GetAmountCents(),
-	})
+func (s *storefront) place(ctx context.Context, order *shopv1.CreateOrderRequest) (*shopv1.PlaceOrderResponse, error) {
+	created, err := s.orders.CreateOrder(ctx, order)
 	if err != nil {
 		return nil, err
 	}

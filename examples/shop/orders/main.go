@@ -35,7 +35,7 @@ func main() {
 		}
 		defer paymentsConn.Close()
 
-		return w.Serve(ctx, rules(flags.TrustDomain), func(r grpc.ServiceRegistrar) {
+		return w.Serve(ctx, func(r grpc.ServiceRegistrar) {
 			shopv1.RegisterOrdersServiceServer(r, newOrders(
 				shopv1.NewStocksServiceClient(stocksConn),
 				shopv1.NewPaymentsServiceClient(paymentsConn)))

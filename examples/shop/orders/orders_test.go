@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/grpc-trat/grpc-trat/examples/shop/internal/guardtest"
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -57,47 +57,16 @@ func (fakePayments) Charge(context.Context, *shopv1.ChargeRequest, ...grpc.CallO
 	return &shopv1.ChargeResponse{}, nil
 }
 
-// serveOrders runs the service behind its guard, as main does, and returns a way to
-// call it as any workload of the trust domain, with that workload's carrier or without.
+// serveOrders runs the service behind its guard, and returns a way to call it as any
+// workload of the trust domain.
 func serveOrders(t *testing.T, d *trattest.Domain) (as func(workload string, opts ...grpc.DialOption) shopv1.OrdersServiceClient) {
 	t.Helper()
-	guard, err := interceptors.NewServer(interceptors.ServerConfig{
-		Verifier: d.Verifier(), SVIDs: d.Source("orders"), Bundles: d.Source("orders"),
-	}, rules(d.TrustDomain()), interceptors.WithClock(d.Now))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
-	shopv1.RegisterOrdersServiceServer(server, newOrders(fakeStocks{}, fakePayments{}))
-	if err := guard.CheckCoverage(server); err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
+	dial := guardtest.Serve(t, d, "orders", func(r grpc.ServiceRegistrar) {
+		shopv1.RegisterOrdersServiceServer(r, newOrders(fakeStocks{}, fakePayments{}))
+	})
 	return func(workload string, opts ...grpc.DialOption) shopv1.OrdersServiceClient {
-		conn, err := grpc.NewClient(listener.Addr().String(),
-			append(opts, grpc.WithTransportCredentials(d.ClientCredentials(workload, d.Only("orders"))))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return shopv1.NewOrdersServiceClient(conn)
+		return shopv1.NewOrdersServiceClient(dial(workload, opts...))
 	}
-}
-
-// carrierOf returns what a workload's calls carry token and call chain with.
-func carrierOf(t *testing.T, d *trattest.Domain, workload string) []grpc.DialOption {
-	t.Helper()
-	carrier, err := interceptors.NewClient(interceptors.ClientConfig{TrustDomain: d.TrustDomain(), SVIDs: d.Source(workload)},
-		interceptors.WithClock(d.Now))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return carrier.DialOptions()
 }
 
 // Covers VER-18, SEC-07.
@@ -123,7 +92,7 @@ func TestCreateOrderTakesOnlyTheGatewaysCallsForWhatWasOrdered(t *testing.T) {
 			ctx := metadata.AppendToOutgoingContext(t.Context(), "txn-token", tt.token)
 			orders := as(tt.caller)
 			if token, err := d.Verifier().Verify(tt.token); err == nil { // a carrier takes no other
-				ctx, orders = trat.NewContext(t.Context(), token), as(tt.caller, carrierOf(t, d, tt.caller)...)
+				ctx, orders = trat.NewContext(t.Context(), token), as(tt.caller, guardtest.CarrierOf(t, d, tt.caller)...)
 			}
 			_, err := orders.CreateOrder(ctx, tt.req)
 			if got, _ := interceptors.ReasonFrom(err); got != tt.want || (err == nil) != (tt.want == "") {
@@ -135,7 +104,7 @@ func TestCreateOrderTakesOnlyTheGatewaysCallsForWhatWasOrdered(t *testing.T) {
 
 func TestTrackOrderShowsAnOrderToItsOwnerOnly(t *testing.T) {
 	d := trattest.New(t, "shop.test")
-	orders := serveOrders(t, d)("gateway", carrierOf(t, d, "gateway")...)
+	orders := serveOrders(t, d)("gateway", guardtest.CarrierOf(t, d, "gateway")...)
 	of := func(subject string) context.Context {
 		return d.Context(t.Context(), trattest.Scope("order.create"), trattest.Details(ordered), trattest.Subject(subject))
 	}

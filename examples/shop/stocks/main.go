@@ -20,7 +20,7 @@ func main() {
 			return err
 		}
 		defer w.Close()
-		return w.Serve(ctx, rules(flags.TrustDomain), func(r grpc.ServiceRegistrar) {
+		return w.Serve(ctx, func(r grpc.ServiceRegistrar) {
 			shopv1.RegisterStocksServiceServer(r, &stocks{})
 		})
 	})

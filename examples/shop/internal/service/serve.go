@@ -30,10 +30,10 @@ const (
 	readyInterval = time.Second
 )
 
-// Serve runs the services that register adds, behind the guard: each of their
-// methods needs a rule, and no handler runs before its rule has passed. It returns
-// when ctx is done, the last calls have ended and the chain log is complete.
-func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register func(grpc.ServiceRegistrar), opts ...interceptors.ServerOption) (err error) {
+// Serve runs the services that register adds, behind the guard: each of their methods needs
+// a rule beside it in the proto file, and no handler runs before its rule has passed. It
+// returns when ctx is done, the last calls have ended and the chain log is complete.
+func (w *Workload) Serve(ctx context.Context, register func(grpc.ServiceRegistrar), opts ...interceptors.ServerOption) (err error) {
 	if w.cfg.ChainLog != "" {
 		log, openErr := w.openChainLog() //nolint:contextcheck // it ends when the last call has
 		if openErr != nil {
@@ -46,7 +46,7 @@ func (w *Workload) Serve(ctx context.Context, rules interceptors.Rules, register
 		Verifier: w.Tokens.Verifier(),
 		SVIDs:    w.Source,
 		Bundles:  w.Source,
-	}, rules, opts...)
+	}, interceptors.Rules{}, opts...)
 	if err != nil {
 		return err
 	}
