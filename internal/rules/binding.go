@@ -59,7 +59,7 @@ type bindingCompiler struct {
 	*bindings
 	forms *forms
 	slots map[string]int
-	given map[Binding]bool // field and member of each binding
+	given map[Binding]bool // each binding, optional or not
 	errs  []error
 }
 
@@ -68,11 +68,12 @@ func (c *bindingCompiler) fail(field, format string, args ...any) {
 }
 
 func (c *bindingCompiler) add(given Binding) {
-	if pair := (Binding{Field: given.Field, Tctx: given.Tctx}); c.given[pair] {
+	// A relation beside the equality is one demand more.
+	if same := (Binding{Field: given.Field, Tctx: given.Tctx, Relation: given.Relation}); c.given[same] {
 		c.fail(given.Field, "is bound to tctx %s twice", shown(given.Tctx))
 		return
 	} else {
-		c.given[pair] = true
+		c.given[same] = true
 	}
 	field, err := resolveField(c.input, given.Field)
 	if err != nil {

@@ -34,7 +34,7 @@ type Program struct {
 	service    string
 	input      protoreflect.MessageDescriptor
 	callers    [][]spiffecreds.Pattern // of each list one must match
-	members    [][]string              // of tctx, as paths
+	members    *trat.Paths             // of Rule.Tctx; nil: none
 	calls      []numbered              // conditions that do not name the request
 	messages   []numbered              // conditions that do
 	bindings   *bindings               // nil: none
@@ -67,8 +67,8 @@ func anyMatches(list []spiffecreds.Pattern, peer spiffeid.ID) bool {
 }
 
 // CheckToken holds the token to the rule: INSUFFICIENT_SCOPE, or POLICY_DENIED for a member
-// of tctx that is not there. The error is an *trat.Error. It does not allocate unless it
-// fails.
+// of tctx that is not there. The error is an *trat.Error. A token that holds all of it is
+// found good without allocating, unless the rule names more than 16 members.
 func (p *Program) CheckToken(token *trat.Token) error {
 	if !p.compiled {
 		return errNotCompiled
@@ -84,17 +84,25 @@ func (p *Program) CheckToken(token *trat.Token) error {
 			return trat.Errorf(trat.ReasonInsufficientScope, "scope", "the method requires one of %q", list)
 		}
 	}
-	if len(p.members) == 0 {
+	return p.checkMembers(token.TransactionContext())
+}
+
+// checkMembers finds all members in one pass.
+func (p *Program) checkMembers(tctx trat.Object) error {
+	if p.members == nil {
 		return nil
 	}
-	tctx := token.TransactionContext()
-	for i, path := range p.members {
-		if raw, ok := tctx.Raw(path...); !ok || raw == "null" {
+	var memory [usualMembers]trat.Value
+	for i, value := range p.members.AppendValues(memory[:0], tctx) {
+		if value.IsZero() || value.IsNull() {
 			return trat.Errorf(trat.ReasonPolicyDenied, "tctx."+p.Rule.Tctx[i], "the method requires it, and it is absent")
 		}
 	}
 	return nil
 }
+
+// usualMembers is for how many members checkMembers has memory at hand.
+const usualMembers = 16
 
 func containsAny(scope trat.Scope, list []string) bool {
 	for _, s := range list {

@@ -9,6 +9,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // Compile compiles rule for one method. All problems are reported at once, each with the
@@ -29,8 +30,12 @@ func Compile(rule Rule, target Target) (*Program, error) {
 	}
 	p.Through = c.matchers("chain.through", rule.Chain.Through)
 	p.NotThrough = c.matchers("chain.not_through", rule.Chain.NotThrough)
-	for _, path := range rule.Tctx {
-		p.members = append(p.members, strings.Split(path, "."))
+	if len(rule.Tctx) > 0 {
+		paths := make([][]string, len(rule.Tctx))
+		for i, path := range rule.Tctx {
+			paths[i] = strings.Split(path, ".")
+		}
+		p.members = trat.NewPaths(paths...)
 	}
 	c.conditions(p)
 	c.compileBindings(p)

@@ -59,6 +59,7 @@ func TestRuleThatDoesNotFitItsMethodIsNotCompiled(t *testing.T) {
 		"chain asked about":     {byCode, Rule{Chain: Chain{Mode: ChainOff}, Evaluation: &Evaluation{ResourceID: "chain[0]"}}, []string{"access_evaluation.resource_id: names chain"}},
 		"conditions":            {transfer, Rule{When: []string{"request.to_account != sub", "request.none", "1 +"}}, []string{"when[1]: ", "when[2]: "}},
 		"a binding":             {transfer, Rule{Bindings: []Binding{{Field: "none", Tctx: "a"}}}, []string{`bindings: field "none"`}},
+		"a relation beside it":  {transfer, Rule{Bindings: []Binding{{Field: "to_account", Tctx: "a"}, {Field: "to_account", Tctx: "a", Relation: "this != bound + 'x'"}}}, nil},
 		"a resource":            {transfer, Rule{Evaluation: &Evaluation{ResourceID: "request.amount_cents"}}, []string{"access_evaluation.resource_id: "}},
 		"a resource of a stream": {
 			stream, Rule{Evaluation: &Evaluation{ResourceID: "request.to_account"}}, []string{"access_evaluation.resource_id: names request, and a stream"},
