@@ -148,7 +148,7 @@ func isNullValue(field protoreflect.FieldDescriptor, value protoreflect.Value) b
 	}
 	message := value.Message()
 	null := message.Descriptor().Fields().ByNumber(valueNull)
-	return null != nil && message.Has(null)
+	return null != nil && null.Kind() == protoreflect.EnumKind && message.Has(null) && message.Get(null).Enum() == 0 && len(message.GetUnknown()) == 0
 }
 
 // isPlain reports whether message is of the type that it was compiled for and has nothing

@@ -43,10 +43,15 @@ func newValueForm(f *forms, message protoreflect.MessageDescriptor) (form, error
 	return v, nil
 }
 
-// kind returns the field that is set; nil when none is.
+// kind returns the field that is set; nil when none is, or a null by another number.
 func (f *valueForm) kind(message protoreflect.Message) *messageField {
 	for number := valueNull; number < valueKinds; number++ {
-		if field := &f.kinds[number]; message.Has(field.descriptor) {
+		field := &f.kinds[number]
+		switch {
+		case !message.Has(field.descriptor):
+		case number == valueNull && message.Get(field.descriptor).Enum() != 0:
+			return nil
+		default:
 			return field
 		}
 	}

@@ -128,6 +128,7 @@ func TestStructsAreComparedAsJSON(t *testing.T) {
 		"a bool":                     {value(structpb.NewBoolValue(false)), "value", `false`, []string{`false`}, []string{`0`, `""`, `[]`}},
 		"infinity":                   {value(structpb.NewNumberValue(math.Inf(1))), "value", ``, nil, []string{`"Infinity"`}},
 		"not a number":               {value(structpb.NewNumberValue(math.NaN())), "value", ``, nil, []string{`"NaN"`}},
+		"null by another number":     {value(&structpb.Value{Kind: &structpb.Value_NullValue{NullValue: 1}}), "value", ``, nil, []string{`1`, `"null"`}},
 		"without a value":            {value(&structpb.Value{}), "value", ``, nil, []string{`""`, `{}`, `0`}},
 		"an unknown field":           {value(withUnknown(structpb.NewBoolValue(true))), "value", ``, nil, []string{`true`}},
 		"a null below":               {&rulestestv1.Kinds{Child: value(structpb.NewNullValue())}, "child", `{"value":null}`, []string{`{"value":null}`, `{}`}, []string{`{"value":""}`, `{"value":false}`}},
