@@ -62,7 +62,7 @@ func (s *Server) CheckCoverage(srv ServiceInfoProvider) error {
 		Server:   s,
 		services: srv.GetServiceInfo(),
 		methods:  make(map[string]*method),
-		used:     make(map[string]bool),
+		names:    make(map[string]bool),
 	}
 	if !s.installed.Load() {
 		v.problem(errNotInstalled)

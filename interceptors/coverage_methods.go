@@ -16,7 +16,7 @@ type coverage struct {
 	*Server
 	services map[string]grpc.ServiceInfo
 	methods  map[string]*method // found to be covered
-	used     map[string]bool    // keys of rules, overlays and UnsafeEnforcement
+	names    map[string]bool    // that a key can have: of methods and, with a wildcard, of services
 	problems []error
 }
 
@@ -50,18 +50,18 @@ func (v *coverage) service(name string) {
 		v.problem(rules.CheckService(descriptor))
 		declared = descriptor.Methods()
 	}
-	registered := make(map[protoreflect.Name]bool)
+	v.names["/"+name+"/"+wildcard] = true
 	for _, info := range v.services[name].Methods {
 		r := registration{service: name, fullMethod: "/" + name + "/" + info.Name, info: info}
 		if declared != nil {
 			r.descriptor = declared.ByName(protoreflect.Name(info.Name))
-			registered[protoreflect.Name(info.Name)] = true
 		}
+		v.names[r.fullMethod] = true
 		v.method(r)
 	}
 	for i := 0; declared != nil && i < declared.Len(); i++ {
 		absent := declared.Get(i)
-		if registered[absent.Name()] {
+		if v.names["/"+name+"/"+string(absent.Name())] {
 			continue
 		}
 		if _, hasRule, _ := rules.Of(absent); hasRule {
@@ -113,25 +113,19 @@ func (v *coverage) target(r *registration, code Rule) rules.Target {
 
 // unused finds what names nothing that is registered.
 func (v *coverage) unused() {
-	for _, key := range sortedKeys(v.rules) {
-		v.unusedKey("rule", key)
-	}
+	unusedKeys(v, "rule", v.rules)
 	for _, overlay := range v.overlays {
-		for _, key := range sortedKeys(overlay.rules) {
-			v.unusedKey("overlay", key)
-		}
+		unusedKeys(v, "overlay", overlay.rules)
 	}
-	for _, key := range sortedKeys(v.loosened) {
-		v.unusedKey("UnsafeEnforcement", key)
-	}
+	unusedKeys(v, "UnsafeEnforcement", v.loosened)
 }
 
-func (v *coverage) unusedKey(what, key string) {
-	service, method, err := splitKey(key)
-	if _, registered := v.services[service]; err == nil && registered && (method == wildcard || v.used[key]) {
-		return
+func unusedKeys[V any](v *coverage, what string, keyed map[string]V) {
+	for _, key := range sortedKeys(keyed) {
+		if !v.names[key] {
+			v.problem(fmt.Errorf("%s %q names nothing that is registered", what, key))
+		}
 	}
-	v.problem(fmt.Errorf("%s %q names nothing that is registered", what, key))
 }
 
 // fit returns the rule with only the checks and the settings that are for a method of r's

@@ -48,7 +48,8 @@ func (v *coverage) method(r registration) {
 	v.problemOf(about, v.serves(program, code))
 	m := newMethod(r.fullMethod, code, program)
 	if !m.exempt && m.enforcement() != EnforceStrict {
-		m.why = v.loosenedBy(&r).why
+		said, _ := v.loosenedBy(&r)
+		m.why = said.why
 	}
 	v.methods[r.fullMethod] = m
 }
@@ -69,7 +70,6 @@ func besideMethod(r *registration) (rule rules.Rule, declared bool, err error) {
 func (v *coverage) inCode(r *registration, declared bool) (rule Rule, key string, ok bool) {
 	for _, key := range r.keys() {
 		if rule, ok := v.rules[key]; ok {
-			v.used[key] = true
 			rule.data.Sources = []rules.Source{{Kind: rules.FromCode, Where: key}}
 			return rule, key, true
 		}
@@ -102,13 +102,7 @@ func joined(beside rules.Rule, declared bool, code Rule, key string, target rule
 
 // loosen sets how strictly the method is guarded, as far as the program says so itself.
 func (v *coverage) loosen(r *registration, rule rules.Rule) (rules.Rule, error) {
-	said, key := v.loosenedBy(r), ""
-	for _, k := range r.keys() {
-		if _, ok := v.loosened[k]; ok && key == "" {
-			key = k
-			v.used[k] = true
-		}
-	}
+	said, key := v.loosenedBy(r)
 	switch beside := Enforcement(rule.Enforcement); {
 	case rule.Exempt != "":
 		if key == r.fullMethod {
@@ -126,15 +120,15 @@ func (v *coverage) loosen(r *registration, rule rules.Rule) (rules.Rule, error) 
 	return rule, nil
 }
 
-// loosenedBy is what UnsafeEnforcement said about the method, the exact key before the
-// service's.
-func (v *coverage) loosenedBy(r *registration) loosening {
+// loosenedBy is what UnsafeEnforcement said about the method, under which key: the exact one
+// before the service's, "" for none.
+func (v *coverage) loosenedBy(r *registration) (said loosening, key string) {
 	for _, key := range r.keys() {
 		if said, ok := v.loosened[key]; ok {
-			return said
+			return said, key
 		}
 	}
-	return loosening{}
+	return loosening{why: "an overlay that ends its exemption demands no more"}, ""
 }
 
 // tightenedBy applies the overlays, for the service first and then for the method.
@@ -146,7 +140,6 @@ func (v *coverage) tightenedBy(r *registration, rule rules.Rule, target rules.Ta
 			if !ok {
 				continue
 			}
-			v.used[key] = true
 			demand.Sources = []rules.Source{{Kind: rules.FromOverlay, Where: key}}
 			if key != r.fullMethod {
 				demand = rules.Fitted(demand, target)

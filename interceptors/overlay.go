@@ -12,14 +12,21 @@ import (
 // It is immutable.
 type Overlay struct{ rules rules.Overlay }
 
-// ParseOverlay reads an overlay file: YAML, of which each key is "/pkg.Service/Method" or
-// "/pkg.Service/*", and each value a rule in the form of trat.v1.Rule (docs/rules.md). All
-// problems are reported at once, each with its line. Whether an overlay fits the services
-// of a program is for CheckCoverage to find.
+// ParseOverlay reads an overlay file, in YAML:
+//
+//	version: 1
+//	rules:
+//	  /shop.v1.PaymentsService/*:
+//	    callers: [/orders]
+//	    enforcement: ENFORCEMENT_STRICT
+//
+// Each rule has the form of trat.v1.Rule in protobuf's JSON (docs/rules.md), but for exempt.
+// All problems are reported at once, each with its line. Whether an overlay fits the
+// services of a program is for CheckCoverage to find.
 func ParseOverlay(text []byte) (Overlay, error) {
 	parsed, err := rules.ParseOverlay(text)
 	if err != nil {
-		return Overlay{}, fmt.Errorf("interceptors: overlay: %w", err)
+		return Overlay{}, fmt.Errorf("interceptors: %w", err)
 	}
 	if parsed == nil {
 		parsed = rules.Overlay{}

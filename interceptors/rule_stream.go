@@ -13,8 +13,8 @@ import (
 // stream was opened. Calls that the handler makes later fail all the same. It is the
 // default for methods of which only the server streams and that are not named Watch….
 //
-// What is said about streams is a coverage error on a unary method, under a wildcard key
-// too.
+// What is said about streams under the key of a unary method is a coverage error; under a
+// wildcard key it is for the methods that stream.
 func (r Rule) StreamOpenOnly() Rule { return r.withExpiry(rules.ExpiryOpenOnly, 0) }
 
 // StreamCloseAtExp closes a stream when its TraT expires, with TXN_TOKEN_EXPIRED. It is

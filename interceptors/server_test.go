@@ -380,7 +380,12 @@ func TestUnknownServicesAreGuardedUnderHealthsNameToo(t *testing.T) {
 // Covers VER-22.
 func TestARuleForHealthReplacesTheExemption(t *testing.T) {
 	d := trattest.New(t, domainName)
-	g := guard(t, d, interceptors.Rules{"/grpc.health.v1.Health/*": interceptors.Require()})
+	testHealthRule(t, d, guard(t, d, interceptors.Rules{"/grpc.health.v1.Health/*": interceptors.Require()}))
+}
+
+// testHealthRule checks that g has a rule for health checking.
+func testHealthRule(t *testing.T, d *trattest.Domain, g *interceptors.Server) {
+	t.Helper()
 	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
 	client := healthpb.NewHealthClient(connectAs(t, d, "gateway", serve(t, srv)))
