@@ -15,7 +15,8 @@ import (
 const policyHelp = `policy works on policy files without a token service: it checks them, runs their
 tests and explains decisions. With --config a policy is also held to a
 configuration of tratd: a rule that can never apply there is a problem. Secrets
-that the configuration names are not read.`
+that the configuration names are not read. Rules that satisfy methods are held to
+the descriptor sets that --descriptors names, or else the configuration.`
 
 func newPolicy() *cobra.Command {
 	group := newGroup("policy", "Check, test and explain an issuance policy",
@@ -26,12 +27,14 @@ func newPolicy() *cobra.Command {
 
 // policyOptions are the flags that all commands about a policy have.
 type policyOptions struct {
-	config string
-	format output
+	config      string
+	descriptors []string
+	format      output
 }
 
 func (o *policyOptions) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.config, "config", "", "configuration `file` of the tratd that the policy is for")
+	cmd.Flags().StringArrayVar(&o.descriptors, "descriptors", nil, "descriptor set `file` of services whose methods the policy satisfies; may be given more than once")
 	addOutput(cmd, &o.format)
 }
 
@@ -43,13 +46,9 @@ func (e badPolicyError) Unwrap() error { return e.error }
 // load compiles the policy in the file of the given name. A bad policy is a
 // badPolicyError.
 func (o *policyOptions) load(cmd *cobra.Command, name string) (*policy.Policy, error) {
-	parse := policy.Parse
-	if o.config != "" {
-		cfg, err := config.Load(o.config, config.WithoutFiles())
-		if err != nil {
-			return nil, err
-		}
-		parse = cfg.ParsePolicy
+	parse, err := o.parser(cmd)
+	if err != nil {
+		return nil, err
 	}
 	text, err := readInput(cmd, name, policy.MaxFileSize)
 	if err != nil {
@@ -62,6 +61,31 @@ func (o *policyOptions) load(cmd *cobra.Command, name string) (*policy.Policy, e
 	return p, nil
 }
 
+// parser returns what compiles a policy for the configuration and descriptor sets that the
+// flags name.
+func (o *policyOptions) parser(cmd *cobra.Command) (func([]byte) (*policy.Policy, error), error) {
+	var sets []policy.Descriptors
+	for _, name := range o.descriptors {
+		set, err := readSet(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, set)
+	}
+	if o.config == "" {
+		return func(text []byte) (*policy.Policy, error) { return policy.ParseWith(text, sets...) }, nil
+	}
+	options := []config.Option{config.WithoutFiles()}
+	if len(sets) > 0 {
+		options = append(options, config.WithDescriptors(sets...))
+	}
+	cfg, err := config.Load(o.config, options...)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.ParsePolicy, nil
+}
+
 // policyProblem is one thing wrong with a policy.
 type policyProblem struct {
 	Line  int    `json:"line,omitempty"`
@@ -72,13 +96,7 @@ type policyProblem struct {
 
 // policyProblems are those that err joins.
 func policyProblems(err error) []policyProblem {
-	all := []error{err}
-	if joined, ok := errors.AsType[interface {
-		error
-		Unwrap() []error
-	}](err); ok {
-		all = joined.Unwrap()
-	}
+	all := joined(err)
 	problems := make([]policyProblem, len(all))
 	for i, err := range all {
 		problems[i] = policyProblem{Text: err.Error()}
@@ -95,7 +113,8 @@ and with expressions that can be evaluated. It reports every problem at once.
 Exit status: 0 good, 3 not good, 1 it could not be read, 2 wrong use.`
 
 const policyCheckExample = `  trat policy check policy.yaml
-  trat policy check policy.yaml --config tratd.yaml --output json`
+  trat policy check policy.yaml --config tratd.yaml --output json
+  trat policy check policy.yaml --descriptors shop.binpb`
 
 // policyVerdict is the result of `trat policy check`.
 type policyVerdict struct {

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
 )
 
 const orderPolicy = `
@@ -105,6 +108,31 @@ func TestPolicyCheckReportsEveryProblem(t *testing.T) {
 	runTrat(t, "", "policy", "check", good, "--config", good).want(t, 1, "", "config: ")
 	runTrat(t, "", "policy", "check").want(t, 2, "", "takes POLICY")
 	runTrat(t, "", "policy", "chek").want(t, 2, "", `takes no argument "chek"`)
+}
+
+func TestPoliciesAreHeldToDescriptorSets(t *testing.T) {
+	satisfying := strings.Replace(orderPolicy, "    access_evaluation", "    satisfies: [/shop.v1.OrdersService/TrackOrder]\n    access_evaluation", 1)
+	set := new(descriptorpb.FileDescriptorSet)
+	addFile(set, shopv1.File_shop_v1_shop_proto)
+	shop := writeFile(t, "shop.binpb", encodeSet(t, set))
+	good := writeFile(t, "policy.yaml", satisfying)
+	bad := writeFile(t, "bad.yaml", strings.Replace(satisfying, "OrdersService/TrackOrder", "PaymentsService/Charge", 1))
+	tests := writeFile(t, "tests.yaml", orderTests)
+
+	runTrat(t, "", "policy", "check", good, "--descriptors", writeSet(t, nil), "--descriptors", shop).want(t, 0, "good: version ", "")
+	runTrat(t, "", "policy", "test", good, tests, "--descriptors", shop).want(t, 0, "2 passed, 0 failed", "")
+	runTrat(t, orderRequest, "policy", "explain", good, "--descriptors", shop).want(t, 0, "granted", "")
+	runTrat(t, "", "policy", "check", bad, "--descriptors", shop).
+		want(t, 3, "satisfies: /shop.v1.PaymentsService/Charge: the rule does not make tctx.amount_cents, which its field", "the policy is not good")
+	runTrat(t, "", "policy", "check", good).want(t, 3, "satisfies: /shop.v1.OrdersService/TrackOrder: cannot be checked: there are no descriptor sets", "")
+	runTrat(t, "", "policy", "check", good, "--descriptors", good).want(t, 1, "", "this is no descriptor set")
+
+	// The flag is there for who has the sets of a configuration elsewhere.
+	configured := writeFile(t, "tratd.yaml", orderConfig+"descriptors: ["+shop+"]\n")
+	runTrat(t, "", "policy", "check", good, "--config", configured).want(t, 0, "good: version ", "")
+	elsewhere := writeFile(t, "elsewhere.yaml", orderConfig+"descriptors: [not-here]\n")
+	runTrat(t, "", "policy", "check", good, "--config", elsewhere).want(t, 1, "", "descriptors[0]: ")
+	runTrat(t, "", "policy", "check", good, "--config", elsewhere, "--descriptors", shop).want(t, 0, "good: version ", "")
 }
 
 func TestPolicyTestRunsEveryTable(t *testing.T) {

@@ -13,8 +13,14 @@ import (
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/grpc-trat/grpc-trat/client"
+	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -65,6 +71,25 @@ func hangup(t *testing.T) {
 	}
 }
 
+// writeShopSet writes the descriptor set of the shop's services.
+func writeShopSet(t *testing.T, path string) {
+	t.Helper()
+	set := new(descriptorpb.FileDescriptorSet)
+	for _, file := range []protoreflect.FileDescriptor{
+		descriptorpb.File_google_protobuf_descriptor_proto, durationpb.File_google_protobuf_duration_proto,
+		tratv1.File_trat_v1_rules_proto, shopv1.File_shop_v1_shop_proto,
+	} {
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+	}
+	data, err := proto.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPolicyIsReloadedAndABadOneIsNot(t *testing.T) {
 	const (
 		inForce = "policy in force"
@@ -74,7 +99,8 @@ func TestPolicyIsReloadedAndABadOneIsNot(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	authority, login := newAuthority(t, tts), newOIDCIssuer(t)
-	path := writeFiles(t, strings.Replace(configText, "ISSUER", login.url, 1)+"policy_reload: 1s\n", policyText)
+	path := writeFiles(t, strings.Replace(configText, "ISSUER", login.url, 1)+"policy_reload: 1s\ndescriptors: [shop.binpb]\n", policyText)
+	writeShopSet(t, filepath.Join(filepath.Dir(path), "shop.binpb"))
 	daemon := start(ctx, t, path)
 	conn := connect(t, authority, gateway, daemon.address)
 	waitServing(ctx, t, conn)
@@ -133,7 +159,15 @@ func TestPolicyIsReloadedAndABadOneIsNot(t *testing.T) {
 	hangup(t)
 	daemon.logs.waitCount(ctx, t, bad, 2)
 
-	rewrite(policyText)
+	// And so is one whose tokens the service that it names would refuse.
+	rewrite(policyText + "    satisfies: [/shop.v1.StocksService/Reserve]\n")
+	hangup(t)
+	record = daemon.logs.waitCount(ctx, t, bad, 3)
+	if problem, _ := record["error"].(string); !strings.Contains(problem, "/shop.v1.StocksService/Reserve: the rule does not make tctx.sku") {
+		t.Errorf("record %v", record)
+	}
+
+	rewrite(policyText + "    satisfies: [/shop.v1.OrdersService/TrackOrder]\n")
 	hangup(t)
 	daemon.logs.waitCount(ctx, t, inForce, 4)
 	waitHealth(ctx, t, conn, part, healthpb.HealthCheckResponse_SERVING)

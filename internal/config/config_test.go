@@ -19,8 +19,10 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -85,19 +87,12 @@ func secrets(path string) ([]byte, error) {
 // shopSet is the descriptor set of the shop's services.
 func shopSet() ([]byte, error) {
 	set := new(descriptorpb.FileDescriptorSet)
-	there := make(map[string]bool)
-	var add func(protoreflect.FileDescriptor)
-	add = func(file protoreflect.FileDescriptor) {
-		if there[file.Path()] {
-			return
-		}
-		there[file.Path()] = true
-		for i := range file.Imports().Len() {
-			add(file.Imports().Get(i).FileDescriptor)
-		}
+	for _, file := range []protoreflect.FileDescriptor{
+		descriptorpb.File_google_protobuf_descriptor_proto, durationpb.File_google_protobuf_duration_proto,
+		tratv1.File_trat_v1_rules_proto, shopv1.File_shop_v1_shop_proto,
+	} {
 		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
 	}
-	add(shopv1.File_shop_v1_shop_proto)
 	return proto.Marshal(set)
 }
 
