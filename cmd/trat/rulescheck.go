@@ -101,15 +101,17 @@ func newComparison(before, after []ruledMethod) comparison {
 	still := make(map[string]bool, len(after))
 	for _, m := range after {
 		still[m.name] = true
-		found := []rules.Loosening{{FullMethod: m.name, Field: "exempt", Text: "is new and needs no TraT"}}
-		if o, ok := old[m.name]; ok {
+		o, there := old[m.name]
+		var found []rules.Loosening
+		switch {
+		case !there:
+			result.Added = append(result.Added, addedView{Method: m.name, Declared: m.declared, Exempt: m.rule.Exempt})
+			if m.exempt() {
+				found = []rules.Loosening{{FullMethod: m.name, Field: "exempt", Text: "is new and needs no TraT"}}
+			}
+		case !m.bad: // else it is a problem, whatever it is compared with
 			result.Compared++
 			found = loosened(o, m)
-		} else {
-			result.Added = append(result.Added, addedView{Method: m.name, Declared: m.declared, Exempt: m.rule.Exempt})
-			if !m.exempt() {
-				found = nil
-			}
 		}
 		for _, l := range found {
 			result.Loosenings = append(result.Loosenings, looseningView{Method: l.FullMethod, Field: l.Field, Text: l.Text})
@@ -143,7 +145,7 @@ func loosened(older, newer ruledMethod) []rules.Loosening {
 
 // verdict says why the answer is no.
 func (c comparison) verdict() error {
-	return fmt.Errorf("%d of what methods required is looser, %d rules are not good", len(c.Loosenings), len(c.Problems))
+	return fmt.Errorf("the newer rules are not good enough: %d loosenings, %d problems", len(c.Loosenings), len(c.Problems))
 }
 
 // write prints c for a person.

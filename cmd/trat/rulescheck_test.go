@@ -78,7 +78,7 @@ func TestRulesCheckFindsWhatBecameLooser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			newer := writeSet(t, tt.change)
-			runTrat(t, "", "rules", "check", old, newer).want(t, exitNo, "LOOSER "+tt.method+": ", "looser")
+			runTrat(t, "", "rules", "check", old, newer).want(t, exitNo, "LOOSER "+tt.method+": ", "not good enough")
 			var result struct {
 				Good       bool
 				Loosenings []struct{ Method, Field, Text string }
@@ -144,7 +144,7 @@ func TestRulesCheckTakesAnotherNameForAnotherService(t *testing.T) {
 	exempted := writeSet(t, func(f *descriptorpb.FileDescriptorProto) {
 		f.GetService()[0].Name = new("OrderService")
 	})
-	runTrat(t, "", "rules", "check", writeSet(t, nil), exempted).want(t, exitNo, "LOOSER /acme.orders.v1.OrderService/Ping: exempt: is new and needs no TraT\n", "1 of what")
+	runTrat(t, "", "rules", "check", writeSet(t, nil), exempted).want(t, exitNo, "LOOSER /acme.orders.v1.OrderService/Ping: exempt: is new and needs no TraT\n", "1 loosenings, 0 problems")
 }
 
 func TestRulesCheckHoldsTheOverlayToTheNewerRules(t *testing.T) {

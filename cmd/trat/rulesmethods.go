@@ -25,8 +25,9 @@ type ruledMethod struct {
 	// declared says that there is a rule; without, rule has bindings and demands of an overlay
 	// at most.
 	declared bool
-	// rule has every default filled in if it is declared and there is no problem with it.
+	// rule has every default filled in if it is declared and good.
 	rule rules.Rule
+	bad  bool // there are problems with it
 }
 
 // exempt says that no TraT is needed.
@@ -56,6 +57,7 @@ func readRules(files *protoregistry.Files, overlay rules.Overlay) ruleSet {
 		for i := range service.Methods().Len() {
 			method, err := set.read(service.Methods().Get(i), overlay)
 			set.complain(method.name, err)
+			method.bad = err != nil
 			set.methods[service.FullName()] = append(set.methods[service.FullName()], method)
 		}
 	}
