@@ -54,7 +54,11 @@ type domain struct {
 	close     []func()
 }
 
-func newDomain() (*domain, error) {
+func newDomain() (*domain, error) { return newDomainFor(trat.Object{}) }
+
+// newDomainFor makes a domain whose transactions have these parameters; zero: those of the
+// draft's example.
+func newDomainFor(tctx trat.Object) (*domain, error) {
 	td, err := spiffeid.TrustDomainFromString("trust-domain.test")
 	if err != nil {
 		return nil, err
@@ -74,6 +78,9 @@ func newDomain() (*domain, error) {
 	// The draft's example, in a domain for which the authority may issue.
 	claims := d.tokens.claims
 	claims.Audience, claims.RequestingWorkload = td.Name(), td.IDString()+gatewayPath
+	if !tctx.IsZero() {
+		claims.TransactionContext = tctx
+	}
 	for range transactions {
 		claims.TransactionID = rand.Text()
 		raw, err := d.tokens.sign(claims)
@@ -118,6 +125,14 @@ const (
 // serve starts a server over loopback TCP and SPIFFE mTLS, with a guard for chains in the
 // given mode; the zero Mode is no guard.
 func (d *domain) serve(path string, mode callchain.Mode, service testpb.TestServiceServer, opts ...grpc.ServerOption) (addr string, err error) {
+	return d.serveBehind(path, mode, plainRule, service, opts...)
+}
+
+// plainRule adds nothing to a rule.
+func plainRule(r interceptors.Rule) interceptors.Rule { return r }
+
+// serveBehind is serve with a rule that demands more.
+func (d *domain) serveBehind(path string, mode callchain.Mode, more func(interceptors.Rule) interceptors.Rule, service testpb.TestServiceServer, opts ...grpc.ServerOption) (addr string, err error) {
 	source, err := d.source(path)
 	if err != nil {
 		return "", err
@@ -129,7 +144,7 @@ func (d *domain) serve(path string, mode callchain.Mode, service testpb.TestServ
 	opts = append(opts, grpc.Creds(creds), grpc.MaxHeaderListSize(interceptors.DefaultMaxHeaderListSize))
 	var guard *interceptors.Server
 	if mode != 0 {
-		if guard, err = d.guard(source, mode); err != nil {
+		if guard, err = d.guard(source, mode, more); err != nil {
 			return "", err
 		}
 		opts = append(opts, guard.ServerOptions()...)
@@ -154,7 +169,7 @@ func (d *domain) serve(path string, mode callchain.Mode, service testpb.TestServ
 	return listener.Addr().String(), nil
 }
 
-func (d *domain) guard(source *devauthority.Source, mode callchain.Mode) (*interceptors.Server, error) {
+func (d *domain) guard(source *devauthority.Source, mode callchain.Mode, more func(interceptors.Rule) interceptors.Rule) (*interceptors.Server, error) {
 	verifier, err := d.verifier()
 	if err != nil {
 		return nil, err
@@ -168,7 +183,7 @@ func (d *domain) guard(source *devauthority.Source, mode callchain.Mode) (*inter
 	}
 	return interceptors.NewServer(
 		interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
-		interceptors.Rules{"/grpc.testing.TestService/*": rule})
+		interceptors.Rules{"/grpc.testing.TestService/*": rule, testpb.TestService_UnaryCall_FullMethodName: more(rule)})
 }
 
 // dial connects a workload to addr, with a carrier that sends chains in the given mode; the

@@ -20,7 +20,7 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "fewer rounds: a look while optimising, not a verdict")
-	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load, chain, chaincalls, replay, audit")
+	only := flag.String("only", "", "measure this `group` only: tokens, parallel, calls, streams, policy, exchange, load, rules, chain, chaincalls, replay, audit")
 	orders := flag.String("load", "", "be the callers of a load test, as this `file` says; used by this program itself")
 	audit := flag.String("audit", "", "make the audit that this `order` is about; used by this program itself")
 	profile := flag.String("profile", "", "write a CPU profile of all that is measured to this `file`")
@@ -91,6 +91,7 @@ var groups = []struct {
 	{"policy", measurePolicySize},
 	{"exchange", measureExchange},
 	{"load", measureExchangeLoad},
+	{"rules", measureRules},
 	{"chain", measureChain},
 	{"chaincalls", measureChainCalls},
 	{"replay", measureReplay},

@@ -12,6 +12,7 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -30,7 +31,8 @@ const (
 
 // plan says how much is measured.
 type plan struct {
-	worlds int // at least
+	tctx   trat.Object // of the transactions; zero: the draft's example
+	worlds int         // at least
 	limit  time.Duration
 	rounds int // in each world
 	turn   time.Duration
@@ -42,6 +44,8 @@ type variant struct {
 	name    string
 	mode    callchain.Mode // of guard and carrier; zero for neither
 	context func(ctx context.Context, d *domain, i int) context.Context
+	// rule is what the guard's rule demands besides; nil: nothing.
+	rule func(interceptors.Rule) interceptors.Rule
 }
 
 func bareContext(ctx context.Context, _ *domain, _ int) context.Context { return ctx }
@@ -54,22 +58,24 @@ func tokenContext(ctx context.Context, d *domain, i int) context.Context {
 	return trat.NewContext(ctx, d.verified[i%transactions])
 }
 
+func oneTokenContext(ctx context.Context, d *domain, _ int) context.Context {
+	return tokenContext(ctx, d, 0)
+}
+
 // The bare call, the bare call that carries as many bytes of metadata, and the call with
 // guard and carrier, without a call chain.
 var (
-	bare    = variant{"bare", 0, bareContext}
-	bytes   = variant{"bytes", 0, bytesContext}
-	guarded = variant{"guarded", callchain.ModeOff, tokenContext}
+	bare    = variant{name: "bare", context: bareContext}
+	bytes   = variant{name: "bytes", context: bytesContext}
+	guarded = variant{name: "guarded", mode: callchain.ModeOff, context: tokenContext}
 )
 
 // The last two with one token for ever.
 var (
-	bytesOfOne = variant{"bytes of one", 0, func(ctx context.Context, d *domain, _ int) context.Context {
+	bytesOfOne = variant{name: "bytes of one", context: func(ctx context.Context, d *domain, _ int) context.Context {
 		return bytesContext(ctx, d, 0)
 	}}
-	guardedOne = variant{"guarded one", callchain.ModeOff, func(ctx context.Context, d *domain, _ int) context.Context {
-		return tokenContext(ctx, d, 0)
-	}}
+	guardedOne = variant{name: "guarded one", mode: callchain.ModeOff, context: oneTokenContext}
 )
 
 // call makes the call that is measured.
@@ -89,7 +95,7 @@ func (p plan) inWorlds(do call, variants ...variant) (worldly, error) {
 		if n >= p.worlds && (uncertain <= precision || time.Since(start) > p.limit) {
 			return costs, nil
 		}
-		one, err := inOneWorld(p.rounds, p.turn, do, variants)
+		one, err := p.inOneWorld(do, variants)
 		if err != nil {
 			return nil, err
 		}
@@ -99,17 +105,21 @@ func (p plan) inWorlds(do call, variants ...variant) (worldly, error) {
 	}
 }
 
-func inOneWorld(rounds int, turn time.Duration, do call, variants []variant) (map[string]timings, error) {
+func (p plan) inOneWorld(do call, variants []variant) (map[string]timings, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	d, err := newDomain()
+	d, err := newDomainFor(p.tctx)
 	if err != nil {
 		return nil, err
 	}
 	defer d.stop()
 	var subjects []subject
 	for _, v := range variants {
-		addr, err := d.serve(ordersPath, v.mode, backend{})
+		more := v.rule
+		if more == nil {
+			more = plainRule
+		}
+		addr, err := d.serveBehind(ordersPath, v.mode, more, backend{})
 		if err != nil {
 			return nil, err
 		}
@@ -120,12 +130,12 @@ func inOneWorld(rounds int, turn time.Duration, do call, variants []variant) (ma
 		subjects = append(subjects, subject{v.name, func(i int) error { return do(v.context(ctx, d, i), client) }})
 		// From here on the guard has seen every token, and the connection is warm.
 		for i := range 2 * transactions {
-			if err := unaryCall(v.context(ctx, d, i), client); err != nil {
+			if err := do(v.context(ctx, d, i), client); err != nil {
 				return nil, fmt.Errorf("%s: %w", v.name, err)
 			}
 		}
 	}
-	return compare(rounds, turn, subjects...)
+	return compare(p.rounds, p.turn, subjects...)
 }
 
 // over returns the median ratio of a to b over the worlds, and the standard error of
