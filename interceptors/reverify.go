@@ -88,6 +88,9 @@ func (s *liveStream) judgeRenewal(token, link string) (c call, taken bool) {
 		c.err = s.server.judge(ctx, &c, s.fullMethod, streamCall, nil)
 	}
 	s.server.report(s.ctx, &c, s.fullMethod)
+	if c.wouldDeny != nil {
+		s.noteWouldDeny(c.wouldDeny)
+	}
 	return c, taken && c.err == nil
 }
 
