@@ -1,0 +1,105 @@
+package rules
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+)
+
+func readText(tb testing.TB, name string) string {
+	tb.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(text)
+}
+
+// blocks are the examples of a language in the reference page.
+func blocks(tb testing.TB, language string) []string {
+	tb.Helper()
+	var found []string
+	for _, after := range strings.Split(readText(tb, "../../docs/rules.md"), "```"+language+"\n")[1:] {
+		block, _, _ := strings.Cut(after, "```")
+		found = append(found, block)
+	}
+	if found == nil {
+		tb.Fatalf("no examples of %s", language)
+	}
+	return found
+}
+
+func TestExamplesOfTheReferenceAreRealRules(t *testing.T) {
+	source := readText(t, "../../proto/rulestest/v1/model.proto")
+	for _, block := range blocks(t, "proto") {
+		if !strings.Contains(source, block) {
+			t.Errorf("not in rulestest/v1/model.proto:\n%s", block)
+		}
+	}
+}
+
+func TestOverlayOfTheReferenceTightensTheRulesOfTheReference(t *testing.T) {
+	service := rulestestv1.File_rulestest_v1_model_proto.Services().Get(0)
+	for _, block := range blocks(t, "yaml") {
+		overlay, err := ParseOverlay([]byte(block))
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := make(map[string]bool)
+		for i := range service.Methods().Len() {
+			target := TargetOf(service.Methods().Get(i))
+			target.TrustDomain = anyTrustDomain
+			rule, _, err := Of(service.Methods().Get(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{"/" + target.Service() + "/*", target.FullMethod} {
+				demand, ok := overlay[key]
+				if !ok {
+					continue
+				}
+				used[key] = true
+				if rule, err = Tighten(rule, demand, target); err != nil {
+					t.Errorf("%s: %v", key, err)
+				}
+			}
+			if _, err := Compile(rule, target); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(used) != len(overlay) {
+			t.Errorf("%d keys, of which %d are for methods", len(overlay), len(used))
+		}
+	}
+}
+
+func TestReferenceNamesEveryField(t *testing.T) {
+	page := readText(t, "../../docs/rules.md")
+	check := func(m protoreflect.MessageDescriptor, prefix string) {
+		for i := range m.Fields().Len() {
+			field := m.Fields().Get(i)
+			name := string(field.Name())
+			if !strings.Contains(page, "| `"+prefix+name+"`") && !strings.Contains(page, "| `"+prefix+name+".") {
+				t.Errorf("no row for `%s`", prefix+name)
+			}
+		}
+	}
+	check((*tratv1.Rule)(nil).ProtoReflect().Descriptor(), "")
+	check((*tratv1.Chain)(nil).ProtoReflect().Descriptor(), "chain.")
+	check((*tratv1.Stream)(nil).ProtoReflect().Descriptor(), "")
+	check((*tratv1.Binding)(nil).ProtoReflect().Descriptor(), "")
+	for _, enum := range []protoreflect.EnumDescriptor{
+		tratv1.ChainMode(0).Descriptor(), tratv1.Replay(0).Descriptor(), tratv1.StreamExpiry(0).Descriptor(), tratv1.Enforcement(0).Descriptor(),
+	} {
+		for i := 1; i < enum.Values().Len(); i++ {
+			if name := string(enum.Values().Get(i).Name()); !strings.Contains(page, "`"+name+"`") {
+				t.Errorf("nothing about `%s`", name)
+			}
+		}
+	}
+}
