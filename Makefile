@@ -22,8 +22,10 @@ BASELINE  := proto/baseline.binpb.gz
 # What the methods of the example shop required then.
 RULES_BASELINE := proto/rules-baseline.binpb.gz
 
-# Writes the descriptors of the shop to standard output, for trat to read rules from.
+# Writes the descriptors of the shop to standard output, for trat to read rules from; and
+# those that the shop's token service reads, without comments.
 SHOP_SET := $(BUF) build --path proto/shop -o -
+SHOP_DESCRIPTORS := examples/shop/shop.binpb
 TRAT     := $(GO) run ./cmd/trat
 
 .PHONY: help
@@ -66,18 +68,22 @@ bench: ## Measure against the budgets and print the table
 	cd internal/bench && $(GO) run .
 
 .PHONY: generate
-generate: ## Generate gen/ from proto/
+generate: ## Generate gen/, and what is made of the shop's rules, from proto/
 	$(BUF) generate
+	$(BUF) build --path proto/shop --exclude-source-info -o $(SHOP_DESCRIPTORS)
+	@$(MAKE) --no-print-directory rules-doc
 
 # Compares with a fresh generation outside the tree, so that it finds edited, missing and
 # superfluous files alike and leaves the working tree as it was.
 .PHONY: check-generate
-check-generate: ## Fail when gen/ or docs/shop-rules.md is not what proto/ generates
+check-generate: ## Fail when what `make generate` makes is not what proto/ generates
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(BUF) generate -o "$$fresh"; \
-	diff -r gen "$$fresh/gen" || { echo 'gen/ differs from what proto/ generates: run make generate' >&2; exit 1; }
+	diff -r gen "$$fresh/gen" || { echo 'gen/ differs from what proto/ generates: run make generate' >&2; exit 1; }; \
+	$(BUF) build --path proto/shop --exclude-source-info -o "$$fresh/shop.binpb"; \
+	cmp $(SHOP_DESCRIPTORS) "$$fresh/shop.binpb" || { echo '$(SHOP_DESCRIPTORS) is not of proto/shop: run make generate' >&2; exit 1; }
 	@$(SHOP_SET) | $(TRAT) rules doc - | diff docs/shop-rules.md - || \
-	{ echo 'docs/shop-rules.md differs from what the rules of the shop are: run make rules-doc' >&2; exit 1; }
+	{ echo 'docs/shop-rules.md differs from what the rules of the shop are: run make generate' >&2; exit 1; }
 
 .PHONY: rules
 rules: ## List what the methods of the example shop require
