@@ -20,23 +20,14 @@ func readText(tb testing.TB, name string) string {
 	return string(text)
 }
 
-// blocks are the examples of a language in the reference page.
-func blocks(tb testing.TB, language string) []string {
-	tb.Helper()
-	var found []string
-	for _, after := range strings.Split(readText(tb, "../../docs/rules.md"), "```"+language+"\n")[1:] {
-		block, _, _ := strings.Cut(after, "```")
-		found = append(found, block)
-	}
-	if found == nil {
-		tb.Fatalf("no examples of %s", language)
-	}
-	return found
-}
-
 func TestExamplesOfTheReferenceAreRealRules(t *testing.T) {
 	source := readText(t, "../../proto/rulestest/v1/model.proto")
-	for _, block := range blocks(t, "proto") {
+	examples := strings.Split(readText(t, "../../docs/rules.md"), "```proto\n")[1:]
+	if len(examples) == 0 {
+		t.Fatal("there are none")
+	}
+	for _, after := range examples {
+		block, _, _ := strings.Cut(after, "```")
 		if !strings.Contains(source, block) {
 			t.Errorf("not in rulestest/v1/model.proto:\n%s", block)
 		}
@@ -44,37 +35,35 @@ func TestExamplesOfTheReferenceAreRealRules(t *testing.T) {
 }
 
 func TestOverlayOfTheReferenceTightensTheRulesOfTheReference(t *testing.T) {
+	overlay, err := ParseOverlay([]byte(readText(t, "testdata/overlay.yaml")))
+	if err != nil {
+		t.Fatal(err)
+	}
 	service := rulestestv1.File_rulestest_v1_model_proto.Services().Get(0)
-	for _, block := range blocks(t, "yaml") {
-		overlay, err := ParseOverlay([]byte(block))
+	used := make(map[string]bool)
+	for i := range service.Methods().Len() {
+		target := TargetOf(service.Methods().Get(i))
+		target.TrustDomain = anyTrustDomain
+		rule, _, err := Of(service.Methods().Get(i))
 		if err != nil {
 			t.Fatal(err)
 		}
-		used := make(map[string]bool)
-		for i := range service.Methods().Len() {
-			target := TargetOf(service.Methods().Get(i))
-			target.TrustDomain = anyTrustDomain
-			rule, _, err := Of(service.Methods().Get(i))
-			if err != nil {
-				t.Fatal(err)
+		for _, key := range []string{"/" + target.Service() + "/*", target.FullMethod} {
+			demand, ok := overlay[key]
+			if !ok {
+				continue
 			}
-			for _, key := range []string{"/" + target.Service() + "/*", target.FullMethod} {
-				demand, ok := overlay[key]
-				if !ok {
-					continue
-				}
-				used[key] = true
-				if rule, err = Tighten(rule, demand, target); err != nil {
-					t.Errorf("%s: %v", key, err)
-				}
-			}
-			if _, err := Compile(rule, target); err != nil {
-				t.Error(err)
+			used[key] = true
+			if rule, err = Tighten(rule, Fitted(demand, target), target); err != nil {
+				t.Errorf("%s: %v", key, err)
 			}
 		}
-		if len(used) != len(overlay) {
-			t.Errorf("%d keys, of which %d are for methods", len(overlay), len(used))
+		if _, err := Compile(rule, target); err != nil {
+			t.Error(err)
 		}
+	}
+	if len(used) != len(overlay) {
+		t.Errorf("%d keys, of which %d are for methods", len(overlay), len(used))
 	}
 }
 
