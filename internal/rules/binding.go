@@ -69,12 +69,12 @@ func (c *bindingCompiler) fail(field, format string, args ...any) {
 
 func (c *bindingCompiler) add(given Binding) {
 	// A relation beside the equality is one demand more.
-	if same := (Binding{Field: given.Field, Tctx: given.Tctx, Relation: given.Relation}); c.given[same] {
+	demand := Binding{Field: given.Field, Tctx: given.Tctx, Relation: given.Relation}
+	if c.given[demand] {
 		c.fail(given.Field, "is bound to tctx %s twice", shown(given.Tctx))
 		return
-	} else {
-		c.given[same] = true
 	}
+	c.given[demand] = true
 	field, err := resolveField(c.input, given.Field)
 	if err != nil {
 		c.errs = append(c.errs, err)

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -59,11 +58,11 @@ func setForeign(dynamic, item *dynamicpb.Message) (ok bool) {
 // protoField is a field of a message in a file that is built for a test.
 func protoField(name string, number int32, kind descriptorpb.FieldDescriptorProto_Type, of string) *descriptorpb.FieldDescriptorProto {
 	f := &descriptorpb.FieldDescriptorProto{
-		Name: proto.String(name), Number: proto.Int32(number), Type: kind.Enum(),
+		Name: new(name), Number: new(number), Type: kind.Enum(),
 		Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 	}
 	if of != "" {
-		f.TypeName = proto.String(of)
+		f.TypeName = new(of)
 	}
 	return f
 }
@@ -71,16 +70,16 @@ func protoField(name string, number int32, kind descriptorpb.FieldDescriptorProt
 // Covers VER-18.
 func TestEnumsMayHaveSeveralNamesForANumber(t *testing.T) {
 	value := func(name string, number int32) *descriptorpb.EnumValueDescriptorProto {
-		return &descriptorpb.EnumValueDescriptorProto{Name: proto.String(name), Number: proto.Int32(number)}
+		return &descriptorpb.EnumValueDescriptorProto{Name: new(name), Number: new(number)}
 	}
 	input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
-		Name: proto.String("alias.proto"), Syntax: proto.String("proto3"),
+		Name: new("alias.proto"), Syntax: new("proto3"),
 		EnumType: []*descriptorpb.EnumDescriptorProto{{
-			Name: proto.String("E"), Options: &descriptorpb.EnumOptions{AllowAlias: proto.Bool(true)},
+			Name: new("E"), Options: &descriptorpb.EnumOptions{AllowAlias: new(true)},
 			Value: []*descriptorpb.EnumValueDescriptorProto{value("NONE", 0), value("ONE", 1), value("FIRST", 1)},
 		}},
 		MessageType: []*descriptorpb.DescriptorProto{{
-			Name: proto.String("M"), Field: []*descriptorpb.FieldDescriptorProto{protoField("e", 1, descriptorpb.FieldDescriptorProto_TYPE_ENUM, ".E")},
+			Name: new("M"), Field: []*descriptorpb.FieldDescriptorProto{protoField("e", 1, descriptorpb.FieldDescriptorProto_TYPE_ENUM, ".E")},
 		}},
 	}).ByName("M")
 	message := dynamicpb.NewMessage(input)
@@ -92,15 +91,15 @@ func TestEnumsMayHaveSeveralNamesForANumber(t *testing.T) {
 func TestTypesThatCannotBeComparedAreRefused(t *testing.T) {
 	named := func(name, json string, number int32) *descriptorpb.FieldDescriptorProto {
 		f := protoField(name, number, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")
-		f.JsonName = proto.String(json)
+		f.JsonName = new(json)
 		return f
 	}
 	message := func(name string, fields ...*descriptorpb.FieldDescriptorProto) *descriptorpb.DescriptorProto {
-		return &descriptorpb.DescriptorProto{Name: proto.String(name), Field: fields}
+		return &descriptorpb.DescriptorProto{Name: new(name), Field: fields}
 	}
 	const inner = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE
 	input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
-		Name: proto.String("odd.proto"), Syntax: proto.String("proto3"),
+		Name: new("odd.proto"), Syntax: new("proto3"),
 		MessageType: []*descriptorpb.DescriptorProto{
 			message("Swapped", named("a", "b", 1), named("b", "a", 2)),
 			message("Input", protoField("swapped", 1, inner, ".Swapped")),
@@ -114,7 +113,7 @@ func TestTypesThatCannotBeComparedAreRefused(t *testing.T) {
 		"FieldMask": {protoField("paths", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")},
 	} {
 		input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
-			Name: proto.String("false.proto"), Package: proto.String("google.protobuf"), Syntax: proto.String("proto3"),
+			Name: new("false.proto"), Package: new("google.protobuf"), Syntax: new("proto3"),
 			MessageType: []*descriptorpb.DescriptorProto{message(name, fields...), message("Input", protoField("f", 1, inner, ".google.protobuf."+name))},
 		}).ByName("Input")
 		if err := compileError([]Binding{{Field: "f", Tctx: "a"}}, input); err == nil {

@@ -29,7 +29,7 @@ func (r randomizer) randomType(t *testing.T) protoreflect.MessageDescriptor {
 		return f
 	}
 	message := func(name string, bound bool, inner ...string) *descriptorpb.DescriptorProto {
-		m := &descriptorpb.DescriptorProto{Name: proto.String(name)}
+		m := &descriptorpb.DescriptorProto{Name: new(name)}
 		for number := range int32(2 + r.IntN(8)) {
 			f := r.randomField(m, number+1, inner)
 			if bound && r.IntN(4) > 0 {
@@ -45,8 +45,8 @@ func (r randomizer) randomType(t *testing.T) protoreflect.MessageDescriptor {
 		protoField("within", 101, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, ".Within"))
 	for i, f := range input.GetField() { // real oneofs come first, and there are none
 		if f.Proto3Optional != nil {
-			input.OneofDecl = append(input.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String(fmt.Sprintf("_f%d", i))})
-			f.OneofIndex = proto.Int32(int32(len(input.GetOneofDecl()) - 1))
+			input.OneofDecl = append(input.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: new(fmt.Sprintf("_f%d", i))})
+			f.OneofIndex = new(int32(len(input.GetOneofDecl()) - 1))
 		}
 	}
 	within := message("Within", true)
@@ -62,11 +62,11 @@ func (r randomizer) randomType(t *testing.T) protoreflect.MessageDescriptor {
 		}
 	}
 	return messageTypesOf(t, &descriptorpb.FileDescriptorProto{
-		Name: proto.String("random.proto"), Syntax: proto.String("proto3"),
+		Name: new("random.proto"), Syntax: new("proto3"),
 		Dependency:  []string{"google/protobuf/timestamp.proto", "google/protobuf/duration.proto", "google/protobuf/struct.proto", "google/protobuf/wrappers.proto"},
 		MessageType: []*descriptorpb.DescriptorProto{input, within, leaf, node},
-		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: proto.String("E"), Value: []*descriptorpb.EnumValueDescriptorProto{
-			{Name: proto.String("ZERO"), Number: proto.Int32(0)}, {Name: proto.String("TWO"), Number: proto.Int32(2)},
+		EnumType: []*descriptorpb.EnumDescriptorProto{{Name: new("E"), Value: []*descriptorpb.EnumValueDescriptorProto{
+			{Name: new("ZERO"), Number: proto.Int32(0)}, {Name: new("TWO"), Number: proto.Int32(2)},
 		}}},
 	}).ByName("Input")
 }
@@ -86,14 +86,14 @@ func (r randomizer) randomField(m *descriptorpb.DescriptorProto, number int32, i
 		}
 		entry := fmt.Sprintf("F%dEntry", number)
 		m.NestedType = append(m.NestedType, &descriptorpb.DescriptorProto{
-			Name: proto.String(entry), Options: &descriptorpb.MessageOptions{MapEntry: proto.Bool(true)},
+			Name: new(entry), Options: &descriptorpb.MessageOptions{MapEntry: new(true)},
 			Field: []*descriptorpb.FieldDescriptorProto{protoField("key", 1, keys[r.IntN(len(keys))], ""), protoField("value", 2, kind, of)},
 		})
 		f = protoField(name, number, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, "."+m.GetName()+"."+entry)
 		f.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 	case 2:
 		if kind != descriptorpb.FieldDescriptorProto_TYPE_MESSAGE && m.GetName() == "Input" {
-			f.Proto3Optional = proto.Bool(true)
+			f.Proto3Optional = new(true)
 		}
 	}
 	return f
@@ -130,7 +130,7 @@ func (r randomizer) setRequired(m protoreflect.Message) {
 
 // Covers VER-18.
 func TestRandomTypesAreBoundAsGeneratedOnesAre(t *testing.T) {
-	rounds := uint64(60)
+	rounds := uint64(40)
 	if testing.Short() {
 		rounds = 5
 	}

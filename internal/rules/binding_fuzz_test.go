@@ -120,9 +120,20 @@ func seedCheck(f *testing.F) {
 	same := func(text string) string { return text }
 	seed(usualWide(), same)
 	for _, pair := range [][2]string{
-		{`9007199254740993`, `"9007199254740993"`}, {`"COLOR_RED"`, `1`}, {`"+/8="`, `"-_8"`}, {`.500Z`, `.5Z`}, {`T12:00:00.500Z`, `T14:00:00.5+02:00`},
-		{`"unit_price":5`, `"unitPrice":"5"`}, {`"label":"yes"`, `"displayName":"yes","sku":"","gift":null`}, {`1e+23`, `1E23`}, {`"float":0.1`, `"float":0.10`},
-		{`{"bool"`, `{"more":[{"bool":1}],"bool"`}, {`"z":null`, `"z":0`}, {`"int64":0`, `"int64":"0"`}, {`"enum"`, `"\u0065num"`}, {`[1,-1`, `[-1,1`},
+		{`9007199254740993`, `"9007199254740993"`},
+		{`"COLOR_RED"`, `1`},
+		{`"+/8="`, `"-_8"`},
+		{`.500Z`, `.5Z`},
+		{`T12:00:00.500Z`, `T14:00:00.5+02:00`},
+		{`"unit_price":5`, `"unitPrice":"5"`},
+		{`"label":"yes"`, `"displayName":"yes","sku":"","gift":null`},
+		{`1e+23`, `1E23`},
+		{`"float":0.1`, `"float":0.10`},
+		{`{"bool"`, `{"more":[{"bool":1}],"bool"`},
+		{`"z":null`, `"z":0`},
+		{`"int64":0`, `"int64":"0"`},
+		{`"enum"`, `"\u0065num"`},
+		{`[1,-1`, `[-1,1`},
 	} {
 		seed(usualWide(), func(text string) string { return strings.Replace(text, pair[0], pair[1], 1) })
 	}

@@ -16,8 +16,10 @@ import (
 // Covers VER-18.
 func TestFieldBindingsAreThoseOfTheMessageAndOfSingularOnesInIt(t *testing.T) {
 	four := []Binding{
-		{Field: "amount_cents", Tctx: "amount_cents"}, {Field: "order_id", Tctx: "order_id"},
-		{Field: "quantity", Tctx: "quantity"}, {Field: "express", Tctx: "express"},
+		{Field: "amount_cents", Tctx: "amount_cents"},
+		{Field: "order_id", Tctx: "order_id"},
+		{Field: "quantity", Tctx: "quantity"},
+		{Field: "express", Tctx: "express"},
 	}
 	file, err := protodesc.NewFile(protodesc.ToFileDescriptorProto(rulestestv1.File_rulestest_v1_bind_proto), protoregistry.GlobalFiles)
 	if err != nil {
@@ -81,8 +83,8 @@ func TestFieldsOfEditionsAndExtensions(t *testing.T) {
 	}
 	full := func() *rulestestv1.Edition {
 		return &rulestestv1.Edition{
-			Number: proto.Int64(0), Text: proto.String("none"), Closed: rulestestv1.Closed_CLOSED_ONE.Enum(), Raw: []byte{},
-			Extended: &rulestestv1.Extended{Text: proto.String("")}, Delimited: &rulestestv1.Part2{Count: proto.Int32(1)}, Unchecked: proto.String("x"),
+			Number: proto.Int64(0), Text: new("none"), Closed: rulestestv1.Closed_CLOSED_ONE.Enum(), Raw: []byte{},
+			Extended: &rulestestv1.Extended{Text: new("")}, Delimited: &rulestestv1.Part2{Count: proto.Int32(1)}, Unchecked: new("x"),
 		}
 	}
 	const made = `{"number":0,"text":"none","implicit":"","closed":"CLOSED_ONE","extended":{"text":""},"delimited":{"count":1},"raw":"","unchecked":"x"}`
@@ -122,6 +124,6 @@ func TestFieldsOfEditionsAndExtensions(t *testing.T) {
 		wantDenied(t, err, tc.field, "")
 	}
 	invalid := full()
-	invalid.Unchecked = proto.String("x\xff")
+	invalid.Unchecked = new("x\xff")
 	wantDenied(t, b.check(mustObject(t, strings.Replace(made, `"unchecked":"x"`, `"unchecked":"x\ufffd"`, 1)), invalid.ProtoReflect()), "unchecked", "is not what tctx has")
 }

@@ -156,7 +156,7 @@ func TestWhatIsMadeFromARandomMessagePassesAndNoChangeDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	compiled := mustBind(t, &rulestestv1.Wide{}, list...)
-	rounds := 30
+	rounds := 20
 	if testing.Short() {
 		rounds = 5
 	}

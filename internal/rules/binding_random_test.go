@@ -162,7 +162,7 @@ func changesOfField(m protoreflect.Message, field protoreflect.FieldDescriptor) 
 			add(c.what, func(m protoreflect.Message) { c.apply(m.Mutable(field).Message()) })
 		}
 	default:
-		for _, other := range others(m.Get(field), field) {
+		for _, other := range others(m.Get(field)) {
 			add("changed", func(m protoreflect.Message) { m.Set(field, other) })
 		}
 	}
@@ -190,7 +190,7 @@ func changesOfList(list protoreflect.List, field protoreflect.FieldDescriptor, a
 			}
 			continue
 		}
-		for _, other := range others(list.Get(i), field) {
+		for _, other := range others(list.Get(i)) {
 			add(at+"changed", func(m protoreflect.Message) { m.Mutable(field).List().Set(i, other) })
 		}
 	}
@@ -200,7 +200,7 @@ func changesOfMap(entries protoreflect.Map, field protoreflect.FieldDescriptor, 
 	fresh := func() protoreflect.MapKey {
 		candidate := field.MapKey().Default()
 		for entries.Has(candidate.MapKey()) {
-			candidate = others(candidate, field.MapKey())[0]
+			candidate = others(candidate)[0]
 			if field.MapKey().Kind() == protoreflect.BoolKind && entries.Len() == 2 {
 				break // there is no third one
 			}
@@ -230,14 +230,14 @@ func changesOfMap(entries protoreflect.Map, field protoreflect.FieldDescriptor, 
 			}
 			continue
 		}
-		for _, other := range others(value, field.MapValue()) {
+		for _, other := range others(value) {
 			add("value changed", func(m protoreflect.Message) { m.Mutable(field).Map().Set(key, other) })
 		}
 	}
 }
 
 // others returns values of a scalar field that are not value, near it and far.
-func others(value protoreflect.Value, field protoreflect.FieldDescriptor) []protoreflect.Value {
+func others(value protoreflect.Value) []protoreflect.Value {
 	of := func(values ...any) (list []protoreflect.Value) {
 		for _, v := range values {
 			list = append(list, protoreflect.ValueOf(v))

@@ -26,8 +26,8 @@ func TestWhatIsMissingOnEitherSideIsDenied(t *testing.T) {
 		member     string // what set has
 	}{
 		"optional integer": {&kinds{OptionalInt64: proto.Int64(0)}, &kinds{}, "optional_int64", `0`},
-		"optional string":  {&kinds{OptionalString: proto.String("")}, &kinds{}, "optional_string", `""`},
-		"optional bool":    {&kinds{OptionalBool: proto.Bool(false)}, &kinds{}, "optional_bool", `false`},
+		"optional string":  {&kinds{OptionalString: new("")}, &kinds{}, "optional_string", `""`},
+		"optional bool":    {&kinds{OptionalBool: new(false)}, &kinds{}, "optional_bool", `false`},
 		"oneof":            {&kinds{Choice: &rulestestv1.Kinds_ChoiceText{}}, &kinds{Choice: &rulestestv1.Kinds_ChoiceNumber{}}, "choice_text", `""`},
 		"oneof, none":      {&kinds{Choice: &rulestestv1.Kinds_ChoiceNumber{}}, &kinds{}, "choice_number", `0`},
 		"oneof message":    {&kinds{Choice: &rulestestv1.Kinds_ChoiceItem{ChoiceItem: &rulestestv1.Item{}}}, &kinds{}, "choice_item", `{}`},

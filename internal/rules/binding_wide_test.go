@@ -17,7 +17,7 @@ func usualWide() *rulestestv1.Wide {
 		BoolField: true, Int32Field: -3, Uint32Field: 4, Int64Field: 1<<53 + 1, Uint64Field: 1<<64 - 1,
 		FloatField: 0.1, DoubleField: 1e23, StringField: "caf\u00e9 \"1\"", BytesField: []byte{0xfb, 0xff}, EnumField: rulestestv1.Color_COLOR_RED,
 		OptionalInt64: proto.Int64(0), StringValue: wrapperspb.String(""),
-		Choice:    &rulestestv1.Wide_ChoiceItem{ChoiceItem: &rulestestv1.Item{Sku: "a", Gift: proto.Bool(false), Tags: []string{"t"}}},
+		Choice:    &rulestestv1.Wide_ChoiceItem{ChoiceItem: &rulestestv1.Item{Sku: "a", Gift: new(false), Tags: []string{"t"}}},
 		Timestamp: &timestamppb.Timestamp{Seconds: 1782907200, Nanos: 5e8}, Duration: &durationpb.Duration{Seconds: -1, Nanos: -1},
 		FieldMask: &fieldmaskpb.FieldMask{Paths: []string{"order_id", "a.b"}},
 		Struct: &structpb.Struct{Fields: map[string]*structpb.Value{

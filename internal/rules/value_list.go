@@ -107,7 +107,7 @@ func (f mapForm) readKey(name string) (protoreflect.MapKey, bool) {
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		var n int64
 		n, err = strconv.ParseInt(name, 10, 32)
-		value = protoreflect.ValueOfInt32(int32(n)) //nolint:gosec // it was read as one of 32 bits
+		value = protoreflect.ValueOfInt32(int32(n))
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		var n int64
 		n, err = strconv.ParseInt(name, 10, 64)
@@ -115,7 +115,7 @@ func (f mapForm) readKey(name string) (protoreflect.MapKey, bool) {
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		var n uint64
 		n, err = strconv.ParseUint(name, 10, 32)
-		value = protoreflect.ValueOfUint32(uint32(n)) //nolint:gosec // it was read as one of 32 bits
+		value = protoreflect.ValueOfUint32(uint32(n))
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		var n uint64
 		n, err = strconv.ParseUint(name, 10, 64)

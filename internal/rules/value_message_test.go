@@ -34,7 +34,8 @@ func TestListsAreComparedInOrder(t *testing.T) {
 		"messages": {&rulestestv1.Kinds{ItemList: []*rulestestv1.Item{{Sku: "a"}, {}}}, "item_list", `[{"sku":"a"},{}]`, []string{`[{"sku":"a"},{}]`, `[{"sku":"a"},{"sku":""}]`}, []string{`[{},{"sku":"a"}]`, `[{"sku":"a"},null]`, `[{"sku":"a"}]`}},
 		"values": {
 			&rulestestv1.Kinds{ValueList: []*structpb.Value{structpb.NewNullValue(), structpb.NewNumberValue(1)}}, "value_list", `[null,1]`,
-			[]string{`[null,1]`, `[null,1.0]`}, []string{`[1]`, `[1,null]`, `["null",1]`},
+			[]string{`[null,1]`, `[null,1.0]`},
+			[]string{`[1]`, `[1,null]`, `["null",1]`},
 		},
 	})
 }
@@ -79,7 +80,7 @@ func TestMessagesAreComparedAsAWhole(t *testing.T) {
 	item := func(i *rulestestv1.Item) *rulestestv1.Kinds { return &rulestestv1.Kinds{Item: i} }
 	runFormCases(t, map[string]formCase{
 		"populated": {
-			item(&rulestestv1.Item{Sku: "a", UnitPrice: 1<<53 + 1, Gift: proto.Bool(false), Tags: []string{"x"}, Part: &rulestestv1.Part{Weight: 0.5}, Label: "l"}),
+			item(&rulestestv1.Item{Sku: "a", UnitPrice: 1<<53 + 1, Gift: new(false), Tags: []string{"x"}, Part: &rulestestv1.Part{Weight: 0.5}, Label: "l"}),
 			"item", `{"sku":"a","unit_price":9007199254740993,"gift":false,"tags":["x"],"part":{"weight":0.5},"label":"l"}`,
 			[]string{
 				`{"displayName":"l","sku":"a","unitPrice":"9007199254740993","gift":false,"tags":["x"],"part":{"weight":0.5,"count":0}}`,

@@ -165,10 +165,11 @@ func appendNanos(dst []byte, nanos int64) []byte {
 	if nanos == 0 {
 		return dst
 	}
+	const decimals = "0123456789"
 	dst = append(dst, '.')
 	for group := nanosPerSecond / 1000; group > 0 && nanos > 0; group /= 1000 {
 		three := nanos / group
-		dst = append(dst, byte('0'+three/100), byte('0'+three/10%10), byte('0'+three%10))
+		dst = append(dst, decimals[three/100], decimals[three/10%10], decimals[three%10])
 		nanos %= group
 	}
 	return dst
