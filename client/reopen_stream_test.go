@@ -122,7 +122,7 @@ func TestAStreamIsReopenedInANewTransaction(t *testing.T) {
 	if seen := slices.Sorted(slices.Values(service.transactions)); len(slices.Compact(seen)) != 3 {
 		t.Errorf("%d transactions", len(seen))
 	}
-	if n := log.lines("before its time"); n != 0 {
+	if n := log.lines("right after it was issued"); n != 0 {
 		t.Errorf("%d early turns", n)
 	}
 }

@@ -23,6 +23,10 @@ const (
 	pauseFactor = 2
 	pauseJitter = 0.2
 
+	// fullTurn is how long a turn lasts at least that did not end early, unless its TraT was
+	// for hardly longer.
+	fullTurn = time.Second
+
 	// maxRetryDelay is as long as a called service can make the next turn wait.
 	maxRetryDelay = time.Minute
 )
@@ -102,10 +106,10 @@ func within(ctx context.Context, token *trat.Token, do func(context.Context) err
 // when use has returned. Errors of Exchange end the work too: for a token service that is
 // away for longer than Exchange tries, call Reopen again.
 //
-// There is no pause after a turn that lasted for at least half of its TraT's life. After
-// one that did not, as when the clocks of both sides disagree, it is 100 ms, and after each
-// further one twice as long, up to 10 s, 20 % more or less; each is logged. If the called
-// service asks for a longer pause (google.rpc.RetryInfo), it gets it, up to a minute. A ctx
+// There is no pause after a turn that lasted for a second, or for half of its TraT's life if
+// that is less. After one that did not, as when the clocks of both sides disagree, it is
+// 100 ms, and after each further one twice as long, up to 10 s, 20 % more or less; each is
+// logged. If the called service asks for a longer pause (google.rpc.RetryInfo), it gets it, up to a minute. A ctx
 // that is done, or a Client that is closed, ends the work during a pause with the last error
 // of use. Safe for concurrent use.
 func (c *Client) Reopen(ctx context.Context, request func(context.Context) (Request, error), use func(context.Context) error) error {
@@ -122,7 +126,7 @@ func (c *Client) Reopen(ctx context.Context, request func(context.Context) (Requ
 			return err
 		}
 		pause := retryDelay(err)
-		if claims := last.token.Claims(); c.clock().Sub(begun) >= claims.Expiry.Sub(claims.IssuedAt)/2 {
+		if c.clock().Sub(begun) >= min(fullTurn, last.token.Expiry().Sub(last.token.IssuedAt())/2) {
 			early = 0
 		} else {
 			early++
@@ -160,9 +164,9 @@ func (c *Client) nextTurn(ctx context.Context, request func(context.Context) (Re
 	return turn{requestID: r.RequestID, token: token}, nil
 }
 
-// tellEarly logs a turn that its TraT's time does not explain.
+// tellEarly logs a turn that ended as soon as it had begun.
 func (c *Client) tellEarly(ctx context.Context, early int, pause time.Duration) {
-	c.log.LogAttrs(ctx, slog.LevelWarn, "a TraT was refused as expired before its time",
+	c.log.LogAttrs(ctx, slog.LevelWarn, "a TraT was refused as expired right after it was issued",
 		slog.String(string(semconv.ErrorType), string(trat.ReasonTxnTokenExpired)),
 		slog.Int("in_a_row", early), slog.Duration("pause", pause))
 }

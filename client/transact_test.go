@@ -131,7 +131,7 @@ func TestReopenBeginsAnotherTransactionWhenATraTHasExpired(t *testing.T) {
 			if slices.Sort(seen); asked != 4 || len(slices.Compact(seen)) != 4 {
 				t.Errorf("%d turns in %d transactions", asked, len(seen))
 			}
-			if n := log.lines("before its time"); n != 0 {
+			if n := log.lines("right after it was issued"); n != 0 {
 				t.Errorf("%d turns were taken for early ones", n)
 			}
 		})
@@ -211,7 +211,7 @@ func TestReopenDoesNotSpin(t *testing.T) {
 	if took := time.Since(begun); err != nil || took < 560*time.Millisecond { // 100, 200 and 400 ms, less 20 %
 		t.Errorf("%d turns in %s: %v", turns, took, err)
 	}
-	if n := log.lines("level=WARN", "before its time", "error.type=TXN_TOKEN_EXPIRED"); n != 3 {
+	if n := log.lines("level=WARN", "right after it was issued", "error.type=TXN_TOKEN_EXPIRED"); n != 3 {
 		t.Errorf("%d records of 3 early turns", n)
 	}
 }

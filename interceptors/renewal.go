@@ -36,8 +36,8 @@ type streamMethodKey struct{}
 // its own, so that the stream may outlive the TraT that it was opened with: the TraT of ctx,
 // which trat.NewContext has put there, and a chain with a link for the stream's method and
 // the server at its other end, as a new call with ctx would carry it. The handler gives it to
-// Server.Reverify. The TraT must have the subject of the first one and no more scope; that
-// is the called service's to check.
+// Reverify. The TraT must have the subject of the first one and no more scope; that is the
+// called service's to check.
 //
 //	renewed, err := tts.Exchange(ctx, request) // a new transaction for the same subject
 //	...
