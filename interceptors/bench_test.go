@@ -70,6 +70,50 @@ func BenchmarkGuardUnary(b *testing.B) {
 	}
 }
 
+// BenchmarkGuardRules is BenchmarkGuardUnary with rules about the request. The difference to
+// the first is what they cost.
+func BenchmarkGuardRules(b *testing.B) {
+	plain := interceptors.Require().ReplayOff()
+	bound := func(r interceptors.Rule) interceptors.Rule {
+		return r.Bind("response_size", "order.size").Bind("fill_username", "order.named").
+			Bind("payload.type", "order.type").Bind("payload.body", "order.body")
+	}
+	const condition = "tctx.order.size <= 100 && request.response_size > 0"
+	for _, tc := range []struct {
+		name string
+		rule interceptors.Rule
+	}{
+		{"none", plain},
+		{"four bound fields", bound(plain)},
+		{"condition", plain.When(condition)},
+		{"both", bound(plain).When(condition)},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			d := trattest.New(b, domainName)
+			g := guard(b, d, interceptors.Rules{wholeService: interceptors.Require(), unaryMethod: tc.rule})
+			srv := grpc.NewServer(g.ServerOptions()...)
+			testpb.RegisterTestServiceServer(srv, &backend{})
+			if err := g.CheckCoverage(srv); err != nil {
+				b.Fatal(err)
+			}
+			ctx := incoming(b, d, unaryMethod, d.Raw(append(draftClaims(), trattest.Details(
+				`{"order":{"size":64,"named":true,"type":"COMPRESSABLE","body":"AAEC"},"action":"BUY","ticker":"MSFT","quantity":"100"}`))...))
+			req := &testpb.SimpleRequest{
+				ResponseSize: 64, FillUsername: true,
+				Payload: &testpb.Payload{Type: testpb.PayloadType_COMPRESSABLE, Body: []byte{0, 1, 2}},
+			}
+			handler := func(context.Context, any) (any, error) { return nil, nil }
+			info := &grpc.UnaryServerInfo{FullMethod: unaryMethod}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := g.Unary(ctx, req, info, handler); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkGuardRefusal is the guard with a token that its peer's allowance no longer
 // covers.
 func BenchmarkGuardRefusal(b *testing.B) {

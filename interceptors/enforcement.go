@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/semconv"
 )
 
 // Enforcement is what becomes of a call that a method's rule refuses. The zero Enforcement
@@ -23,8 +24,20 @@ const (
 	EnforceStrict = Enforcement(rules.Strict)
 )
 
-// String is the mode as telemetry names it: "strict", "presence" or "shadow".
-func (e Enforcement) String() string { return rules.Enforcement(e).String() }
+// String is the mode as telemetry names it: "strict", "presence" or "shadow"; "none" for any
+// other value.
+func (e Enforcement) String() string {
+	switch e {
+	case EnforceStrict:
+		return semconv.ModeStrict
+	case EnforcePresence:
+		return semconv.ModePresence
+	case EnforceShadow:
+		return semconv.ModeShadow
+	default:
+		return "none"
+	}
+}
 
 func (e Enforcement) validate() error {
 	if e < EnforceShadow || e > EnforceStrict {

@@ -234,7 +234,7 @@ func TestRulesSaysWhatIsInForce(t *testing.T) {
 		{collectMethod, "", "shadow", fields + 1},
 		{converseMethod, "", "strict", fields + 1},
 		{followMethod, "", "strict", fields + 1},
-		{pingMethod, "it says nothing", "", 1},
+		{pingMethod, "it says nothing", "none", 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)

@@ -76,10 +76,11 @@ func verificationAttributes(method, result, mode string, reason trat.Reason) att
 func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
 	s.telemetry.chain.reportChain(ctx, c)
 	s.record(ctx, c, fullMethod)
-	result := c.result()
+	reason := c.failure()
+	result := c.result(reason)
 	s.telemetry.duration.Record(ctx, s.clock().Sub(c.start).Seconds(), s.telemetry.durationBy[result]...)
-	if c.failure() != nil {
-		s.reportRefusal(ctx, c)
+	if reason != "" {
+		s.reportFailure(ctx, c, reason)
 	} else {
 		s.telemetry.verifications.Add(ctx, 1, c.method.accepted[c.method.enforcement()]...)
 	}
@@ -98,33 +99,42 @@ func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
 	span.SetAttributes(attrs...)
 }
 
-// failure is what strict mode refuses c for; nil for nothing.
-func (c *call) failure() error {
+// failed is what strict mode refuses c for; nil for nothing.
+func (c *call) failed() error {
 	if c.err != nil {
 		return c.err
 	}
 	return c.wouldDeny
 }
 
-// result is what became of c.
-func (c *call) result() string {
+// failure is the reason of that, "" for nothing.
+func (c *call) failure() trat.Reason {
+	if err := c.failed(); err != nil {
+		return reasonOf(err)
+	}
+	return ""
+}
+
+// result is what became of c, which failed for reason.
+func (c *call) result(reason trat.Reason) string {
 	switch {
-	case c.err != nil:
-		return resultOf(reasonOf(c.err))
-	case c.wouldDeny != nil:
+	case reason == "":
+		return c.method.acceptedResult()
+	case c.err == nil:
 		return semconv.ResultWouldDeny
 	default:
-		return c.method.acceptedResult()
+		return resultOf(reason)
 	}
 }
 
-// reportRefusal counts and logs a call that was refused, or would have been in strict mode,
-// or a stream with such a message that has been counted as admitted before.
-func (s *Server) reportRefusal(ctx context.Context, c *call) {
-	failure, result := c.failure(), c.result()
-	reason := reasonOf(failure)
-	s.telemetry.verifications.Add(ctx, 1, metric.WithAttributeSet(
-		verificationAttributes(c.method.name, result, c.method.mode(), reason)))
+// reportRefusal counts and logs a stream that was refused, or would have been in strict
+// mode, and that has been reported as admitted before.
+func (s *Server) reportRefusal(ctx context.Context, c *call) { s.reportFailure(ctx, c, c.failure()) }
+
+// reportFailure counts and logs that c failed for reason.
+func (s *Server) reportFailure(ctx context.Context, c *call, reason trat.Reason) {
+	result, mode := c.result(reason), c.method.mode()
+	s.telemetry.verifications.Add(ctx, 1, metric.WithAttributeSet(verificationAttributes(c.method.name, result, mode, reason)))
 	digest := c.fingerprint()
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		attrs := append(c.spanAttributes(result), semconv.ErrorType.String(string(reason)))
@@ -141,12 +151,12 @@ func (s *Server) reportRefusal(ctx context.Context, c *call) {
 		slog.String(semconv.EventName, event),
 		slog.String(string(semconv.ErrorType), string(reason)),
 		slog.String(string(semconv.TokenResult), result),
-		slog.String(string(semconv.TokenMode), c.method.mode()),
+		slog.String(string(semconv.TokenMode), mode),
 		slog.String(string(semconv.RPCMethod), c.method.name),
 		slog.String(string(semconv.ChainPeerID), peerName(c.peer)),
 		slog.String(string(semconv.TokenHash), shortHash(digest)),
 		slog.String(string(semconv.TokenFingerprint), digest),
-		slog.String("cause", failure.Error()),
+		slog.String("cause", c.failed().Error()),
 	}
 	if c.token != nil { // before that, whoever made the token up could name any transaction
 		attrs = append(attrs, slog.String(string(semconv.TokenTxn), c.token.TransactionID()))
