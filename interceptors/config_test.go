@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
+	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 	"github.com/grpc-trat/grpc-trat/trat/replay"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
@@ -180,6 +182,20 @@ func TestRulesAreValidated(t *testing.T) {
 		"exemption with a chain":  {unaryMethod, interceptors.Exempt("public").ChainOff(), []string{"cannot have conditions"}},
 		"exemption, once":         {unaryMethod, interceptors.Exempt("public").Once(), []string{"cannot have conditions", "needs WithOnceStore"}},
 		"zero rule with a chain":  {unaryMethod, interceptors.Rule{}.ChainOff().FromCallers(match), []string{"zero Rule"}},
+		"everything about tokens": {"/pkg.Svc/*", good.AnyScope("a", "b").RequireTctx("order.id").When("sub != ''").Bind("id", "order.id").BindOptional("note", "note").BindRelation("n", "max", "this <= bound").AccessEvaluation("", ""), nil},
+		"everything on streams":   {"/pkg.Svc/*", good.StreamGrace(trat.MaxLifetime).StreamMaxAge(time.Hour).StreamDrain(time.Second), nil},
+		"one of no scopes":        {"/pkg.Svc/*", good.AnyScope(), []string{"AnyScope names none"}},
+		"one of bad scopes":       {"/pkg.Svc/*", good.AnyScope("a", "a b"), []string{`scope "a b"`}},
+		"no member":               {"/pkg.Svc/*", good.RequireTctx(), []string{"RequireTctx names nothing"}},
+		"no relation":             {"/pkg.Svc/*", good.BindRelation("id", "order.id", ""), []string{`BindRelation: field "id" has no relation`}},
+		"two evaluations":         {"/pkg.Svc/*", good.AccessEvaluation("", "").AccessEvaluation("a", "b"), []string{"AccessEvaluation is given twice"}},
+		"no grace":                {"/pkg.Svc/*", good.StreamGrace(0), []string{"StreamGrace: 0s"}},
+		"too much grace":          {"/pkg.Svc/*", good.StreamGrace(trat.MaxLifetime + 1), []string{"StreamGrace: 5m0.000000001s"}},
+		"no age":                  {"/pkg.Svc/*", good.StreamMaxAge(-1), []string{"StreamMaxAge: -1ns"}},
+		"no drain":                {"/pkg.Svc/*", good.StreamDrain(0), []string{"StreamDrain: 0s"}},
+		"two expiries":            {"/pkg.Svc/*", good.StreamOpenOnly().StreamCloseAtExp(), []string{"exclude each other"}},
+		"exemption with a member": {unaryMethod, interceptors.Exempt("public").RequireTctx("a"), []string{"cannot have conditions"}},
+		"exemption of a stream":   {unaryMethod, interceptors.Exempt("public").StreamOpenOnly(), []string{"cannot have conditions"}},
 		"several":                 {"/pkg.Svc/Get*", interceptors.Require("").FromCallers(), []string{"names nobody", "is neither", `scope ""`}},
 	} {
 		t.Run(name, func(t *testing.T) {

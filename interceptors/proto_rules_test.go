@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -239,6 +240,16 @@ func TestRulesSaysWhatIsInForce(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
+	demands := []string{
+		"scopes: payment.charge", "tctx: order.id", "callers: /gateway", "chain.mode: path", "chain.max_links: 6", "replay: jti",
+		"when: tctx.order.open == true", "when: request.note == '' || tctx.order.notes == true",
+		"bindings: payment.order_id = tctx.order.id", "bindings: payment.amount_cents = tctx.order.amount_cents",
+		"bindings: payment.currency = tctx.order.currency",
+		"bindings: payment.parts (this), tctx.order.max_parts (bound): this <= bound",
+	}
+	if diff := cmp.Diff(demands, g.Rules()[0].Demands); diff != "" {
+		t.Errorf("demands (-want +got):\n%s", diff)
+	}
 	sources := strings.Join(g.Rules()[0].Sources, "\n")
 	for _, want := range []string{
 		"method option rulestest.v1.GuardService.Charge", "service default rulestest.v1.GuardService",
@@ -247,6 +258,31 @@ func TestRulesSaysWhatIsInForce(t *testing.T) {
 		if !strings.Contains(sources, want) {
 			t.Errorf("sources lack %q:\n%s", want, sources)
 		}
+	}
+}
+
+// Covers VER-18.
+func TestRulesSaysWhatOnlyCodeCan(t *testing.T) {
+	d := trattest.New(t, domainName)
+	rule := interceptors.Require().AnyScope("a", "b").FromCallers(d.Members()).Through(d.Only("gateway")).NotThrough(d.Only("billing")).MaxLinks(3).
+		StrictTrace().ReplayOff().CheckMessage(allow).StreamGrace(2 * time.Second).StreamMaxAge(time.Hour).StreamDrain(time.Second)
+	g := guard(t, d, interceptors.Rules{"/pkg.Svc/Get": interceptors.Exempt("public"), "/pkg.Svc/Watch": rule}, interceptors.InstalledByHand())
+	if err := g.CheckCoverage(oneUnaryOneStream()); err != nil {
+		t.Fatal(err)
+	}
+	want := []interceptors.MethodRule{
+		{FullMethod: "/pkg.Svc/Get", Exempt: "public", Sources: []string{"code /pkg.Svc/Get"}},
+		{
+			FullMethod: "/pkg.Svc/Watch", Enforcement: interceptors.EnforceStrict, Sources: []string{"code /pkg.Svc/Watch"},
+			Demands: []string{
+				"any_scopes: a, b", "callers: 1 matchers in code", "chain.mode: path", "chain.max_links: 3", "chain.strict_trace: true",
+				"chain.through: 1 matchers in code", "chain.not_through: 1 matchers in code", "replay: off",
+				"stream.expiry: grace", "stream.grace: 2s", "stream.max_age: 1h0m0s", "stream.drain: 1s", "request: 1 checks in code",
+			},
+		},
+	}
+	if diff := cmp.Diff(want, g.Rules()); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 }
 
