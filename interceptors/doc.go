@@ -9,9 +9,7 @@
 //
 //	guard, err := interceptors.NewServer(
 //		interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
-//		interceptors.Rules{
-//			"/shop.v1.PaymentsService/Charge": interceptors.Require("order.create").FromCallers(spiffeid.MatchID(orders)),
-//		})
+//		interceptors.Rules{})
 //	srv := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(creds))...)
 //	shopv1.RegisterPaymentsServiceServer(srv, payments)
 //	if err := guard.CheckCoverage(srv); err != nil { ... }
@@ -19,6 +17,23 @@
 // A handler asks trat.FromContext on whose behalf it acts, spiffecreds.PeerFromContext who
 // called, and callchain.FromContext through whom the request came. They are different
 // types, and nothing merges them: a TraT never authenticates a caller.
+//
+// # Rules
+//
+// What a method requires stands beside it in its proto file, as an option (docs/rules.md):
+//
+//	rpc Charge(ChargeRequest) returns (ChargeResponse) {
+//	  option (trat.v1.rule) = {scopes: "order.create" callers: "/orders"};
+//	}
+//	message ChargeRequest {
+//	  int64 amount_cents = 1 [(trat.v1.bind).tctx = "amount_cents"];
+//	}
+//
+// CheckCoverage finds the rules of the services that are registered and puts them in force;
+// nothing has to be repeated in code. Rules in code add what a proto file cannot say, such as
+// a Check, or stand for proto files that cannot be annotated. An overlay (WithOverlay), which
+// a platform team keeps beside the program, tightens both. Rules lists what came of it. A
+// method without a rule is denied, and what contradicts itself does not start.
 //
 // # The order of checks
 //
@@ -34,26 +49,37 @@
 //	 │ │ │ ┌ peer's SVID in date    PEER_SVID_EXPIRED      UNAUTHENTICATED
 //	 │ │ │ │ ┌ own trust domain     PEER_DENIED            PERMISSION_DENIED
 //	 │ │ │ │ │ ┌ method has a rule  POLICY_DENIED          PERMISSION_DENIED
-//	 │ │ │ │ │ │ ┌ caller allowed   PEER_DENIED            PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ ┌ one token      TXN_TOKEN_MISSING,     UNAUTHENTICATED
+//	 │ │ │ │ │ │ ┌ caller allowed*  PEER_DENIED            PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ ┌ one token°     TXN_TOKEN_MISSING,     UNAUTHENTICATED
 //	 │ │ │ │ │ │ │ │                TXN_TOKEN_MALFORMED
 //	 │ │ │ │ │ │ │ │ ┌ peer's       RATE_LIMITED           RESOURCE_EXHAUSTED
-//	 │ │ │ │ │ │ │ │ │ failures
+//	 │ │ │ │ │ │ │ │ │ failures°
 //	 │ │ │ │ │ │ │ │ │ ┌ token      TXN_TOKEN_…            UNAUTHENTICATED
-//	 │ │ │ │ │ │ │ │ │ │ verified   KEYS_UNAVAILABLE       UNAVAILABLE
-//	 │ │ │ │ │ │ │ │ │ │ ┌ scope    INSUFFICIENT_SCOPE     PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ ┌ chain  CHAIN_…                PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ │ ┌ path CHAIN_TOO_DEEP,        PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ verified°  KEYS_UNAVAILABLE       UNAVAILABLE
+//	 │ │ │ │ │ │ │ │ │ │ ┌ scope*   INSUFFICIENT_SCOPE     PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ tctx*    POLICY_DENIED          PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ ┌ chain* CHAIN_…                PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ ┌ path* CHAIN_TOO_DEEP,       PERMISSION_DENIED
 //	 │ │ │ │ │ │ │ │ │ │ │ │ │ rules POLICY_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ StrictTrace
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ strict trace*
 //	 │ │ │ │ │ │ │ │ │ │ │ │ │ │    CHAIN_LINK_INVALID     PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ Check
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ conditions that do not name the request*, then
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ bound fields*, then the other conditions*
 //	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │  POLICY_DENIED          PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ not used before
-//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ CHAIN_REPLAYED        PERMISSION_DENIED
-//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ DEPENDENCY_UNAVAILABLE UNAVAILABLE
-//	 ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼
-//	handler (a stream's messages: CheckMessage, POLICY_DENIED)
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ Check*
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ POLICY_DENIED         PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ decision point*
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ POLICY_DENIED       PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ POLICY_UNAVAILABLE  UNAVAILABLE
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ ┌ not used before*
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ CHAIN_REPLAYED    PERMISSION_DENIED
+//	 │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ │ DEPENDENCY_UNAVAILABLE UNAVAILABLE
+//	 ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼ ▼
+//	handler
+//	 a stream's messages, each before the handler sees it: bound fields*, conditions that
+//	 name the request*, CheckMessage*: POLICY_DENIED, which ends the stream
+//
+// ° is not in force in shadow mode, * not in presence mode either; see below.
 //
 // The order inside "chain" is that of callchain.Verifier.Verify: with no chain
 // CHAIN_MISSING, too long a one CHAIN_TOO_DEEP, one that is not of this call
@@ -64,6 +90,23 @@
 //
 // The peer gets a constant sentence and the reason; the cause goes to the log of this
 // process. Unary calls and all kinds of streams get the same code and reason.
+//
+// # Enforcement modes
+//
+// A fleet whose callers do not send TraTs yet cannot be guarded strictly on one day. For each
+// method (UnsafeEnforcement) the guard can let through what it would refuse:
+//
+//   - strict, the default: nothing.
+//   - presence: what a valid TraT comes with, whatever else of the rule it breaks. The
+//     handler has the TraT; it has the chain only if that was verified.
+//   - shadow: a call without a valid TraT as well. The handler has none then, and calls that
+//     it makes carry none: what was not verified is worth nothing.
+//
+// Who calls, and that there is a rule, is in force in every mode. The first thing that strict
+// mode would refuse a call for, or the first of a stream, is counted, logged, and on the span:
+// txn_token.result is would_deny, error.type the reason, txn_token.mode the mode. How many
+// methods there are in each mode is the metric txn_token.server.methods. A running guard can
+// be made stricter (Server.Tighten), and laxer only by a restart.
 //
 // # Where the guard goes among other interceptors
 //
