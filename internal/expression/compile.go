@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"cmp"
 	"fmt"
 
 	"cel.dev/cel-go/cel"
@@ -37,6 +38,8 @@ type Kind struct {
 	// Inspect looks at each node of a checked expression and reports what is wrong with it;
 	// nil when there is nothing to look for.
 	Inspect func(checked *ast.AST, report Report)
+	// Limit is the most that one evaluation may cost when it runs; 0: MaxCost.
+	Limit uint64
 	// Constant is what follows "is always the same" for a constant that is not a bool.
 	Constant string
 }
@@ -101,7 +104,8 @@ func compile(env *cel.Env, source string, kind Kind) (*Program, []Issue) {
 	if cost.Max > MaxCost {
 		return nil, Issuef("it may cost too much: %s units of at most %d", costText(cost.Max), MaxCost)
 	}
-	program, err := env.Program(compiled, cel.EvalOptions(cel.OptOptimize), patterns, cel.CostTracking(charges{}), cel.CostLimit(MaxCost))
+	limit := cmp.Or(kind.Limit, MaxCost)
+	program, err := env.Program(compiled, cel.EvalOptions(cel.OptOptimize), patterns, cel.CostTracking(charges{}), cel.CostLimit(limit))
 	if err != nil {
 		return nil, Issuef("cannot be made a program: %v", err)
 	}

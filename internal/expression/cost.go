@@ -110,8 +110,12 @@ func count(v traits.Sizer) uint64 {
 	return min(uint64(n), MaxCost)
 }
 
-// textUnit is how many bytes of text cost one unit.
-const textUnit = 10
+const (
+	// textUnit is how many bytes of text cost one unit.
+	textUnit = 64
+	// entryUnits is what an entry of a map costs beside its value: it has to be found.
+	entryUnits = 20
+)
 
 // weight is how much there is of a value, in units of cost. It stops counting at most.
 func weight(v ref.Val, most uint64) uint64 {
@@ -123,14 +127,15 @@ func weight(v ref.Val, most uint64) uint64 {
 	case traits.Lister:
 		return weigh(v, count(v), most, func(element ref.Val) ref.Val { return element })
 	case traits.Mapper:
-		return weigh(v, count(v), most, v.Get)
+		return weigh(v, count(v)*entryUnits, most, v.Get)
 	default:
 		return 1
 	}
 }
 
-func weigh(v traits.Iterable, n, most uint64, value func(ref.Val) ref.Val) uint64 {
-	total := 1 + n
+// weigh adds the values of what has a weight of its own.
+func weigh(v traits.Iterable, own, most uint64, value func(ref.Val) ref.Val) uint64 {
+	total := 1 + own
 	if total >= most {
 		return most
 	}

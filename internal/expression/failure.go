@@ -2,6 +2,7 @@ package expression
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -12,10 +13,18 @@ var causes = []string{
 	"actual cost limit exceeded",
 }
 
+// ours are errors of this package, which hold no value at all.
+var ours = []error{errLongText, errLongKey, errNoMessage, errNoTime, errWhole, errNoConversion}
+
 // Cause is what may be told of an error of an evaluation: CEL's errors may hold values.
 func Cause(err error) string {
-	if errors.Is(err, errLongText) {
-		return errLongText.Error()
+	for _, told := range ours {
+		if errors.Is(err, told) {
+			return told.Error()
+		}
+	}
+	if strings.Contains(err.Error(), "expected iterable type") {
+		return fmt.Sprintf("a macro walks what is no list of up to %d elements and no map of up to %d", maxWalk, MaxElements)
 	}
 	for _, text := range causes {
 		if strings.Contains(err.Error(), text) {

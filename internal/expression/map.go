@@ -11,7 +11,8 @@ import (
 
 // entries are what a lazyMap is made of.
 type entries interface {
-	// find returns the value of a key, false if there is none.
+	// find returns the value of a key, false if there is none; then with an error if the key
+	// cannot be looked up.
 	find(key ref.Val) (ref.Val, bool)
 	// count is how many there are.
 	count() int
@@ -42,7 +43,8 @@ func (m *lazyMap) Find(key ref.Val) (ref.Val, bool) { return m.find(key) }
 
 // Get implements traits.Indexer.
 func (m *lazyMap) Get(key ref.Val) ref.Val {
-	if v, ok := m.find(key); ok {
+	v, ok := m.find(key)
+	if ok || types.IsError(v) {
 		return v
 	}
 	return types.ValOrErr(key, "no such key")
@@ -50,7 +52,10 @@ func (m *lazyMap) Get(key ref.Val) ref.Val {
 
 // Contains implements traits.Container.
 func (m *lazyMap) Contains(key ref.Val) ref.Val {
-	_, ok := m.find(key)
+	v, ok := m.find(key)
+	if types.IsError(v) {
+		return v
+	}
 	return types.Bool(ok)
 }
 
@@ -66,14 +71,10 @@ func (m *lazyMap) Equal(other ref.Val) ref.Val { return m.made().Equal(other) }
 // Type implements ref.Val.
 func (m *lazyMap) Type() ref.Type {
 	if m.count() > MaxElements {
-		return unwalked
+		return unwalkedMap
 	}
 	return types.MapType
 }
-
-// unwalked is the type of maps that are too large to be walked: their keys have to be
-// collected first, and that costs before a limit can stop it.
-var unwalked = types.NewObjectType("map", traits.ContainerType, traits.IndexerType, traits.SizerType)
 
 // Value implements ref.Val.
 func (m *lazyMap) Value() any { return m }

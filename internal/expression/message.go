@@ -44,7 +44,7 @@ func Reader(fd protoreflect.FieldDescriptor) Read {
 	case fd.IsList():
 		element := ElementReader(fd)
 		return func(v protoreflect.Value) (any, error) {
-			return types.NewProtoList(elements{element}, v.List()), nil
+			return newList(types.NewProtoList(elements{element}, v.List())), nil
 		}
 	case fd.IsMap():
 		key, value := fd.MapKey().Kind(), ElementReader(fd.MapValue())
@@ -113,65 +113,6 @@ func (e elements) value(v protoreflect.Value) ref.Val {
 		return types.NullValue
 	}
 	return Of(read)
-}
-
-// mapEntries are those of a map field.
-type mapEntries struct {
-	protoreflect.Map
-	key   protoreflect.Kind
-	value Read
-}
-
-func (m mapEntries) find(key ref.Val) (ref.Val, bool) {
-	k, ok := mapKey(m.key, key)
-	if !ok || !m.Has(k) {
-		return nil, false
-	}
-	return elements{m.value}.value(m.Get(k)), true
-}
-
-func (m mapEntries) count() int { return m.Len() }
-
-func (m mapEntries) all() map[ref.Val]ref.Val {
-	all := make(map[ref.Val]ref.Val, m.Len())
-	m.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-		all[scalar(k.Value())] = elements{m.value}.value(v)
-		return true
-	})
-	return all
-}
-
-func mapKey(kind protoreflect.Kind, v ref.Val) (protoreflect.MapKey, bool) {
-	var (
-		key protoreflect.Value
-		ok  bool
-	)
-	switch v := v.(type) {
-	case types.String:
-		key, ok = protoreflect.ValueOfString(string(v)), kind == protoreflect.StringKind
-	case types.Bool:
-		key, ok = protoreflect.ValueOfBool(bool(v)), kind == protoreflect.BoolKind
-	case types.Int:
-		switch kind {
-		case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-			key, ok = protoreflect.ValueOfInt64(int64(v)), true
-		case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-			key, ok = protoreflect.ValueOfInt32(int32(v)), v == types.Int(int32(v)) //nolint:gosec // ok says whether it fits
-		default:
-		}
-	case types.Uint:
-		switch kind {
-		case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-			key, ok = protoreflect.ValueOfUint64(uint64(v)), true
-		case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-			key, ok = protoreflect.ValueOfUint32(uint32(v)), v == types.Uint(uint32(v)) //nolint:gosec // ok says whether it fits
-		default:
-		}
-	}
-	if !ok {
-		return protoreflect.MapKey{}, false
-	}
-	return key.MapKey(), true
 }
 
 // Of returns what a Read has returned as an element of lists and maps.

@@ -74,7 +74,7 @@ func jsonObject(m protoreflect.Message) (any, error) {
 }
 
 func jsonList(m protoreflect.Message) (any, error) {
-	return types.NewProtoList(elements{jsonMember}, number(m, 1).List()), nil
+	return newList(types.NewProtoList(elements{jsonMember}, number(m, 1).List())), nil
 }
 
 func jsonMember(v protoreflect.Value) (any, error) { return jsonValue(v.Message()) }

@@ -30,7 +30,7 @@ func Member(v trat.Value) ref.Val {
 		for element := range v.Elements() {
 			elements = append(elements, Member(element))
 		}
-		return types.NewRefValList(types.DefaultTypeAdapter, elements)
+		return newList(types.NewRefValList(types.DefaultTypeAdapter, elements))
 	}
 	if text, ok := v.Text(); ok {
 		return types.String(text)

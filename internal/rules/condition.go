@@ -46,8 +46,15 @@ func compileSource(source string, input protoreflect.MessageDescriptor, result f
 	}, nil
 }
 
+// maxEvaluation is what one evaluation may cost when it runs. It is less than what one may
+// cost by estimate: policies are evaluated for transactions, and rules for each call, whose
+// request is anybody's.
+const maxEvaluation = expression.MaxCost / 10
+
 func compileIn(env *cel.Env, source string, result func(*types.Type) error) (*expression.Program, error) {
-	program, issues := expression.Compile(env, source, expression.Kind{Result: result, Inspect: expression.InspectMessages})
+	program, issues := expression.Compile(env, source, expression.Kind{
+		Result: result, Inspect: expression.InspectMessages, Limit: maxEvaluation,
+	})
 	if issues == nil {
 		return program, nil
 	}
