@@ -119,14 +119,11 @@ func TestRenewalGivesTheHandlerAContextForCallsOnward(t *testing.T) {
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
-	for _, want := range []struct {
-		ctx context.Context
-		txn string
-	}{{before, "first"}, {r.ctx, "second"}} {
-		token, _ := trat.FromContext(want.ctx)
-		chain, ok := callchain.FromContext(want.ctx)
-		if token.TransactionID() != want.txn || !ok || chain.Last().TokenHash() != token.Digest() {
-			t.Errorf("transaction %q, chain %v; want %q and its chain", token.TransactionID(), chain, want.txn)
+	for want, ctx := range map[string]context.Context{"first": before, "second": r.ctx} {
+		token, _ := trat.FromContext(ctx)
+		chain, ok := callchain.FromContext(ctx)
+		if token.TransactionID() != want || !ok || chain.Last().TokenHash() != token.Digest() {
+			t.Errorf("transaction %q, chain %v; want %q and its chain", token.TransactionID(), chain, want)
 		}
 	}
 	answered(t, stream)

@@ -56,7 +56,7 @@ type liveStream struct {
 	guardedStream
 	server     *Server
 	fullMethod string
-	checks     bool
+	checks     bool // messages are to be judged: there is a rule for them, or no token
 	first      admitted
 	// current is what the stream was admitted with last: first, until it is renewed.
 	current atomic.Pointer[admitted]
@@ -85,7 +85,7 @@ func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, fullM
 		guardedStream: guardedStream{ServerStream: stream},
 		server:        s,
 		fullMethod:    fullMethod,
-		checks:        c.method.checksMessages(),
+		checks:        c.method.checksMessages() || c.token == nil,
 		first:         admitted{call: c},
 	}
 	live.opened, live.expiry = c.start, s.expiry(c.method)

@@ -23,12 +23,17 @@ var occupations = map[string]struct {
 	within  string // where it waits; "" for a place outside the transport
 	busy    func(stream grpc.ServerStream, ready func(), answered <-chan struct{}) error
 }{
-	"receives": {[]string{clientStreaming, bidiStreaming}, waitsToReceive,
+	"receives": {
+		[]string{clientStreaming, bidiStreaming},
+		waitsToReceive,
 		func(stream grpc.ServerStream, ready func(), _ <-chan struct{}) error {
 			ready()
 			return stream.RecvMsg(&testpb.StreamingInputCallRequest{})
-		}},
-	"sends": {[]string{serverStreaming, bidiStreaming}, waitsToSend,
+		},
+	},
+	"sends": {
+		[]string{serverStreaming, bidiStreaming},
+		waitsToSend,
 		func(stream grpc.ServerStream, ready func(), _ <-chan struct{}) error {
 			ready()
 			for { // until more is on the way than the client will take
@@ -37,19 +42,26 @@ var occupations = map[string]struct {
 					return err
 				}
 			}
-		}},
-	"waits for its context": {[]string{serverStreaming, clientStreaming, bidiStreaming}, "",
+		},
+	},
+	"waits for its context": {
+		[]string{serverStreaming, clientStreaming, bidiStreaming},
+		"",
 		func(stream grpc.ServerStream, ready func(), _ <-chan struct{}) error {
 			ready()
 			<-stream.Context().Done()
 			return stream.SendMsg(&testpb.StreamingOutputCallResponse{})
-		}},
-	"looks at nothing": {[]string{serverStreaming, clientStreaming, bidiStreaming}, "",
+		},
+	},
+	"looks at nothing": {
+		[]string{serverStreaming, clientStreaming, bidiStreaming},
+		"",
 		func(stream grpc.ServerStream, ready func(), answered <-chan struct{}) error {
 			ready()
 			<-answered // for which the peer does not have to wait
 			return stream.RecvMsg(&testpb.StreamingInputCallRequest{})
-		}},
+		},
+	},
 }
 
 // Covers STR-03, STR-04.

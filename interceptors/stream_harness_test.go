@@ -134,7 +134,6 @@ type streamTest struct {
 	*trattest.Domain
 	alarms *alarms
 	cc     *grpc.ClientConn
-	rule   interceptors.Rule
 }
 
 // newStreamTest guards all methods by rule.
@@ -153,7 +152,7 @@ func newStreamTest(tb testing.TB, rule interceptors.Rule, handle func(grpc.Serve
 }
 
 // open opens a stream with a token that has opts.
-func (s *streamTest) open(tb testing.TB, ctx context.Context, method string, opts ...trattest.TokenOption) grpc.ClientStream { //nolint:revive // tests come first here
+func (s *streamTest) open(tb testing.TB, ctx context.Context, method string, opts ...trattest.TokenOption) grpc.ClientStream {
 	tb.Helper()
 	desc := &grpc.StreamDesc{ServerStreams: method != clientStreaming, ClientStreams: method != serverStreaming}
 	opts = append([]trattest.TokenOption{trattest.Lifetime(streamLifetime)}, opts...)

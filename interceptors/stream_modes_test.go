@@ -146,6 +146,26 @@ func TestStreamIsHeldToTheModeThatTheMethodHasAtItsEnd(t *testing.T) {
 	wantEnded(t, "peer", result(stream))
 }
 
+// Covers STR-03, VER-21.
+func TestShadowedStreamWithoutATokenEndsWhenTheMethodIsTightened(t *testing.T) {
+	d := trattest.New(t, domainName)
+	s := &streamTest{Domain: d, alarms: newAlarms(d)}
+	g := guard(t, d, anyScope(), inMode(interceptors.EnforceShadow), s.alarms.option())
+	s.cc = connectAs(t, d, "gateway", serveGuarded(t, d, g, &streamer{handle: echo}))
+	stream, err := testpb.NewTestServiceClient(s.cc).FullDuplexCall(callContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, stream)
+	if err := g.Tighten(wholeService, interceptors.EnforcePresence); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.SendMsg(&testpb.StreamingOutputCallRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, result(stream), trat.ReasonTxnTokenMissing)
+}
+
 // Covers STR-04.
 func TestWhatBecameOfStreamsIsReported(t *testing.T) {
 	for name, test := range map[string]struct {
