@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // Covers VER-18.
@@ -122,6 +124,10 @@ func TestFieldsOfEditionsAndExtensions(t *testing.T) {
 			continue
 		}
 		wantDenied(t, err, tc.field, "")
+	}
+	var failure *trat.Error
+	if _, err := Details(within); !errors.As(err, &failure) || failure.Reason != trat.ReasonParameterInvalid || failure.Field != "extended" {
+		t.Errorf("made of an extension: %v", err)
 	}
 	invalid := full()
 	invalid.Unchecked = new("x\xff")

@@ -62,7 +62,18 @@ func TestDetailsOfWhatNoTokenCanHold(t *testing.T) {
 		"too long a string":  {func(w *rulestestv1.Wide) { w.StringField = strings.Repeat("x", 9000) }, trat.ReasonParameterInvalid, "string_field"},
 		"too many bytes":     {func(w *rulestestv1.Wide) { w.BytesField = make([]byte, 9000) }, trat.ReasonParameterInvalid, "bytes_field"},
 		"too long a list":    {func(w *rulestestv1.Wide) { w.Int64List = make([]int64, 1e6) }, trat.ReasonParameterInvalid, "int64_list"},
-		"too long together":  {func(w *rulestestv1.Wide) { w.Nested.OrderId = strings.Repeat("x", 7600) }, trat.ReasonParameterInvalid, "nested.order_id"},
+		"too large a map": {func(w *rulestestv1.Wide) {
+			for key := range uint64(9000) {
+				w.Uint64Map[key] = ""
+			}
+		}, trat.ReasonParameterInvalid, "uint64_map"},
+		"too many names in a map": {func(w *rulestestv1.Wide) {
+			for key := range uint64(3000) {
+				w.Uint64Map[key] = ""
+			}
+		}, trat.ReasonParameterInvalid, "uint64_map"},
+		"unknown in a wrapper": {func(w *rulestestv1.Wide) { w.StringValue = withUnknown(w.GetStringValue()) }, trat.ReasonParameterInvalid, "string_value"},
+		"too long together":    {func(w *rulestestv1.Wide) { w.Nested.OrderId = strings.Repeat("x", 7600) }, trat.ReasonParameterInvalid, "nested.order_id"},
 	} {
 		message := usualWide()
 		tc.change(message)
