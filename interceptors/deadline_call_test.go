@@ -107,7 +107,9 @@ func TestACallThatHangsEndsWithItsTokenAtBothEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(d.Context(t.Context(), trattest.Lifetime(time.Second)), 1200*time.Millisecond)
 	defer cancel()
 	wantEnd(t, callServerStreaming(ctx, client), false)
-	<-woken
+	if err := <-woken; err == nil {
+		t.Error("the handler was not woken")
+	}
 }
 
 // What the called service calls in turn is not its caller's affair, and another try would

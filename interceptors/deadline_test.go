@@ -32,20 +32,20 @@ var declareStreams = sync.OnceValue(func() error {
 	method := func(name string, clientStreams bool, rule *tratv1.Rule) *descriptorpb.MethodDescriptorProto {
 		options := &descriptorpb.MethodOptions{}
 		proto.SetExtension(options, tratv1.E_Rule, rule)
-		empty := proto.String(".google.protobuf.Empty")
+		empty := new(".google.protobuf.Empty")
 		return &descriptorpb.MethodDescriptorProto{
-			Name: proto.String(name), InputType: empty, OutputType: empty, Options: options,
-			ClientStreaming: proto.Bool(clientStreams), ServerStreaming: proto.Bool(true),
+			Name: new(name), InputType: empty, OutputType: empty, Options: options,
+			ClientStreaming: new(clientStreams), ServerStreaming: new(true),
 		}
 	}
 	expiry := func(e tratv1.StreamExpiry) *tratv1.Rule { return &tratv1.Rule{Stream: &tratv1.Stream{Expiry: e}} }
 	grace := expiry(tratv1.StreamExpiry_STREAM_EXPIRY_GRACE)
 	grace.Stream.Grace = durationpb.New(time.Minute)
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("trat/carriertest/v1/streams.proto"), Package: proto.String("trat.carriertest.v1"), Syntax: proto.String("proto3"),
+		Name: new("trat/carriertest/v1/streams.proto"), Package: new("trat.carriertest.v1"), Syntax: new("proto3"),
 		Dependency: []string{"google/protobuf/empty.proto", "trat/v1/rules.proto"},
 		Service: []*descriptorpb.ServiceDescriptorProto{{
-			Name: proto.String("Streams"),
+			Name: new("Streams"),
 			Method: []*descriptorpb.MethodDescriptorProto{
 				method("Close", false, expiry(tratv1.StreamExpiry_STREAM_EXPIRY_CLOSE_AT_EXP)),
 				method("WatchOpen", true, expiry(tratv1.StreamExpiry_STREAM_EXPIRY_OPEN_ONLY)),

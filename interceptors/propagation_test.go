@@ -104,7 +104,7 @@ func TestParallelRequestsDoNotMixTheirTokens(t *testing.T) {
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range requests {
 		txn := fmt.Sprintf("txn-%d", i)
-		token := d.Token(trattest.TransactionID(txn))
+		token := d.Token(trattest.TransactionID(txn), trattest.Lifetime(trat.MaxLifetime)) // which bounds the call too
 		group.Go(func() error {
 			_, err := client.UnaryCall(trat.NewContext(ctx, token), &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(txn)}})
 			return err

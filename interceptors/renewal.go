@@ -55,7 +55,7 @@ type streamMethodKey struct{}
 func (c *Client) Renewal(ctx context.Context, stream grpc.ClientStream) (*tratv1.StreamRenewal, error) {
 	opened := stream.Context()
 	method, _ := opened.Value(streamMethodKey{}).(string)
-	conn, _ := peer.FromContext(opened)
+	conn, _ := peer.FromContext(opened) //nolint:contextcheck // the stream knows whom it is with
 	if conn == nil {
 		conn = &peer.Peer{}
 	}
