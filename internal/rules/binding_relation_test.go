@@ -19,11 +19,13 @@ func TestARelationNeedsBothSides(t *testing.T) {
 		denied          map[string]string // tctx and why
 	}{
 		"at most": {
-			"this <= bound", "optional_int64", false, &kinds{OptionalInt64: new(int64(5))}, []string{`{"m":5}`, `{"m":"6"}`},
+			"this <= bound", "optional_int64", false, &kinds{OptionalInt64: new(int64(5))},
+			[]string{`{"m":5}`, `{"m":"6"}`},
 			map[string]string{`{"m":4}`: "is not in its relation to tctx m", `{}`: "tctx has no m", `{"m":null}`: "tctx has no m", `{"m":"x"}`: "its relation to tctx m", `{"m":5.5}`: "its relation to tctx m", `{"m":[5]}`: "its relation to tctx m"},
 		},
 		"one of": {
-			"this in bound", "string_field", false, &kinds{StringField: "b"}, []string{`{"m":["a","b"]}`},
+			"this in bound", "string_field", false, &kinds{StringField: "b"},
+			[]string{`{"m":["a","b"]}`},
 			map[string]string{`{"m":["a"]}`: "is not in its relation", `{"m":[]}`: "is not in its relation", `{"m":"b"}`: "its relation", `{"m":["b",null]}`: "its relation"},
 		},
 		"not set": {
@@ -31,11 +33,13 @@ func TestARelationNeedsBothSides(t *testing.T) {
 			map[string]string{`{"m":5}`: "is not set, and tctx has m", `{}`: "is not set, and tctx has no m"},
 		},
 		"not set, optional": {
-			"this <= bound", "optional_int64", true, &kinds{}, []string{`{}`, `{"m":null}`},
+			"this <= bound", "optional_int64", true, &kinds{},
+			[]string{`{}`, `{"m":null}`},
 			map[string]string{`{"m":5}`: "is not set, and tctx has m"},
 		},
 		"zero, optional": {
-			"this >= bound", "int64_field", true, &kinds{}, []string{`{}`, `{"m":0}`},
+			"this >= bound", "int64_field", true, &kinds{},
+			[]string{`{}`, `{"m":0}`},
 			map[string]string{`{"m":1}`: "is not in its relation"},
 		},
 		"a null Value": {
