@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -66,20 +67,22 @@ func (sizes) EstimateCallCost(_, overload string, _ *checker.AstNode, args []che
 // elements only, or of nothing: values of requests have no bound but the message's.
 type charges struct{}
 
-// CallCost implements interpreter.ActualCostEstimator.
-func (charges) CallCost(_, overload string, args []ref.Val, _ ref.Val) *uint64 {
+// CallCost implements interpreter.ActualCostEstimator. It goes by the function: of what is of
+// any type, the overload shows only when it is called.
+func (charges) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	var cost uint64
-	switch overload {
-	case overloads.Equals, overloads.NotEquals,
-		overloads.LessString, overloads.LessEqualsString, overloads.GreaterString, overloads.GreaterEqualsString,
-		overloads.LessBytes, overloads.LessEqualsBytes, overloads.GreaterBytes, overloads.GreaterEqualsBytes:
+	switch function {
+	case operators.Equals, operators.NotEquals,
+		operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
 		cost = compared(args[0], args[1])
-	case overloads.InList:
+	case operators.In:
 		cost = contained(args[0], args[1])
-	case overloads.SizeString, overloads.SizeStringInst,
-		overloads.StringToBool, overloads.StringToInt, overloads.StringToUint, overloads.StringToDouble,
-		overloads.StringToTimestamp, overloads.StringToDuration, overloads.BytesToString:
-		cost = weight(args[0], MaxCost)
+	case operators.Add:
+		cost = added(result)
+	case overloads.Size,
+		overloads.TypeConvertBool, overloads.TypeConvertInt, overloads.TypeConvertUint, overloads.TypeConvertDouble,
+		overloads.TypeConvertString, overloads.TypeConvertTimestamp, overloads.TypeConvertDuration:
+		cost = text(args[0])
 	default:
 		return nil
 	}
@@ -93,13 +96,34 @@ func compared(one, other ref.Val) uint64 {
 	return min(first, weight(other, first))
 }
 
-// contained is the cost of finding a value in a list.
-func contained(v, list ref.Val) uint64 {
-	elements, ok := list.(traits.Lister)
+// contained is the cost of finding a value in a list, or as a key of a map.
+func contained(v, in ref.Val) uint64 {
+	elements, ok := in.(traits.Lister)
 	if !ok {
-		return 1
+		return weight(v, MaxCost)
 	}
 	return 1 + count(elements)*weight(v, MaxCost)
+}
+
+// added is the cost of a sum. What is more than a macro may walk ends the evaluation: of a
+// sum of lists CEL does not tell how long it is.
+func added(sum ref.Val) uint64 {
+	if list, ok := sum.(traits.Lister); ok {
+		if count(list) > maxWalk {
+			return MaxCost
+		}
+		return 1
+	}
+	return text(sum)
+}
+
+// text is the cost of going through a value if it is text.
+func text(v ref.Val) uint64 {
+	switch v.(type) {
+	case types.String, types.Bytes:
+		return weight(v, MaxCost)
+	}
+	return 1
 }
 
 func count(v traits.Sizer) uint64 {
@@ -111,8 +135,8 @@ func count(v traits.Sizer) uint64 {
 }
 
 const (
-	// textUnit is how many bytes of text cost one unit.
-	textUnit = 64
+	// bytesPerUnit is how much text costs one unit.
+	bytesPerUnit = 64
 	// entryUnits is what an entry of a map costs beside its value: it has to be found.
 	entryUnits = 20
 )
@@ -121,9 +145,9 @@ const (
 func weight(v ref.Val, most uint64) uint64 {
 	switch v := v.(type) {
 	case types.String:
-		return 1 + uint64(len(v))/textUnit
+		return 1 + uint64(len(v))/bytesPerUnit
 	case types.Bytes:
-		return 1 + uint64(len(v))/textUnit
+		return 1 + uint64(len(v))/bytesPerUnit
 	case traits.Lister:
 		return weigh(v, count(v), most, func(element ref.Val) ref.Val { return element })
 	case traits.Mapper:

@@ -25,7 +25,11 @@ func (m mapEntries) find(key ref.Val) (ref.Val, bool) {
 	if !ok || !m.Has(k) {
 		return nil, false
 	}
-	return elements{m.value}.value(m.Get(k)), true
+	v, err := m.value(m.Get(k))
+	if err != nil {
+		return types.WrapErr(err), false
+	}
+	return Of(v), true
 }
 
 func (m mapEntries) count() int { return m.Len() }

@@ -241,8 +241,9 @@ func parts(checked *ast.AST, e ast.Expr) []ast.Expr {
 			values = append(values, entry.AsMapEntry().Value())
 		}
 		return values
+	default:
+		return nil
 	}
-	return nil
 }
 
 func contains(t *types.Type, kind types.Kind) bool {

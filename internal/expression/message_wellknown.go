@@ -85,7 +85,7 @@ func jsonValue(m protoreflect.Message) (any, error) {
 	if set == nil {
 		return types.NullValue, nil
 	}
-	switch v := m.Get(set); set.Number() {
+	switch v := m.Get(set); int(set.Number()) {
 	case 2, 3, 4: // number, string, bool
 		return scalar(v), nil
 	case 5:

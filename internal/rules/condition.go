@@ -90,7 +90,7 @@ func (c *condition) eval(ctx context.Context, call *Call, message proto.Message)
 	}
 	out, err := c.program.Eval(&variables)
 	if err != nil {
-		return nil, errors.New(expression.Cause(err)) //nolint:errorlint // CEL's errors may hold values
+		return nil, errors.New(expression.Cause(err)) // not err: it may hold values
 	}
 	return out, nil
 }

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
-
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 

@@ -111,7 +111,7 @@ func (r *relation) holds(this protoreflect.Value, member trat.Value) (bool, erro
 	}
 	out, err := r.program.Eval(&sides{this: value, bound: bound})
 	if err != nil {
-		return false, errors.New(expression.Cause(err)) //nolint:errorlint // CEL's errors may hold values
+		return false, errors.New(expression.Cause(err)) // not err: it may hold values
 	}
 	return out == types.True, nil
 }

@@ -45,8 +45,12 @@ func TestRelations(t *testing.T) {
 		list                        bool
 		holds, fails, ofAnotherType []string
 	}{
-		{"int64_field", "this <= bound", false,
-			[]string{`9007199254740993`, `"9007199254740993"`}, []string{`9007199254740992`, `-1`}, []string{`9007199254740993.0`, `true`, `[1]`, `"a"`, `1e30`, `18446744073709551615`, `{}`}},
+		{
+			"int64_field", "this <= bound", false,
+			[]string{`9007199254740993`, `"9007199254740993"`},
+			[]string{`9007199254740992`, `-1`},
+			[]string{`9007199254740993.0`, `true`, `[1]`, `"a"`, `1e30`, `18446744073709551615`, `{}`},
+		},
 		{"int32_field", "this < bound", false, []string{`6`, `2147483647`}, []string{`5`}, []string{`"6"`, `2147483648`, `6.5`}},
 		{"uint64_field", "this == bound", false, []string{`18446744073709551615`, `"18446744073709551615"`}, []string{`1`}, []string{`-1`, `1.5`}},
 		{"double_field", "this > bound", false, []string{`1`, `1.25`, `"-Infinity"`}, []string{`1.5`, `"Infinity"`}, []string{`"1"`, `"NaN"`, `true`}},

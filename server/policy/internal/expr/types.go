@@ -39,8 +39,6 @@ var scalars = map[string]*types.Type{
 	"any":       types.DynType,
 }
 
-var anyType = Type{name: "any", cel: types.DynType}
-
 // ParseType reads the name of a type.
 func ParseType(text string) (Type, error) {
 	if len(text) <= maxTypeText {
