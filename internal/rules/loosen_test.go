@@ -18,7 +18,8 @@ func TestEveryWeakeningIsReported(t *testing.T) {
 		"a scope":             {Rule{Scopes: []string{"a", "b"}}, Rule{Scopes: []string{"b"}}, []string{"scopes: no longer demands a"}},
 		"one of them instead": {Rule{Scopes: []string{"a"}}, Rule{AnyScopes: [][]string{{"a", "b"}}}, []string{"scopes: no longer demands a"}},
 		"any_scopes": {
-			Rule{AnyScopes: [][]string{{"a", "b"}}}, Rule{AnyScopes: [][]string{{"a", "b", "c"}}},
+			Rule{AnyScopes: [][]string{{"a", "b"}}},
+			Rule{AnyScopes: [][]string{{"a", "b", "c"}}},
 			[]string{"any_scopes: no longer demands one of a, b"},
 		},
 		"a list of any_scopes": {Rule{AnyScopes: [][]string{{"a"}, {"b"}}}, Rule{AnyScopes: [][]string{{"a"}}}, []string{"any_scopes: no longer demands one of b"}},
@@ -43,7 +44,8 @@ func TestEveryWeakeningIsReported(t *testing.T) {
 		},
 		"links without bound": {Rule{Chain: Chain{MaxLinks: 3}}, Rule{}, []string{"chain.max_links: permits 6 links, and permitted 3"}},
 		"modes": {
-			Rule{Replay: ReplayOnce}, Rule{Chain: Chain{Mode: ChainOff}, Enforcement: Shadow},
+			Rule{Replay: ReplayOnce},
+			Rule{Chain: Chain{Mode: ChainOff}, Enforcement: Shadow},
 			[]string{"chain.mode: is off, and was path", "replay: is jti, and was once", "enforcement: is shadow, and was strict"},
 		},
 		"expiry": {Rule{Stream: Stream{Expiry: ExpiryCloseAtExp}}, Rule{Stream: Stream{Expiry: ExpiryGrace, Grace: 1}}, []string{"stream.expiry: is grace, and was close_at_exp"}},
@@ -51,7 +53,8 @@ func TestEveryWeakeningIsReported(t *testing.T) {
 		"age":    {Rule{Stream: Stream{MaxAge: 1}}, Rule{Stream: Stream{MaxAge: 2}}, []string{"stream.max_age: is 2ns, and was 1ns"}},
 		"no age": {Rule{Stream: Stream{MaxAge: 1}}, Rule{}, []string{"stream.max_age: has no bound any more, and was 1ns"}},
 		"when": {
-			Rule{When: []string{"a", "b"}}, Rule{When: []string{"a", "c"}},
+			Rule{When: []string{"a", "b"}},
+			Rule{When: []string{"a", "c"}},
 			[]string{`when: no longer demands "b"; another condition cannot be compared with it`},
 		},
 		"a binding":           {binding("", false), Rule{}, []string{"bindings: f is no longer bound to tctx.m"}},

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -80,7 +81,7 @@ func (p *Program) CheckToken(token *trat.Token) error {
 		}
 	}
 	for _, list := range p.Rule.AnyScopes {
-		if !containsAny(scope, list) {
+		if !slices.ContainsFunc(list, scope.Contains) {
 			return trat.Errorf(trat.ReasonInsufficientScope, "scope", "the method requires one of %q", list)
 		}
 	}
@@ -103,15 +104,6 @@ func (p *Program) checkMembers(tctx trat.Object) error {
 
 // usualMembers is for how many members checkMembers has memory at hand.
 const usualMembers = 16
-
-func containsAny(scope trat.Scope, list []string) bool {
-	for _, s := range list {
-		if scope.Contains(s) {
-			return true
-		}
-	}
-	return false
-}
 
 // CheckCall holds a verified call to the conditions that do not name the request:
 // POLICY_DENIED. The error is an *trat.Error.

@@ -65,11 +65,13 @@ func TestRuleThatDoesNotFitItsMethodIsNotCompiled(t *testing.T) {
 			stream, Rule{Evaluation: &Evaluation{ResourceID: "request.to_account"}}, []string{"access_evaluation.resource_id: names request, and a stream"},
 		},
 		"a request that is not known": {
-			Target{FullMethod: "/a.B/C"}, Rule{Bindings: []Binding{{Field: "a", Tctx: "a"}}, When: []string{"request.a == sub"}},
+			Target{FullMethod: "/a.B/C"},
+			Rule{Bindings: []Binding{{Field: "a", Tctx: "a"}}, When: []string{"request.a == sub"}},
 			[]string{"bindings: the type of the request is not known", "when[0]: "},
 		},
 		"unknown values": {
-			transfer, Rule{Chain: Chain{Mode: 9, MaxLinks: -1}, Replay: 9, Stream: Stream{Expiry: 9}, Enforcement: 9},
+			transfer,
+			Rule{Chain: Chain{Mode: 9, MaxLinks: -1}, Replay: 9, Stream: Stream{Expiry: 9}, Enforcement: 9},
 			[]string{"chain.mode: is unknown 9", "chain.max_links: -1", "replay: is unknown", "stream.expiry: is unknown", "enforcement: is unknown"},
 		},
 		"too long": {
@@ -110,7 +112,8 @@ func TestOneOfEachListOfCallersMayCall(t *testing.T) {
 		"a path":      {[][]string{{"/a"}}, []string{"spiffe://shop.test/a"}, []string{"spiffe://other.test/a", "spiffe://shop.test/ab", "spiffe://shop.test/a/b", "spiffe://shop.test"}},
 		"patterns": {
 			[][]string{{"/ns/*/a", "spiffe://other.test/x"}},
-			[]string{"spiffe://shop.test/ns/1/a", "spiffe://other.test/x"}, []string{"spiffe://shop.test/ns/a", "spiffe://shop.test/x"},
+			[]string{"spiffe://shop.test/ns/1/a", "spiffe://other.test/x"},
+			[]string{"spiffe://shop.test/ns/a", "spiffe://shop.test/x"},
 		},
 		"both lists": {
 			[][]string{{"/a", "/b"}, {"/b", "/c"}}, []string{"spiffe://shop.test/b"}, []string{"spiffe://shop.test/a", "spiffe://shop.test/c"},

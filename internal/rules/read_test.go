@@ -1,13 +1,11 @@
 package rules
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -18,76 +16,7 @@ import (
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
-	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 )
-
-// written is a service of one method, with rules as they stand in a proto file.
-type written struct {
-	byDefault, rule string // "" is none, "{}" one that says nothing
-	bind            string // of the request's field "id"
-	client, server  bool
-}
-
-func (w written) options(tb testing.TB) (*descriptorpb.ServiceOptions, *descriptorpb.MethodOptions, *descriptorpb.FieldOptions) {
-	tb.Helper()
-	service, method, field := new(descriptorpb.ServiceOptions), new(descriptorpb.MethodOptions), new(descriptorpb.FieldOptions)
-	for _, o := range []struct {
-		text, name string
-		to         proto.Message
-	}{{w.byDefault, "default_rule", service}, {w.rule, "rule", method}, {w.bind, "bind", field}} {
-		if o.text == "" {
-			continue
-		}
-		if err := prototext.Unmarshal([]byte("[trat.v1."+o.name+"] {"+strings.TrimPrefix(o.text, "{}")+"}"), o.to); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	return service, method, field
-}
-
-// file is the service as a file.
-func (w written) file(tb testing.TB) *descriptorpb.FileDescriptorProto {
-	tb.Helper()
-	service, method, field := w.options(tb)
-	return fileOf(service, method, field, w.client, w.server)
-}
-
-func fileOf(
-	service *descriptorpb.ServiceOptions, method *descriptorpb.MethodOptions, field *descriptorpb.FieldOptions, client, server bool,
-) *descriptorpb.FileDescriptorProto {
-	return &descriptorpb.FileDescriptorProto{
-		Name: proto.String("written.proto"), Package: proto.String("pkg"), Syntax: proto.String("proto3"),
-		Dependency: []string{"trat/v1/rules.proto"},
-		MessageType: []*descriptorpb.DescriptorProto{{
-			Name: proto.String("Request"),
-			Field: []*descriptorpb.FieldDescriptorProto{{
-				Name: proto.String("id"), Number: proto.Int32(1), Options: field,
-				Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
-			}},
-		}},
-		Service: []*descriptorpb.ServiceDescriptorProto{{
-			Name: proto.String("Svc"), Options: service,
-			Method: []*descriptorpb.MethodDescriptorProto{{
-				Name: proto.String("Get"), InputType: proto.String(".pkg.Request"), OutputType: proto.String(".pkg.Request"),
-				Options: method, ClientStreaming: proto.Bool(client), ServerStreaming: proto.Bool(server),
-			}},
-		}},
-	}
-}
-
-func methodIn(tb testing.TB, file *descriptorpb.FileDescriptorProto) protoreflect.MethodDescriptor {
-	tb.Helper()
-	f, err := protodesc.NewFile(file, protoregistry.GlobalFiles)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return f.Services().Get(0).Methods().Get(0)
-}
-
-func (w written) method(tb testing.TB) protoreflect.MethodDescriptor {
-	tb.Helper()
-	return methodIn(tb, w.file(tb))
-}
 
 var (
 	ofMethod  = Source{Kind: FromMethod, Where: "pkg.Svc.Get"}
@@ -192,45 +121,6 @@ func TestRuleOfAMethodIsItsOwnAndWhatItsServiceSays(t *testing.T) {
 			}
 		})
 	}
-}
-
-// inEveryForm is the method as generated code has it, and as programs have it that read a
-// file: without knowing the options, and with options of types that were read as well.
-func inEveryForm(t *testing.T, w written) map[string]protoreflect.MethodDescriptor {
-	t.Helper()
-	file := w.file(t)
-	wire, err := proto.Marshal(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// All types out of copies of the descriptors, as from a file.
-	files := new(protoregistry.Files)
-	for _, known := range []protoreflect.FileDescriptor{
-		descriptorpb.File_google_protobuf_descriptor_proto, tratv1.File_trat_v1_rules_proto.Imports().Get(1).FileDescriptor, tratv1.File_trat_v1_rules_proto,
-	} {
-		loaded, err := protodesc.NewFile(protodesc.ToFileDescriptorProto(known), files)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := files.RegisterFile(loaded); err != nil {
-			t.Fatal(err)
-		}
-	}
-	forms := map[string]protoreflect.MethodDescriptor{"generated": methodIn(t, file)}
-	for form, resolver := range map[string]protoregistry.ExtensionTypeResolver{
-		"unknown": new(protoregistry.Types), "dynamic": dynamicpb.NewTypes(files),
-	} {
-		loaded := new(descriptorpb.FileDescriptorProto)
-		options := proto.UnmarshalOptions{Resolver: struct {
-			protoregistry.MessageTypeResolver
-			protoregistry.ExtensionTypeResolver
-		}{new(protoregistry.Types), resolver}}
-		if err := options.Unmarshal(wire, loaded); err != nil {
-			t.Fatal(err)
-		}
-		forms[form] = methodIn(t, loaded)
-	}
-	return forms
 }
 
 func TestRuleThatIsWrongIsReportedWithItsPlace(t *testing.T) {
@@ -338,10 +228,10 @@ func TestOptionThatIsNotUnderstoodIsAnError(t *testing.T) {
 
 func TestNumberOfAnotherOptionIsNotTakenForARule(t *testing.T) {
 	foreign := &descriptorpb.FileDescriptorProto{
-		Name: proto.String("foreign.proto"), Package: proto.String("other"), Syntax: proto.String("proto3"),
+		Name: new("foreign.proto"), Package: new("other"), Syntax: new("proto3"),
 		Dependency: []string{"google/protobuf/descriptor.proto"},
 		Extension: []*descriptorpb.FieldDescriptorProto{{
-			Name: proto.String("theirs"), Number: proto.Int32(51180), Extendee: proto.String(".google.protobuf.MethodOptions"),
+			Name: new("theirs"), Number: proto.Int32(51180), Extendee: new(".google.protobuf.MethodOptions"),
 			Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 		}},
 	}
@@ -379,59 +269,4 @@ func TestRulesOfGeneratedServicesCanBeReadAndCompiled(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzOf(f *testing.F) {
-	for _, rule := range []string{
-		`scopes: "a"`, `exempt { reason: "x" }`, `chain { max_links: 3 through: "/x" } when: "true"`,
-		`bindings { field: "id" bind { tctx: "a" } }`, `stream { grace { seconds: 1 } }`,
-	} {
-		service, method, field := written{byDefault: rule, rule: rule, bind: `tctx: "a"`}.options(f)
-		wire := func(m proto.Message) []byte {
-			b, err := proto.Marshal(m)
-			if err != nil {
-				f.Fatal(err)
-			}
-			return b
-		}
-		f.Add(wire(service), wire(method), wire(field), true)
-	}
-	f.Fuzz(func(t *testing.T, forService, forMethod, forField []byte, streams bool) {
-		service, method, field := new(descriptorpb.ServiceOptions), new(descriptorpb.MethodOptions), new(descriptorpb.FieldOptions)
-		unknown := proto.UnmarshalOptions{Resolver: new(protoregistry.Types)}
-		if unknown.Unmarshal(forService, service) != nil || unknown.Unmarshal(forMethod, method) != nil || unknown.Unmarshal(forField, field) != nil {
-			return
-		}
-		file, err := protodesc.NewFile(fileOf(service, method, field, streams, false), protoregistry.GlobalFiles)
-		if err != nil {
-			return
-		}
-		found := file.Services().Get(0).Methods().Get(0)
-		rule, declared, err := Of(found)
-		if err != nil {
-			if diff := cmp.Diff(Rule{}, rule); diff != "" {
-				t.Errorf("a rule beside the error %v: %s", err, diff)
-			}
-			return
-		}
-		if !declared && (rule.Exempt != "" || len(rule.Scopes) > 0) {
-			t.Errorf("nothing is declared, but %+v", rule)
-		}
-		// A good rule holds beside itself, is not looser than itself, and has no problems.
-		both, err := Merge(rule, rule)
-		if err != nil {
-			t.Fatalf("%+v does not go with itself: %v", rule, err)
-		}
-		if diff := cmp.Diff(fmt.Sprint(rule), fmt.Sprint(both)); diff != "" {
-			t.Errorf("joined with itself: %s", diff)
-		}
-		if less := Loosened("/pkg.Svc/Get", rule, both); less != nil {
-			t.Errorf("looser than itself: %v", less)
-		}
-		if declared {
-			if p := rule.problems(); len(p) > 0 {
-				t.Errorf("a good rule has problems: %v", p)
-			}
-		}
-	})
 }

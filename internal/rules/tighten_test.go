@@ -74,7 +74,9 @@ func TestOverlayDemandsMore(t *testing.T) {
 			Rule{Chain: Chain{Mode: ChainHead, StrictTrace: true}, Replay: ReplayOnce, Enforcement: Presence},
 		},
 		"the same as the default": {
-			unary, Rule{}, Rule{Chain: Chain{Mode: ChainPath, MaxLinks: 6}, Replay: ReplayJTI, Enforcement: Strict},
+			unary,
+			Rule{},
+			Rule{Chain: Chain{Mode: ChainPath, MaxLinks: 6}, Replay: ReplayJTI, Enforcement: Strict},
 			Rule{Chain: Chain{Mode: ChainPath, MaxLinks: 6}, Replay: ReplayJTI, Enforcement: Strict},
 		},
 		"fewer links":      {unary, Rule{Chain: Chain{MaxLinks: 4}}, Rule{Chain: Chain{MaxLinks: 3}}, Rule{Chain: Chain{MaxLinks: 3}}},
