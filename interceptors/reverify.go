@@ -15,10 +15,10 @@ import (
 // outlive the one that it has. link is what txn-chain is in a call's metadata, "" for none.
 //
 // Both are judged like those of a new call of the method, by the same peer and the stream's
-// traceparent, and accepted once. Beyond that the token must have the sub of the token that the stream
-// was opened with, no scope that that did not have, and, if it replaces another, the txn of
-// the stream's present one. With Rule.Once a renewal within the
-// same transaction does not count as another call.
+// traceparent, and accepted once. Beyond that the token must have the sub of the token that
+// the stream was opened with, no scope that that did not have, and, if it replaces another,
+// the txn of the stream's present one. With Rule.Once a renewal within the same transaction
+// does not count as another call.
 //
 // Then the stream's end is the new token's (StreamEnd), which may be earlier; its greatest
 // age stays. Messages received later are checked against the new token. The returned context
@@ -27,8 +27,8 @@ import (
 //
 // If it fails, the stream ends with the refusal, as StreamEnd says, and ctx is returned as
 // it was. The error is an *trat.Error with the reason, and the field at fault, of what is
-// listed under Server; POLICY_DENIED for a token of another subject or transaction, or with
-// more scope. It holds no part of the token. Under a rule that is not strict a failure that
+// listed in the package documentation; POLICY_DENIED for a token of another subject or
+// transaction, or with more scope. It holds no part of the token. Under a rule that is not strict a failure that
 // it permits is reported, and a token that must not be taken is not: then ctx is returned as
 // it was, without an error. Outside the handler of a stream that a guard has let through,
 // the reason is INTERNAL, and nothing is ended.
@@ -46,7 +46,9 @@ func Reverify(ctx context.Context, token, link string) (context.Context, error) 
 	}
 	c, taken := live.judgeRenewal(token, link)
 	if c.err != nil {
-		live.close(c.err, grpcerr.Status(c.err))
+		if st := grpcerr.Status(c.err); live.deny(st) {
+			live.close(c.err, st)
+		}
 		return ctx, c.err
 	}
 	if !taken {
@@ -65,10 +67,12 @@ func withCredentials(ctx context.Context, c *call) context.Context {
 
 // ended returns why the stream has ended, nil while it has not.
 func (s *liveStream) ended() error {
-	if s.denial.Load() == nil {
+	denial := s.denial.Load()
+	if denial == nil {
 		return nil
 	}
-	return trat.Errorf(trat.ReasonTxnTokenExpired, "", "the stream has ended")
+	reason, _ := grpcerr.ReasonFrom(*denial)
+	return trat.Errorf(reason, "", "the stream has ended")
 }
 
 // judgeRenewal makes every check of a renewal and reports the outcome. taken is false for a

@@ -129,10 +129,11 @@ func (s *liveStream) check(m any) {
 		c.wouldDeny = *known
 	}
 	if err := s.server.checkMessage(now.ctx, c, m); err != nil {
-		if s.close(err, grpcerr.Status(err)) {
+		if st := grpcerr.Status(err); s.deny(st) {
 			refused := now.call
 			refused.err = err
 			s.server.reportRefusal(s.ctx, &refused)
+			s.close(err, st)
 		}
 		return
 	}
@@ -174,21 +175,22 @@ type statusWriter interface {
 	WriteStatus(st *status.Status) error
 }
 
-// close ends the stream with st, whatever its handler does or returns, and reports whether
-// it had not ended before. Its handler's context ends with err as the cause.
+// deny makes st the stream's status, whatever its handler does or returns, and reports
+// whether it had none before. Whoever is told true closes the stream, when that is reported.
+func (s *liveStream) deny(st *status.Status) bool {
+	denial := st.Err()
+	return s.denial.CompareAndSwap(nil, &denial)
+}
+
+// close ends the stream with st. Its handler's context ends with err as the cause.
 //
 // Where grpc-go has no statusWriter, a handler that waits in RecvMsg or SendMsg goes on
 // waiting, until the peer moves: then it gets the status instead of a message.
-func (s *liveStream) close(err error, st *status.Status) bool {
-	denial := st.Err()
-	if !s.denial.CompareAndSwap(nil, &denial) {
-		return false
-	}
+func (s *liveStream) close(err error, st *status.Status) {
 	if s.cancel != nil {
 		s.cancel(err)
 	}
 	if transport, ok := grpc.ServerTransportStreamFromContext(s.ctx).(statusWriter); ok {
 		_ = transport.WriteStatus(st) // the connection may be gone, and then nobody waits
 	}
-	return true
 }

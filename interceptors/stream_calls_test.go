@@ -113,6 +113,9 @@ func TestStreamOfAnotherTransportEndsForItsHandler(t *testing.T) {
 			wantEnded(t, "receiving", received)
 			wantEnded(t, "receiving again", inner.RecvMsg(&message))
 			wantEnded(t, "sending", inner.SendMsg(&testpb.StreamingOutputCallResponse{}))
+			if _, err := interceptors.Reverify(inner.Context(), d.Raw(), ""); !errors.Is(err, trat.ReasonTxnTokenExpired) {
+				t.Errorf("a renewal after the end: %v", err)
+			}
 			if cause := context.Cause(inner.Context()); !errors.Is(cause, trat.ReasonTxnTokenExpired) {
 				t.Errorf("the cause of the handler's context is %v", cause)
 			}

@@ -149,8 +149,9 @@ func (s *liveStream) expire() {
 		s.server.streams.count(s.ctx, semconv.StreamActionKept)
 		return
 	}
-	if s.close(err, grpcerr.StreamEnded()) {
+	if st := grpcerr.StreamEnded(); s.deny(st) {
 		s.server.reportEnd(s)
+		s.close(err, st)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
+	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
 // What a handler does when its stream comes to its end. Each says what it was told then, by
@@ -167,6 +168,11 @@ func TestStreamEndTellsHandlersWhenTheirStreamEnds(t *testing.T) {
 				t.Errorf("%s: %s: %v", name, method, err)
 			}
 		}
+	}
+	unary := newStreamTest(t, rule, echo)
+	ctx := withToken(callContext(t), unary.Raw(trattest.Lifetime(streamLifetime)))
+	if err := callUnary(ctx, testpb.NewTestServiceClient(unary.cc)); err != nil || unary.alarms.len() != 0 {
+		t.Errorf("unary: %v, %d alarms", err, unary.alarms.len())
 	}
 	if _, ok := interceptors.StreamEnd(t.Context()); ok || interceptors.StreamDraining(t.Context()) != nil {
 		t.Error("there is an end where there is no stream")

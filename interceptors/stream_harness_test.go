@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
@@ -111,10 +113,21 @@ func (a *alarms) len() int {
 	return len(a.set)
 }
 
-// streamer is a service of which every streaming method runs handle.
+// streamer is a service of which every streaming method runs handle. A unary call fails if it
+// is told that it is a stream.
 type streamer struct {
 	testpb.UnimplementedTestServiceServer
 	handle func(grpc.ServerStream) error
+}
+
+func (s *streamer) UnaryCall(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	if _, ok := interceptors.StreamEnd(ctx); ok || interceptors.StreamDraining(ctx) != nil {
+		return nil, status.Error(codes.FailedPrecondition, "a unary call has an end")
+	}
+	if _, err := interceptors.Reverify(ctx, "", ""); !errors.Is(err, trat.ReasonInternal) {
+		return nil, status.Error(codes.FailedPrecondition, "a unary call was renewed")
+	}
+	return &testpb.SimpleResponse{}, nil
 }
 
 func (s *streamer) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {

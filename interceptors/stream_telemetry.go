@@ -56,5 +56,5 @@ func (s *Server) reportEnd(live *liveStream) {
 			slog.String(string(semconv.TokenTxn), c.token.TransactionID()),
 			slog.String(string(semconv.TokenFingerprint), c.token.Fingerprint()))
 	}
-	s.streams.logs.log(live.ctx, &s.settings, slog.LevelInfo, "TraT guard ended a stream that has outlived its token", attrs...)
+	s.streams.logs.log(live.ctx, &s.settings, slog.LevelInfo, "TraT guard ended a stream at the end that its rule sets it", attrs...)
 }
