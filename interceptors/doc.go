@@ -131,6 +131,16 @@
 // there a workload has its TraT replaced, by itself or by WithCheckpoint, and the chain
 // begins anew behind it.
 //
+// # Streams
+//
+// Token and chain are verified once, when a stream is opened; messages cost nothing unless the
+// rule is about them. When its TraT expires the guard ends a stream, at once and whatever the
+// handler does, unless the rule says StreamOpenOnly (the default where only the server
+// streams); see StreamEnd. The peer gets TXN_TOKEN_EXPIRED with the hint to open another, also
+// when it is StreamMaxAge that has passed. StreamDraining tells the handler before. A client
+// may send a new TraT in a message of the application (Client.Renewal), which the handler
+// gives to Reverify. Calls that a handler makes with a TraT that has expired fail in any case.
+//
 // # Retries
 //
 // grpc-go retries a call only by an explicit service config. One that retries
