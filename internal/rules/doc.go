@@ -10,7 +10,8 @@
 //	       code's Rule ┘        │
 //	             overlay's Rule ┘
 //
-// A Rule is data and says what was written. A Program is what a guard evaluates for each
-// call: everything that can be looked up or found wrong is, before the first call. Errors
-// name methods, fields and members, never values.
+// A Rule is data and says what was written. Effective fills in the defaults, Fitted takes
+// what a service's rule says about one method, and Loosened compares two versions. A Program
+// is what a guard evaluates for each call: everything that can be looked up or found wrong
+// is, before the first call. Errors name methods, fields and members, never values.
 package rules

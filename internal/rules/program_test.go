@@ -69,6 +69,9 @@ func TestRuleThatDoesNotFitItsMethodIsNotCompiled(t *testing.T) {
 			Rule{Bindings: []Binding{{Field: "a", Tctx: "a"}}, When: []string{"request.a == sub"}},
 			[]string{"bindings: the type of the request is not known", "when[0]: "},
 		},
+		"a trust domain that is not known": {
+			Target{FullMethod: "/a.B/C"}, Rule{Callers: [][]string{{"spiffe://td/x", "/a"}}}, []string{`callers: "/a": a path is of the service's trust domain`},
+		},
 		"unknown values": {
 			transfer,
 			Rule{Chain: Chain{Mode: 9, MaxLinks: -1}, Replay: 9, Stream: Stream{Expiry: 9}, Enforcement: 9},

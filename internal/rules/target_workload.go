@@ -2,6 +2,7 @@ package rules
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -21,6 +22,8 @@ func workload(text string) error {
 // parseWorkload reads a SPIFFE ID or the path of one in own, with "*" for whole segments.
 func parseWorkload(text string, own spiffeid.TrustDomain) (spiffecreds.Pattern, error) {
 	switch {
+	case strings.HasPrefix(text, "/") && own.IsZero():
+		return spiffecreds.Pattern{}, errors.New("a path is of the service's trust domain, which is not known")
 	case strings.HasPrefix(text, "/"):
 		text = own.IDString() + text
 	case !strings.HasPrefix(text, "spiffe://"):
@@ -36,14 +39,14 @@ func parseWorkload(text string, own spiffeid.TrustDomain) (spiffecreds.Pattern, 
 // parseWorkloads reads a list of them.
 func parseWorkloads(list []string, own spiffeid.TrustDomain) ([]spiffecreds.Pattern, error) {
 	patterns := make([]spiffecreds.Pattern, len(list))
-	var problems []error
 	for i, text := range list {
-		var err error
-		if patterns[i], err = parseWorkload(text, own); err != nil {
-			problems = append(problems, err)
+		pattern, err := parseWorkload(text, own)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", shown(text), err)
 		}
+		patterns[i] = pattern
 	}
-	return patterns, errors.Join(problems...)
+	return patterns, nil
 }
 
 // covers reports whether every workload that the text other describes is one that the text
