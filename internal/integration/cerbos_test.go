@@ -47,6 +47,33 @@ resourcePolicy:
           expr: P.id == "login:mallory"
 `
 
+// callPolicy is a policy of Cerbos about calls: who may make an order that one workload asked
+// for and calls for. It knows what the properties of the resource say.
+const callPolicy = `apiVersion: api.cerbos.dev/v1
+resourcePolicy:
+  version: default
+  resource: grpc_service
+  rules:
+    - actions: [/grpc.testing.TestService/UnaryCall]
+      roles: [subject]
+      effect: EFFECT_ALLOW
+      condition:
+        match:
+          all:
+            of:
+              - expr: R.id == "grpc.testing.TestService"
+              - expr: R.attr.scope == "order.create"
+              - expr: R.attr.req_wl == "spiffe://shop.test/gateway"
+              - expr: R.attr.peer == "spiffe://shop.test/gateway"
+              - expr: P.attr.token_type == "urn:ietf:params:oauth:token-type:txn_token"
+    - actions: ["*"]
+      roles: [subject]
+      effect: EFFECT_DENY
+      condition:
+        match:
+          expr: P.id == "login:mallory"
+`
+
 // cerbos is a running Cerbos.
 type cerbos struct {
 	process *process
@@ -54,7 +81,7 @@ type cerbos struct {
 	ca      string // file with the certificate that it proves itself by
 }
 
-// startCerbos runs Cerbos with tokenPolicy for that issuer, over TLS.
+// startCerbos runs Cerbos with callPolicy, and with tokenPolicy for that issuer, over TLS.
 func startCerbos(t *testing.T, issuer string) *cerbos {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,6 +90,7 @@ func startCerbos(t *testing.T, issuer string) *cerbos {
 		t.Fatal(err)
 	}
 	write(t, policies, "txn_token.yaml", fmt.Sprintf(tokenPolicy, issuer))
+	write(t, policies, "grpc_service.yaml", callPolicy)
 	certificate, key := writeServerCertificate(t, dir)
 	address := "127.0.0.1:" + freePort(t)
 	config := write(t, dir, "cerbos.yaml", fmt.Sprintf(`
