@@ -15,14 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
-	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/config"
 	"github.com/grpc-trat/grpc-trat/server/subject"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -82,18 +75,6 @@ func secrets(path string) ([]byte, error) {
 		return []byte("two words"), nil
 	}
 	return nil, errors.New("no such file")
-}
-
-// shopSet is the descriptor set of the shop's services.
-func shopSet() ([]byte, error) {
-	set := new(descriptorpb.FileDescriptorSet)
-	for _, file := range []protoreflect.FileDescriptor{
-		descriptorpb.File_google_protobuf_descriptor_proto, durationpb.File_google_protobuf_duration_proto,
-		tratv1.File_trat_v1_rules_proto, shopv1.File_shop_v1_shop_proto,
-	} {
-		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
-	}
-	return proto.Marshal(set)
 }
 
 func TestMinimalConfigurationAcceptsNoSubjectTokens(t *testing.T) {

@@ -32,10 +32,10 @@ var (
 // of a trat.v1.Rule, and Kinds as request; "" is no rule.
 func services(tb testing.TB, rules map[string]string) *protoregistry.Files {
 	tb.Helper()
-	service := &descriptorpb.ServiceDescriptorProto{Name: proto.String("Orders")}
+	service := &descriptorpb.ServiceDescriptorProto{Name: new("Orders")}
 	for name, text := range rules {
 		method := &descriptorpb.MethodDescriptorProto{
-			Name: &name, InputType: proto.String("." + kindsName), OutputType: proto.String("." + kindsName),
+			Name: &name, InputType: new("." + kindsName), OutputType: new("." + kindsName),
 		}
 		if text != "" {
 			rule := new(tratv1.Rule)
@@ -49,7 +49,7 @@ func services(tb testing.TB, rules map[string]string) *protoregistry.Files {
 	}
 	slices.SortFunc(service.Method, func(a, b *descriptorpb.MethodDescriptorProto) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("test/v1/orders.proto"), Package: proto.String("test.v1"), Syntax: proto.String("proto3"),
+		Name: new("test/v1/orders.proto"), Package: new("test.v1"), Syntax: new("proto3"),
 		Dependency: []string{kinds.ParentFile().Path(), "trat/v1/rules.proto"},
 		Service:    []*descriptorpb.ServiceDescriptorProto{service},
 	}, protoregistry.GlobalFiles)
@@ -247,8 +247,8 @@ func TestMethodsAreLookedUpInTheDescriptors(t *testing.T) {
 		},
 		{"in one of several", methods("[/test.v1.Orders/Read]"), []policy.Descriptors{one, other, protoregistry.GlobalFiles}, ""},
 		{
-			"as each has it", satisfying, []policy.Descriptors{one, other},
-			at + `/test.v1.Orders/Create: demands the scope "order.new", which the rule never grants`,
+			"as each has it", satisfying,
+			[]policy.Descriptors{one, other}, at + `/test.v1.Orders/Create: demands the scope "order.new", which the rule never grants`,
 		},
 		{"said once", satisfying, []policy.Descriptors{other, other}, at + `/test.v1.Orders/Create: demands the scope "order.new", which the rule never grants`},
 		{"unknown service", methods("[/test.v2.Orders/Create]"), []policy.Descriptors{one}, at + "/test.v2.Orders/Create: no descriptor set has the service test.v2.Orders"},

@@ -5,25 +5,25 @@ import "cel.dev/cel-go/common/types"
 // Result returns the type of what the expression gives; any if that shows only when it runs.
 func (p *Program) Result() Type { return typeOf(p.result) }
 
+// names are those of types that have no parameters.
+var names = map[types.Kind]string{
+	types.BoolKind:      "bool",
+	types.IntKind:       "int",
+	types.UintKind:      "uint",
+	types.DoubleKind:    "double",
+	types.StringKind:    "string",
+	types.TimestampKind: "timestamp",
+	types.MapKind:       "map",
+}
+
 func typeOf(t *types.Type) Type {
-	name := "any"
-	switch t.Kind() {
-	case types.BoolKind:
-		name = "bool"
-	case types.IntKind:
-		name = "int"
-	case types.UintKind:
-		name = "uint"
-	case types.DoubleKind:
-		name = "double"
-	case types.StringKind:
-		name = "string"
-	case types.TimestampKind:
-		name = "timestamp"
-	case types.ListKind:
-		name = "list(" + typeOf(t.Parameters()[0]).name + ")"
-	case types.MapKind:
-		name = "map"
+	if t.Kind() == types.ListKind {
+		element := typeOf(t.Parameters()[0])
+		return Type{name: "list(" + element.name + ")", cel: t, element: &element}
+	}
+	name, ok := names[t.Kind()]
+	if !ok {
+		name = "any"
 	}
 	parsed, _ := parseType(name)
 	return parsed
