@@ -20,7 +20,7 @@ var (
 	target      = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	telemetry   = regexp.MustCompile(`\btxn_(?:token|chain)\.[a-z_.]*[a-z]\b`)
 	dependency  = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`) // direct: without a comment
-	codeBlock   = regexp.MustCompile("(?s)\n```(?:go|yaml)\n(.*?)\n```")
+	codeBlock   = regexp.MustCompile("(?s)\n```(?:go|yaml|proto)\n(.*?)\n```")
 )
 
 func TestDocumentsLinkToFilesThatExist(t *testing.T) {
@@ -121,12 +121,12 @@ func TestEveryDirectDependencyHasAReason(t *testing.T) {
 	}
 }
 
-// Go code and configuration in documents are cut from files that compile, or that are
-// loaded by a test, so that a reader who copies them gets something that works.
+// Go code, proto files and configuration in documents are cut from files that compile, or
+// that are loaded by a test, so that a reader who copies them gets something that works.
 func TestCodeInDocumentsIsCutFromCheckedFiles(t *testing.T) {
 	var sources []string
 	for _, name := range ourFiles(t) {
-		if extension := path.Ext(name); extension == ".go" || extension == ".yaml" {
+		if slices.Contains([]string{".go", ".yaml", ".proto"}, path.Ext(name)) {
 			sources = append(sources, bare(readFile(t, name)))
 		}
 	}
@@ -134,7 +134,7 @@ func TestCodeInDocumentsIsCutFromCheckedFiles(t *testing.T) {
 		for _, block := range codeBlock.FindAllStringSubmatch(text, -1) {
 			code := bare(block[1])
 			if !slices.ContainsFunc(sources, func(source string) bool { return strings.Contains(source, code) }) {
-				t.Errorf("no Go or YAML file contains this block of %s:\n%s", name, block[1])
+				t.Errorf("no file contains this block of %s:\n%s", name, block[1])
 			}
 		}
 	}
