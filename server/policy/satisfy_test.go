@@ -247,8 +247,10 @@ func TestMethodsAreLookedUpInTheDescriptors(t *testing.T) {
 		},
 		{"in one of several", methods("[/test.v1.Orders/Read]"), []policy.Descriptors{one, other, protoregistry.GlobalFiles}, ""},
 		{
-			"as each has it", satisfying,
-			[]policy.Descriptors{one, other}, at + `/test.v1.Orders/Create: demands the scope "order.new", which the rule never grants`,
+			"as each has it",
+			satisfying,
+			[]policy.Descriptors{one, other},
+			at + `/test.v1.Orders/Create: demands the scope "order.new", which the rule never grants`,
 		},
 		{"said once", satisfying, []policy.Descriptors{other, other}, at + `/test.v1.Orders/Create: demands the scope "order.new", which the rule never grants`},
 		{"unknown service", methods("[/test.v2.Orders/Create]"), []policy.Descriptors{one}, at + "/test.v2.Orders/Create: no descriptor set has the service test.v2.Orders"},

@@ -3,13 +3,21 @@ package policytest_test
 import (
 	"testing"
 
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	_ "github.com/grpc-trat/grpc-trat/gen/shop/v1" // whose methods the policy satisfies
+	"github.com/grpc-trat/grpc-trat/server/policy"
 	"github.com/grpc-trat/grpc-trat/server/policy/policytest"
 )
 
 // Covers TTS-17, TTS-30, TTS-38.
 func TestTheShopsPolicyPassesItsTable(t *testing.T) {
 	const dir = "../../../examples/shop/"
-	report, err := policytest.Run(parse(t, read(t, dir+"policy.yaml")), read(t, dir+"policy_test.yaml"))
+	p, err := policy.ParseWith(read(t, dir+"policy.yaml"), protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := policytest.Run(p, read(t, dir+"policy_test.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
