@@ -22,7 +22,7 @@ type coverage struct {
 
 // problem notes each of the problems that are joined in err, in its own line.
 func (v *coverage) problem(err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what Join made
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
 			v.problem(err)
 		}

@@ -103,7 +103,9 @@ func (m *method) acceptedResult() string {
 }
 
 // enforcement is how strictly the method is guarded now.
-func (m *method) enforcement() Enforcement { return Enforcement(m.enforced.Load()) }
+func (m *method) enforcement() Enforcement {
+	return Enforcement(m.enforced.Load()) //nolint:gosec // one was stored
+}
 
 // mode is what telemetry calls it.
 func (m *method) mode() string { return m.modeFor(m.enforcement()) }

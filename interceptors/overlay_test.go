@@ -5,6 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
@@ -136,4 +140,19 @@ func TestOverlaysAreInForce(t *testing.T) {
 func TestAnOverlayForHealth(t *testing.T) {
 	d := trattest.New(t, domainName)
 	testHealthRule(t, d, guard(t, d, interceptors.Rules{}, interceptors.WithOverlay(overlay(t, "/grpc.health.v1.Health/*", `{callers: [/gateway]}`))))
+}
+
+// testHealthRule checks that g has a rule for health checking.
+func testHealthRule(t *testing.T, d *trattest.Domain, g *interceptors.Server) {
+	t.Helper()
+	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	client := healthpb.NewHealthClient(connectAs(t, d, "gateway", serve(t, srv)))
+	_, err := client.Check(callContext(t), &healthpb.HealthCheckRequest{})
+	wantRefusal(t, err, trat.ReasonCoverageUnchecked)
+	if err := g.CheckCoverage(srv); err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Check(callContext(t), &healthpb.HealthCheckRequest{})
+	wantRefusal(t, err, trat.ReasonTxnTokenMissing)
 }

@@ -58,9 +58,11 @@ func registered(service string) services {
 	return services{service: {Methods: []grpc.MethodInfo{{Name: "Get"}, {Name: "Watch", IsServerStream: true}}}}
 }
 
+// bound is the option of a field.
+const bound = `[trat.v1.bind] { tctx: "order.id" }`
+
 func rule(text string) string      { return "[trat.v1.rule] {" + text + "}" }
 func byDefault(text string) string { return "[trat.v1.default_rule] {" + text + "}" }
-func bind(text string) string      { return "[trat.v1.bind] {" + text + "}" }
 
 // Every way in which what is said about a method cannot be put in force is an error that
 // says where, and nothing is in force then.
@@ -80,13 +82,13 @@ func TestCoverageOfRulesInProtoFiles(t *testing.T) {
 		"rule for each method": {get: rule(`scopes: "a"`), watch: rule(`exempt { reason: "open" }`)},
 		"default":              {service: byDefault(`scopes: "a"`)},
 		"empty default":        {service: byDefault("")},
-		"bound field":          {service: byDefault(""), field: bind(`tctx: "order.id"`)},
+		"bound field":          {service: byDefault(""), field: bound},
 		"no rule":              {want: []string{`method "/SVC/Get" has no rule`, `method "/SVC/Watch" has no rule`}},
-		"bound field, no rule": {field: bind(`tctx: "order.id"`), want: []string{`method "/SVC/Get" has no rule`, `method "/SVC/Watch" has no rule`}},
+		"bound field, no rule": {field: bound, want: []string{`method "/SVC/Get" has no rule`, `method "/SVC/Watch" has no rule`}},
 		"one method without":   {get: rule(""), want: []string{`method "/SVC/Watch" has no rule`}},
 		"the other in code":    {get: rule(""), rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/Watch": require("a")} }},
 		"service in code":      {get: rule(""), rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require("a")} }},
-		"field under code":     {field: bind(`tctx: "order.id"`), rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require("a")} }},
+		"field under code":     {field: bound, rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require("a")} }},
 		"stream of code, fitted": {service: byDefault(""), rules: func(s string) interceptors.Rules {
 			return interceptors.Rules{"/" + s + "/*": require().StreamOpenOnly()}
 		}},
@@ -95,11 +97,11 @@ func TestCoverageOfRulesInProtoFiles(t *testing.T) {
 		"without a reason":   {get: rule(`exempt {}`), watch: rule(""), want: []string{"exempt.reason"}},
 		"exempt and a scope": {get: rule(`scopes: "a" exempt { reason: "open" }`), watch: rule(""), want: []string{"exempt"}},
 		"exempt and bound": {
-			get: rule(`exempt { reason: "open" }`), watch: rule(""), field: bind(`tctx: "order.id"`),
+			get: rule(`exempt { reason: "open" }`), watch: rule(""), field: bound,
 			want: []string{"bound fields"},
 		},
 		"exempt in code and bound": {
-			get: rule(""), field: bind(`tctx: "order.id"`),
+			get: rule(""), field: bound,
 			rules: func(s string) interceptors.Rules {
 				return interceptors.Rules{"/" + s + "/Watch": interceptors.Exempt(why)}
 			},

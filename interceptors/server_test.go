@@ -383,21 +383,6 @@ func TestARuleForHealthReplacesTheExemption(t *testing.T) {
 	testHealthRule(t, d, guard(t, d, interceptors.Rules{"/grpc.health.v1.Health/*": interceptors.Require()}))
 }
 
-// testHealthRule checks that g has a rule for health checking.
-func testHealthRule(t *testing.T, d *trattest.Domain, g *interceptors.Server) {
-	t.Helper()
-	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
-	healthpb.RegisterHealthServer(srv, health.NewServer())
-	client := healthpb.NewHealthClient(connectAs(t, d, "gateway", serve(t, srv)))
-	_, err := client.Check(callContext(t), &healthpb.HealthCheckRequest{})
-	wantRefusal(t, err, trat.ReasonCoverageUnchecked)
-	if err := g.CheckCoverage(srv); err != nil {
-		t.Fatal(err)
-	}
-	_, err = client.Check(callContext(t), &healthpb.HealthCheckRequest{})
-	wantRefusal(t, err, trat.ReasonTxnTokenMissing)
-}
-
 // Covers VER-23, PRIV-01.
 func TestHandlersCannotReadTheRawToken(t *testing.T) {
 	d := trattest.New(t, domainName)
