@@ -126,7 +126,8 @@ func newComparison(before, after []ruledMethod) comparison {
 }
 
 // loosened compares a method with what it was. One without a rule beside it is denied, or
-// code says what it requires, which nobody knows here.
+// code says what it requires, which nobody knows here: but code's defaults are no longer
+// those when the proto file says something less strict.
 func loosened(older, newer ruledMethod) []rules.Loosening {
 	switch {
 	case older.exempt():
@@ -134,10 +135,10 @@ func loosened(older, newer ruledMethod) []rules.Loosening {
 	case !older.declared && newer.exempt():
 		return []rules.Loosening{{FullMethod: newer.name, Field: "exempt", Text: "had no rule, and needs no TraT now"}}
 	case !older.declared:
-		return rules.Loosened(newer.name, rules.Rule{Bindings: older.rule.Bindings}, rules.Rule{Bindings: newer.rule.Bindings})
+		return rules.Loosened(newer.name, older.effective(), newer.effective())
 	case !newer.declared:
 		gone := rules.Loosening{FullMethod: newer.name, Field: "rule", Text: "no longer has a rule: it is denied, or only code says what it requires"}
-		return append([]rules.Loosening{gone}, rules.Loosened(newer.name, older.rule, rules.Effective(newer.rule, rules.TargetOf(newer.descriptor)))...)
+		return append([]rules.Loosening{gone}, rules.Loosened(newer.name, older.rule, newer.effective())...)
 	default:
 		return rules.Loosened(newer.name, older.rule, newer.rule)
 	}

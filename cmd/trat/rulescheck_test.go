@@ -62,6 +62,10 @@ func TestRulesCheckFindsWhatBecameLooser(t *testing.T) {
 		"exempt without a rule before": {func(f *descriptorpb.FileDescriptorProto) {
 			exempt(ruleOption(f, "AdminService", "Purge"))
 		}, "/acme.orders.v1.AdminService/Purge", "exempt"},
+		"a mode below the default, without a rule before": {func(f *descriptorpb.FileDescriptorProto) {
+			r := ruleOption(f, "AdminService", "Purge")
+			r.Chain, r.Callers = &tratv1.Chain{Mode: tratv1.ChainMode_CHAIN_MODE_OFF}, []string{"/admin"}
+		}, "/acme.orders.v1.AdminService/Purge", "chain.mode"},
 		"no rule": {func(f *descriptorpb.FileDescriptorProto) {
 			f.GetService()[0].Options = nil
 			defaultTail(f)

@@ -33,6 +33,11 @@ type ruledMethod struct {
 // exempt says that no TraT is needed.
 func (m ruledMethod) exempt() bool { return m.rule.Exempt != "" }
 
+// effective is the rule with every default filled in, declared or not.
+func (m ruledMethod) effective() rules.Rule {
+	return rules.Effective(m.rule, rules.TargetOf(m.descriptor))
+}
+
 // ruleProblem is one thing wrong with a rule.
 type ruleProblem struct {
 	// Where is a method, a service, or a key of the overlay.
