@@ -81,6 +81,17 @@ var (
 // call makes the call that is measured.
 type call func(context.Context, testpb.TestServiceClient) error
 
+// withoutDeadline is v as a caller uses it who sets no deadline. All other calls have one:
+// that of the world, which comes before a token expires.
+func withoutDeadline(v variant) variant {
+	within := v.context
+	v.name += ", no deadline"
+	v.context = func(ctx context.Context, d *domain, i int) context.Context {
+		return within(context.WithoutCancel(ctx), d, i)
+	}
+	return v
+}
+
 // worldly are the median costs of each variant in each world.
 type worldly map[string]timings
 
@@ -199,6 +210,12 @@ func measureCalls(rounds int) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	guardedOpen, bytesOpen := withoutDeadline(guarded), withoutDeadline(bytes)
+	open, err := p.inWorlds(unaryCall, guardedOpen, bytesOpen)
+	if err != nil {
+		return nil, err
+	}
+	openRatio, _ := open.over(guardedOpen, bytesOpen)
 	ofBytes, _ := w.over(bytes, bare)
 	ofBare, _ := w.over(guarded, bare)
 	ratio, uncertain := w.over(guarded, bytes)
@@ -212,6 +229,7 @@ func measureCalls(rounds int) ([]row, error) {
 		{name: "unary call, guard and carrier / bare with the bytes", value: ratio, unit: "x", budget: 1.08},
 		{name: "unary call, standard error of that", value: uncertain, unit: "x"},
 		{name: "unary call, that with one token, its bytes compressed away", value: oneRatio, unit: "x"},
+		{name: "unary call, that for callers without a deadline, whom the carrier gives one", value: openRatio, unit: "x"},
 	}, nil
 }
 
