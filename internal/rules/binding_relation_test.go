@@ -72,7 +72,7 @@ func TestARelationMayStandBesideAnEquality(t *testing.T) {
 	wantProblems(t, "no such relation", []string{`field "int64_field": relation: `}, compileError([]Binding{{Field: "int64_field", Tctx: "a", Relation: "this <="}}, input))
 	wantProblems(t, "twice", []string{"twice"}, compileError([]Binding{{Field: "item", Tctx: "a", Relation: "this == bound"}, {Field: "item", Tctx: "a", Relation: "this == bound"}}, input))
 	members, err := Members([]Binding{{Field: "int64_field", Tctx: "a", Relation: "this <= bound"}}, input)
-	if err != nil || len(members) != 1 || !members[0].Relation {
+	if err != nil || len(members) != 1 || members[0].Bound != BoundValue {
 		t.Errorf("members: %v, %v", members, err)
 	}
 }

@@ -6,9 +6,21 @@ import "google.golang.org/protobuf/reflect/protoreflect"
 type MemberType struct {
 	Tctx     string
 	Field    protoreflect.FieldDescriptor
-	Relation bool // the member is what Relation wants: the field's type or a list of it
+	Bound    Bound
 	Optional bool
 }
+
+// Bound is how a binding takes its member.
+type Bound uint8
+
+// The zero Bound is that of equality; the others are of relations, each of which takes one
+// of them.
+const (
+	BoundEqual   Bound = iota // as what the field can be equal to
+	BoundValue                // as a value of the field's type
+	BoundList                 // as a list of such values
+	BoundElement              // as an element of the field, which is repeated
+)
 
 // Members returns what bindings need of tctx, in their order, for a policy that promises to
 // provide it. It fails as compiling the bindings does.
@@ -19,7 +31,10 @@ func Members(list []Binding, input protoreflect.MessageDescriptor) ([]MemberType
 	}
 	members := make([]MemberType, len(compiled.list))
 	for i, b := range compiled.list {
-		members[i] = MemberType{Tctx: compiled.names[b.slot], Field: b.leaf, Relation: b.relation != nil, Optional: b.optional}
+		members[i] = MemberType{Tctx: compiled.names[b.slot], Field: b.leaf, Optional: b.optional}
+		if b.relation != nil {
+			members[i].Bound = b.relation.as
+		}
 	}
 	return members, nil
 }

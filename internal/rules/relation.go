@@ -19,8 +19,7 @@ const (
 
 // relation is a compiled Binding.Relation. It is immutable and safe for concurrent use.
 type relation struct {
-	// list says that bound is a list of the field's type, not one of it.
-	list    bool
+	as      Bound // which of its types bound has
 	program *expression.Program
 	this    expression.Read
 	bound   memberReader
@@ -38,13 +37,16 @@ func compileRelation(source string, field protoreflect.FieldDescriptor) (*relati
 	}
 	whole := expression.FieldType(field)
 	bound := fieldReader(field, form)
-	tries := []boundAs{{as: whole, read: bound}, {as: types.NewListType(whole), read: listReader(bound), list: true}}
+	tries := []boundAs{
+		{Bound: BoundValue, as: whole, read: bound},
+		{Bound: BoundList, as: types.NewListType(whole), read: listReader(bound)},
+	}
 	if field.IsList() {
 		element, err := elementReader(field)
 		if err != nil {
 			return nil, err
 		}
-		tries = append(tries, boundAs{as: expression.ElementType(field), read: element})
+		tries = append(tries, boundAs{Bound: BoundElement, as: expression.ElementType(field), read: element})
 	}
 	chosen, env, err := firstThatFits(source, field, tries)
 	if err != nil {
@@ -57,14 +59,14 @@ func compileRelation(source string, field protoreflect.FieldDescriptor) (*relati
 	case !program.Names(thisVar) || !program.Names(boundVar):
 		return nil, errNoRelation // a condition of one side alone
 	}
-	return &relation{list: chosen.list, program: program, this: expression.Reader(field), bound: chosen.read}, nil
+	return &relation{as: chosen.Bound, program: program, this: expression.Reader(field), bound: chosen.read}, nil
 }
 
 // boundAs is one type that bound may have.
 type boundAs struct {
+	Bound
 	as   *types.Type
 	read memberReader
-	list bool
 }
 
 // firstThatFits is the first if none does: that is what its author hears about.

@@ -83,8 +83,8 @@ func TestRelations(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r.list != tc.list {
-					t.Errorf("bound is a list: %v", r.list)
+				if list := r.as == BoundList; list != tc.list {
+					t.Errorf("bound is a list: %v", list)
 				}
 				for _, raw := range tc.holds {
 					if holds, err := r.holds(this, memberOf(t, raw)); !holds || err != nil {

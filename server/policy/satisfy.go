@@ -149,12 +149,13 @@ func (r *rule) shortOfMember(path, reason string, binding *rules.MemberType) str
 		return fmt.Sprintf("tctx.%s is %s, without the member tctx.%s, %s", name, c.shape.name, path, reason)
 	case !ok || binding == nil:
 		return ""
-	case c.pseudonym && !binding.Relation:
+	case c.pseudonym && binding.Bound == rules.BoundEqual:
 		return fmt.Sprintf("tctx.%s, %s, is a pseudonym, which no request has", path, reason)
-	case !fitsField(member, binding) && binding.Relation:
-		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, neither %s nor a list of it", path, reason, member.name, fieldText(binding.Field))
-	case !fitsField(member, binding):
+	case fitsField(member, binding):
+		return ""
+	case binding.Bound == rules.BoundEqual:
 		return fmt.Sprintf("tctx.%s, %s, is %s, which %s never is", path, reason, member.name, fieldText(binding.Field))
+	default:
+		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, and the relation wants %s", path, reason, member.name, boundText(binding))
 	}
-	return ""
 }

@@ -157,7 +157,20 @@ func TestWhatNoTokenOfARuleCanSatisfyIsAProblem(t *testing.T) {
 		{"a relation to a list", `bindings {field: "int64_field" bind {tctx: "n" relation: "this in bound"}}`, "tctx: {n: {value: [1, 2]}}", nil},
 		{
 			"a relation to a list of something else", `bindings {field: "int64_field" bind {tctx: "n" relation: "this in bound"}}`, "tctx: {n: {value: [1, true]}}",
-			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a list, neither int64 nor a list of it`},
+			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a list, and the relation wants a list of int64`},
+		},
+		{
+			"a relation to a value where there is a list", `bindings {field: "int64_field" bind {tctx: "n" relation: "this <= bound"}}`, "tctx: {n: {value: [1, 2]}}",
+			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a list, and the relation wants int64`},
+		},
+		{
+			"a relation to a list where there is a value", `bindings {field: "int64_field" bind {tctx: "n" relation: "this in bound"}}`, "tctx: {n: details.n}",
+			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is of type int, and the relation wants a list of int64`},
+		},
+		{"a relation to an element", `bindings {field: "int64_list" bind {tctx: "n" relation: "bound in this"}}`, "tctx: {n: details.n}", nil},
+		{
+			"a relation to an element where there is a list", `bindings {field: "int64_list" bind {tctx: "n" relation: "bound in this"}}`, "tctx: {n: {value: [1]}}",
+			[]string{`tctx.n, which its field "int64_list" is bound to by a relation, is a list, and the relation wants an element of repeated int64`},
 		},
 		{"an exempt method", `exempt {reason: "open"}`, "", []string{"is exempt: it needs no TraT"}},
 		{"a method without a rule", "", "", []string{"there is no rule beside it, and no field of its request is bound: it demands nothing"}},

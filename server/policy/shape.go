@@ -123,18 +123,14 @@ func (s shape) meets(other shape) bool {
 	return true
 }
 
-// fitsField says whether a member can be what a binding wants: equal to the field, or, for a
-// relation, of the field's type, a list of it, or an element of it.
+// fitsField says whether a member can be what a binding takes.
 func fitsField(member shape, binding *rules.MemberType) bool {
-	field := shapeOfField(binding.Field)
-	if member.meets(field) {
-		return true
+	switch field := shapeOfField(binding.Field); binding.Bound {
+	case rules.BoundList:
+		return member.meets(shape{form: formList, elements: []shape{field}})
+	case rules.BoundElement:
+		return member.meets(shapeOfSingular(binding.Field))
+	default:
+		return member.meets(field)
 	}
-	if !binding.Relation {
-		return false
-	}
-	if binding.Field.IsList() && member.meets(shapeOfSingular(binding.Field)) {
-		return true
-	}
-	return member.meets(shape{form: formList, elements: []shape{field}})
 }

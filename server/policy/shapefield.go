@@ -2,6 +2,8 @@ package policy
 
 import (
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/grpc-trat/grpc-trat/internal/rules"
 )
 
 // shapeOfField returns which members a field of a request can be equal to.
@@ -70,4 +72,17 @@ func fieldText(field protoreflect.FieldDescriptor) string {
 		return "repeated " + name
 	}
 	return name
+}
+
+// boundText names the type that a relation wants of its member.
+func boundText(binding *rules.MemberType) string {
+	field := fieldText(binding.Field)
+	switch binding.Bound {
+	case rules.BoundList:
+		return "a list of " + field
+	case rules.BoundElement:
+		return "an element of " + field
+	default:
+		return field
+	}
 }
