@@ -14,7 +14,7 @@ import (
 // FieldBindings returns the bindings that the fields of a message have by option, its own
 // and those of singular messages in it, with Field from input on. An option that would be
 // in force for no field or for many is an error: in the message of a list or map, in a
-// message that contains itself, in one that is bound as a whole, and on an extension.
+// message that contains itself, in one that is bound as a whole, on an extension or in one.
 // Members are not looked at beyond being named.
 func FieldBindings(input protoreflect.MessageDescriptor) ([]Binding, error) {
 	w := optionWalk{inside: make(map[protoreflect.MessageDescriptor]protoreflect.FieldDescriptor)}
@@ -37,8 +37,8 @@ func (w *optionWalk) fail(name, format string, args ...any) {
 
 // message adds the bindings of a message that is reached through the types in within.
 func (w *optionWalk) message(message protoreflect.MessageDescriptor, prefix string, within []protoreflect.MessageDescriptor) {
-	for _, extension := range boundExtensions(message) {
-		w.fail(prefix+string(extension.Name()), "%s: an extension cannot be bound", extension.FullName())
+	for _, extension := range extensionsOf(message) {
+		w.extension(prefix+string(extension.Name()), extension)
 	}
 	within = append(slices.Clip(within), message)
 	for i := range message.Fields().Len() {
@@ -74,6 +74,20 @@ func (w *optionWalk) message(message protoreflect.MessageDescriptor, prefix stri
 	}
 }
 
+// extension refuses an extension with the option on it or in its message.
+func (w *optionWalk) extension(name string, extension protoreflect.FieldDescriptor) {
+	if isBound(extension) {
+		w.fail(name, "%s: an extension cannot be bound", extension.FullName())
+		return
+	}
+	if extension.Message() == nil {
+		return
+	}
+	if hidden := w.boundInside(extension.Message()); hidden != nil {
+		w.fail(name, "%s in it is bound, and what is in the extension %s cannot be", hidden.FullName(), extension.FullName())
+	}
+}
+
 func (w *optionWalk) add(name string, option *tratv1.Binding) {
 	if option.GetTctx() == "" {
 		w.fail(name, "the option names no member of tctx")
@@ -91,13 +105,11 @@ func (w *optionWalk) boundInside(message protoreflect.MessageDescriptor) protore
 	// Breadth first over all types that can be reached, each once.
 	todo := []protoreflect.MessageDescriptor{message}
 	for next := 0; next < len(todo); next++ {
-		if extensions := boundExtensions(todo[next]); len(extensions) > 0 {
-			w.inside[message] = extensions[0]
-			return extensions[0]
+		fields := extensionsOf(todo[next])
+		for i := range todo[next].Fields().Len() {
+			fields = append(fields, todo[next].Fields().Get(i))
 		}
-		fields := todo[next].Fields()
-		for i := range fields.Len() {
-			field := fields.Get(i)
+		for _, field := range fields {
 			if isBound(field) {
 				w.inside[message] = field
 				return field
@@ -111,19 +123,16 @@ func (w *optionWalk) boundInside(message protoreflect.MessageDescriptor) protore
 	return nil
 }
 
-// boundExtensions returns the extensions of a message that have the option, among all that
-// the program knows.
-func boundExtensions(message protoreflect.MessageDescriptor) (bound []protoreflect.FieldDescriptor) {
+// extensionsOf returns the extensions of a message among all that the program knows.
+func extensionsOf(message protoreflect.MessageDescriptor) (extensions []protoreflect.FieldDescriptor) {
 	if message.ExtensionRanges().Len() == 0 {
 		return nil
 	}
 	protoregistry.GlobalTypes.RangeExtensionsByMessage(message.FullName(), func(extension protoreflect.ExtensionType) bool {
-		if isBound(extension.TypeDescriptor()) {
-			bound = append(bound, extension.TypeDescriptor())
-		}
+		extensions = append(extensions, extension.TypeDescriptor())
 		return true
 	})
-	return bound
+	return extensions
 }
 
 // isBound reports whether a field has the option, be it one that cannot be read.

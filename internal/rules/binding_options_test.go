@@ -63,6 +63,8 @@ func TestOptionsThatWouldBindNoFieldOrManyAreRefused(t *testing.T) {
 		{&rulestestv1.BoundInBound{}, []string{`field "nested"`, "is bound as a whole, and so is rulestest.v1.Nested.order_id in it"}},
 		{&rulestestv1.BoundNowhere{}, []string{`field "text"`, "names no member"}},
 		{&rulestestv1.BoundExtension{}, []string{`field "bound_beside"`, "an extension cannot be bound"}},
+		{&rulestestv1.BoundInExtension{}, []string{`field "carried_beside"`, "rulestest.v1.BoundHere.text in it is bound", "extension"}},
+		{&rulestestv1.BoundInExtensionBelow{}, []string{`field "inner.carried_below"`, "rulestest.v1.BoundHere.text in it is bound", "extension"}},
 	} {
 		_, err := FieldBindings(tc.message.ProtoReflect().Descriptor())
 		wantProblems(t, string(tc.message.ProtoReflect().Descriptor().Name()), tc.want, err)

@@ -312,6 +312,232 @@ func (x *BoundExtension) GetText() string {
 	return ""
 }
 
+// BoundInExtension is a message with an extension that has a bound field in it.
+type BoundInExtension struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Text            *string                `protobuf:"bytes,1,opt,name=text" json:"text,omitempty"`
+	extensionFields protoimpl.ExtensionFields
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *BoundInExtension) Reset() {
+	*x = BoundInExtension{}
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoundInExtension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoundInExtension) ProtoMessage() {}
+
+func (x *BoundInExtension) ProtoReflect() protoreflect.Message {
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoundInExtension.ProtoReflect.Descriptor instead.
+func (*BoundInExtension) Descriptor() ([]byte, []int) {
+	return file_rulestest_v1_bind_editions_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BoundInExtension) GetText() string {
+	if x != nil && x.Text != nil {
+		return *x.Text
+	}
+	return ""
+}
+
+// Carried has the bound field of an extension's message further down.
+type Carried struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Here          *BoundHere             `protobuf:"bytes,1,opt,name=here" json:"here,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Carried) Reset() {
+	*x = Carried{}
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Carried) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Carried) ProtoMessage() {}
+
+func (x *Carried) ProtoReflect() protoreflect.Message {
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Carried.ProtoReflect.Descriptor instead.
+func (*Carried) Descriptor() ([]byte, []int) {
+	return file_rulestest_v1_bind_editions_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Carried) GetHere() *BoundHere {
+	if x != nil {
+		return x.Here
+	}
+	return nil
+}
+
+type BoundHere struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          *string                `protobuf:"bytes,1,opt,name=text" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BoundHere) Reset() {
+	*x = BoundHere{}
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoundHere) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoundHere) ProtoMessage() {}
+
+func (x *BoundHere) ProtoReflect() protoreflect.Message {
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoundHere.ProtoReflect.Descriptor instead.
+func (*BoundHere) Descriptor() ([]byte, []int) {
+	return file_rulestest_v1_bind_editions_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BoundHere) GetText() string {
+	if x != nil && x.Text != nil {
+		return *x.Text
+	}
+	return ""
+}
+
+// BoundInExtensionBelow has such a message in it.
+type BoundInExtensionBelow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          *string                `protobuf:"bytes,1,opt,name=text" json:"text,omitempty"`
+	Inner         *Extendable            `protobuf:"bytes,2,opt,name=inner" json:"inner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BoundInExtensionBelow) Reset() {
+	*x = BoundInExtensionBelow{}
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BoundInExtensionBelow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BoundInExtensionBelow) ProtoMessage() {}
+
+func (x *BoundInExtensionBelow) ProtoReflect() protoreflect.Message {
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BoundInExtensionBelow.ProtoReflect.Descriptor instead.
+func (*BoundInExtensionBelow) Descriptor() ([]byte, []int) {
+	return file_rulestest_v1_bind_editions_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BoundInExtensionBelow) GetText() string {
+	if x != nil && x.Text != nil {
+		return *x.Text
+	}
+	return ""
+}
+
+func (x *BoundInExtensionBelow) GetInner() *Extendable {
+	if x != nil {
+		return x.Inner
+	}
+	return nil
+}
+
+// Extendable has nothing bound but by its extension.
+type Extendable struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	extensionFields protoimpl.ExtensionFields
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Extendable) Reset() {
+	*x = Extendable{}
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Extendable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Extendable) ProtoMessage() {}
+
+func (x *Extendable) ProtoReflect() protoreflect.Message {
+	mi := &file_rulestest_v1_bind_editions_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Extendable.ProtoReflect.Descriptor instead.
+func (*Extendable) Descriptor() ([]byte, []int) {
+	return file_rulestest_v1_bind_editions_proto_rawDescGZIP(), []int{8}
+}
+
 var file_rulestest_v1_bind_editions_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*Edition)(nil),
@@ -337,6 +563,22 @@ var file_rulestest_v1_bind_editions_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "bytes,100,opt,name=bound_beside",
 		Filename:      "rulestest/v1/bind_editions.proto",
 	},
+	{
+		ExtendedType:  (*BoundInExtension)(nil),
+		ExtensionType: (*Carried)(nil),
+		Field:         100,
+		Name:          "rulestest.v1.carried_beside",
+		Tag:           "bytes,100,opt,name=carried_beside",
+		Filename:      "rulestest/v1/bind_editions.proto",
+	},
+	{
+		ExtendedType:  (*Extendable)(nil),
+		ExtensionType: (*Carried)(nil),
+		Field:         100,
+		Name:          "rulestest.v1.carried_below",
+		Tag:           "bytes,100,opt,name=carried_below",
+		Filename:      "rulestest/v1/bind_editions.proto",
+	},
 }
 
 // Extension fields to Edition.
@@ -355,6 +597,18 @@ var (
 var (
 	// optional string bound_beside = 100;
 	E_BoundBeside = &file_rulestest_v1_bind_editions_proto_extTypes[2]
+)
+
+// Extension fields to BoundInExtension.
+var (
+	// optional rulestest.v1.Carried carried_beside = 100;
+	E_CarriedBeside = &file_rulestest_v1_bind_editions_proto_extTypes[3]
+)
+
+// Extension fields to Extendable.
+var (
+	// optional rulestest.v1.Carried carried_below = 100;
+	E_CarriedBelow = &file_rulestest_v1_bind_editions_proto_extTypes[4]
 )
 
 var File_rulestest_v1_bind_editions_proto protoreflect.FileDescriptor
@@ -389,7 +643,23 @@ const file_rulestest_v1_bind_editions_proto_rawDesc = "" +
 	"\x0eBoundExtension\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xe2\xfe\x18\x06\n" +
-	"\x04textR\x04text*\x05\bd\x10\xc9\x01*6\n" +
+	"\x04textR\x04text*\x05\bd\x10\xc9\x01\"9\n" +
+	"\x10BoundInExtension\x12\x1e\n" +
+	"\x04text\x18\x01 \x01(\tB\n" +
+	"\xe2\xfe\x18\x06\n" +
+	"\x04textR\x04text*\x05\bd\x10\xc9\x01\"6\n" +
+	"\aCarried\x12+\n" +
+	"\x04here\x18\x01 \x01(\v2\x17.rulestest.v1.BoundHereR\x04here\"+\n" +
+	"\tBoundHere\x12\x1e\n" +
+	"\x04text\x18\x01 \x01(\tB\n" +
+	"\xe2\xfe\x18\x06\n" +
+	"\x04hereR\x04text\"h\n" +
+	"\x15BoundInExtensionBelow\x12\x1f\n" +
+	"\x04text\x18\x01 \x01(\tB\v\xe2\xfe\x18\a\n" +
+	"\x05otherR\x04text\x12.\n" +
+	"\x05inner\x18\x02 \x01(\v2\x18.rulestest.v1.ExtendableR\x05inner\"\x13\n" +
+	"\n" +
+	"Extendable*\x05\bd\x10\xc9\x01*6\n" +
 	"\x06Closed\x12\x16\n" +
 	"\x12CLOSED_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -397,7 +667,9 @@ const file_rulestest_v1_bind_editions_proto_rawDesc = "" +
 	"\x06beside\x12\x15.rulestest.v1.Edition\x18d \x01(\tR\x06beside:.\n" +
 	"\x06within\x12\x16.rulestest.v1.Extended\x18d \x01(\tR\x06within:M\n" +
 	"\fbound_beside\x12\x1c.rulestest.v1.BoundExtension\x18d \x01(\tB\f\xe2\xfe\x18\b\n" +
-	"\x06besideR\vboundBesideB=Z;github.com/grpc-trat/grpc-trat/gen/rulestest/v1;rulestestv1b\beditionsp\xe8\a"
+	"\x06besideR\vboundBeside:\\\n" +
+	"\x0ecarried_beside\x12\x1e.rulestest.v1.BoundInExtension\x18d \x01(\v2\x15.rulestest.v1.CarriedR\rcarriedBeside:T\n" +
+	"\rcarried_below\x12\x18.rulestest.v1.Extendable\x18d \x01(\v2\x15.rulestest.v1.CarriedR\fcarriedBelowB=Z;github.com/grpc-trat/grpc-trat/gen/rulestest/v1;rulestestv1b\beditionsp\xe8\a"
 
 var (
 	file_rulestest_v1_bind_editions_proto_rawDescOnce sync.Once
@@ -412,26 +684,37 @@ func file_rulestest_v1_bind_editions_proto_rawDescGZIP() []byte {
 }
 
 var file_rulestest_v1_bind_editions_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_rulestest_v1_bind_editions_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_rulestest_v1_bind_editions_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_rulestest_v1_bind_editions_proto_goTypes = []any{
-	(Closed)(0),            // 0: rulestest.v1.Closed
-	(*Edition)(nil),        // 1: rulestest.v1.Edition
-	(*Part2)(nil),          // 2: rulestest.v1.Part2
-	(*Extended)(nil),       // 3: rulestest.v1.Extended
-	(*BoundExtension)(nil), // 4: rulestest.v1.BoundExtension
+	(Closed)(0),                   // 0: rulestest.v1.Closed
+	(*Edition)(nil),               // 1: rulestest.v1.Edition
+	(*Part2)(nil),                 // 2: rulestest.v1.Part2
+	(*Extended)(nil),              // 3: rulestest.v1.Extended
+	(*BoundExtension)(nil),        // 4: rulestest.v1.BoundExtension
+	(*BoundInExtension)(nil),      // 5: rulestest.v1.BoundInExtension
+	(*Carried)(nil),               // 6: rulestest.v1.Carried
+	(*BoundHere)(nil),             // 7: rulestest.v1.BoundHere
+	(*BoundInExtensionBelow)(nil), // 8: rulestest.v1.BoundInExtensionBelow
+	(*Extendable)(nil),            // 9: rulestest.v1.Extendable
 }
 var file_rulestest_v1_bind_editions_proto_depIdxs = []int32{
-	0, // 0: rulestest.v1.Edition.closed:type_name -> rulestest.v1.Closed
-	3, // 1: rulestest.v1.Edition.extended:type_name -> rulestest.v1.Extended
-	2, // 2: rulestest.v1.Edition.delimited:type_name -> rulestest.v1.Part2
-	1, // 3: rulestest.v1.beside:extendee -> rulestest.v1.Edition
-	3, // 4: rulestest.v1.within:extendee -> rulestest.v1.Extended
-	4, // 5: rulestest.v1.bound_beside:extendee -> rulestest.v1.BoundExtension
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	3, // [3:6] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	0,  // 0: rulestest.v1.Edition.closed:type_name -> rulestest.v1.Closed
+	3,  // 1: rulestest.v1.Edition.extended:type_name -> rulestest.v1.Extended
+	2,  // 2: rulestest.v1.Edition.delimited:type_name -> rulestest.v1.Part2
+	7,  // 3: rulestest.v1.Carried.here:type_name -> rulestest.v1.BoundHere
+	9,  // 4: rulestest.v1.BoundInExtensionBelow.inner:type_name -> rulestest.v1.Extendable
+	1,  // 5: rulestest.v1.beside:extendee -> rulestest.v1.Edition
+	3,  // 6: rulestest.v1.within:extendee -> rulestest.v1.Extended
+	4,  // 7: rulestest.v1.bound_beside:extendee -> rulestest.v1.BoundExtension
+	5,  // 8: rulestest.v1.carried_beside:extendee -> rulestest.v1.BoundInExtension
+	9,  // 9: rulestest.v1.carried_below:extendee -> rulestest.v1.Extendable
+	6,  // 10: rulestest.v1.carried_beside:type_name -> rulestest.v1.Carried
+	6,  // 11: rulestest.v1.carried_below:type_name -> rulestest.v1.Carried
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	10, // [10:12] is the sub-list for extension type_name
+	5,  // [5:10] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_rulestest_v1_bind_editions_proto_init() }
@@ -445,8 +728,8 @@ func file_rulestest_v1_bind_editions_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rulestest_v1_bind_editions_proto_rawDesc), len(file_rulestest_v1_bind_editions_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
-			NumExtensions: 3,
+			NumMessages:   9,
+			NumExtensions: 5,
 			NumServices:   0,
 		},
 		GoTypes:           file_rulestest_v1_bind_editions_proto_goTypes,
