@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"io"
 	"net"
 	"slices"
 
@@ -43,6 +45,17 @@ func (backend) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, stream 
 		}
 	}
 	return nil
+}
+
+func (backend) StreamingInputCall(stream grpc.ClientStreamingServer[testpb.StreamingInputCallRequest, testpb.StreamingInputCallResponse]) error {
+	for {
+		switch _, err := stream.Recv(); {
+		case errors.Is(err, io.EOF):
+			return stream.SendAndClose(&testpb.StreamingInputCallResponse{})
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // domain is a trust domain with two workloads, and what is to be closed at the end.
@@ -125,14 +138,14 @@ const (
 // serve starts a server over loopback TCP and SPIFFE mTLS, with a guard for chains in the
 // given mode; the zero Mode is no guard.
 func (d *domain) serve(path string, mode callchain.Mode, service testpb.TestServiceServer, opts ...grpc.ServerOption) (addr string, err error) {
-	return d.serveBehind(path, mode, plainRule, service, opts...)
+	return d.serveBehind(path, mode, nil, service, opts...)
 }
 
-// plainRule adds nothing to a rule.
-func plainRule(r interceptors.Rule) interceptors.Rule { return r }
+// demands are what the rules of some methods demand besides.
+type demands map[string]func(interceptors.Rule) interceptors.Rule
 
-// serveBehind is serve with a rule that demands more.
-func (d *domain) serveBehind(path string, mode callchain.Mode, more func(interceptors.Rule) interceptors.Rule, service testpb.TestServiceServer, opts ...grpc.ServerOption) (addr string, err error) {
+// serveBehind is serve with rules that demand more.
+func (d *domain) serveBehind(path string, mode callchain.Mode, more demands, service testpb.TestServiceServer, opts ...grpc.ServerOption) (addr string, err error) {
 	source, err := d.source(path)
 	if err != nil {
 		return "", err
@@ -169,7 +182,7 @@ func (d *domain) serveBehind(path string, mode callchain.Mode, more func(interce
 	return listener.Addr().String(), nil
 }
 
-func (d *domain) guard(source *devauthority.Source, mode callchain.Mode, more func(interceptors.Rule) interceptors.Rule) (*interceptors.Server, error) {
+func (d *domain) guard(source *devauthority.Source, mode callchain.Mode, more demands) (*interceptors.Server, error) {
 	verifier, err := d.verifier()
 	if err != nil {
 		return nil, err
@@ -181,9 +194,13 @@ func (d *domain) guard(source *devauthority.Source, mode callchain.Mode, more fu
 	case callchain.ModeOff:
 		rule = rule.FromCallers(spiffeid.MatchMemberOf(d.td)).ChainOff()
 	}
+	rules := interceptors.Rules{"/grpc.testing.TestService/*": rule}
+	for method, demand := range more {
+		rules[method] = demand(rule)
+	}
 	return interceptors.NewServer(
 		interceptors.ServerConfig{Verifier: verifier, SVIDs: source, Bundles: source},
-		interceptors.Rules{"/grpc.testing.TestService/*": rule, testpb.TestService_UnaryCall_FullMethodName: more(rule)})
+		rules)
 }
 
 // dial connects a workload to addr, with a carrier that sends chains in the given mode; the

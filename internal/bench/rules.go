@@ -43,10 +43,16 @@ func bindFour(r interceptors.Rule) interceptors.Rule {
 
 // The guarded calls with one token, whose method binds four fields, and has a condition too.
 var (
-	bound = variant{name: "bound", mode: guardedOne.mode, context: oneTokenContext, rule: bindFour}
-	asked = variant{name: "asked", mode: guardedOne.mode, context: oneTokenContext, rule: func(r interceptors.Rule) interceptors.Rule {
-		return bindFour(r).When(callCondition)
-	}}
+	bound = variant{
+		name: "bound", mode: guardedOne.mode, context: oneTokenContext,
+		demands: demands{testpb.TestService_UnaryCall_FullMethodName: bindFour},
+	}
+	asked = variant{
+		name: "asked", mode: guardedOne.mode, context: oneTokenContext,
+		demands: demands{testpb.TestService_UnaryCall_FullMethodName: func(r interceptors.Rule) interceptors.Rule {
+			return bindFour(r).When(callCondition)
+		}},
+	}
 )
 
 // rulesOf makes what evaluates a rule for boundRequest.
@@ -110,7 +116,7 @@ func measureRules(rounds int) ([]row, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	p := plan{worlds: rounds, limit: time.Duration(rounds) * time.Second, rounds: 6, turn: 15 * time.Millisecond}
+	p := plan{worlds: rounds, limit: time.Duration(rounds) * time.Second, rounds: 6, turn: 15 * time.Millisecond, warm: callBound}
 	if p.tctx, err = trat.ParseObject(callTctx); err != nil {
 		return nil, err
 	}
@@ -121,10 +127,57 @@ func measureRules(rounds int) ([]row, error) {
 	ratio, uncertain := w.over(bound, bytesOfOne)
 	withCondition, _ := w.over(asked, bytesOfOne)
 	without, _ := w.over(guardedOne, bytesOfOne)
+	streams, err := measureBoundStreams(rounds)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, streams...)
 	return append(rows,
 		row{name: "unary call, one token, four bound fields / bare with the bytes", value: ratio, unit: "x", budget: 1.1},
 		row{name: "unary call, standard error of that", value: uncertain, unit: "x"},
 		row{name: "unary call, one token, four bound fields and a condition / bare with the bytes", value: withCondition, unit: "x"},
 		row{name: "unary call, one token, no rule about the request / bare with the bytes", value: without, unit: "x"},
 	), nil
+}
+
+// streamBound sends messages of which a rule can bind one field.
+func streamBound(ctx context.Context, c testpb.TestServiceClient) error {
+	stream, err := c.StreamingInputCall(ctx)
+	if err != nil {
+		return err
+	}
+	message := &testpb.StreamingInputCallRequest{ExpectCompressed: &testpb.BoolValue{Value: true}}
+	for range streamMessages {
+		if err := stream.Send(message); err != nil {
+			return err
+		}
+	}
+	_, err = stream.CloseAndRecv()
+	return err
+}
+
+// measureBoundStreams measures client streams each message of which is checked.
+func measureBoundStreams(rounds int) ([]row, error) {
+	checked := variant{
+		name: "checked", mode: guarded.mode, context: tokenContext,
+		demands: demands{testpb.TestService_StreamingInputCall_FullMethodName: func(r interceptors.Rule) interceptors.Rule {
+			return r.Bind("expect_compressed.value", "username")
+		}},
+	}
+	p := plan{worlds: rounds, limit: time.Duration(rounds) * time.Second, rounds: 4, turn: 25 * time.Millisecond}
+	var err error
+	if p.tctx, err = trat.ParseObject(callTctx); err != nil {
+		return nil, err
+	}
+	w, err := p.inWorlds(streamBound, checked, guarded)
+	if err != nil {
+		return nil, err
+	}
+	ratio, uncertain := w.over(checked, guarded)
+	return []row{
+		{name: "client stream, guarded, CPU per message", value: micros(w[guarded.name].median()) / streamMessages, unit: " us"},
+		{name: "client stream, guarded with a bound field, CPU per message", value: micros(w[checked.name].median()) / streamMessages, unit: " us"},
+		{name: "client stream, with a bound field / without", value: ratio, unit: "x"},
+		{name: "client stream, standard error of that", value: uncertain, unit: "x"},
+	}, nil
 }

@@ -12,7 +12,6 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -32,6 +31,7 @@ const (
 // plan says how much is measured.
 type plan struct {
 	tctx   trat.Object // of the transactions; zero: the draft's example
+	warm   call        // what shows a guard every token first; nil: unaryCall
 	worlds int         // at least
 	limit  time.Duration
 	rounds int // in each world
@@ -44,8 +44,7 @@ type variant struct {
 	name    string
 	mode    callchain.Mode // of guard and carrier; zero for neither
 	context func(ctx context.Context, d *domain, i int) context.Context
-	// rule is what the guard's rule demands besides; nil: nothing.
-	rule func(interceptors.Rule) interceptors.Rule
+	demands demands // of the guard
 }
 
 func bareContext(ctx context.Context, _ *domain, _ int) context.Context { return ctx }
@@ -124,13 +123,13 @@ func (p plan) inOneWorld(do call, variants []variant) (map[string]timings, error
 		return nil, err
 	}
 	defer d.stop()
+	warm := p.warm
+	if warm == nil {
+		warm = unaryCall
+	}
 	var subjects []subject
 	for _, v := range variants {
-		more := v.rule
-		if more == nil {
-			more = plainRule
-		}
-		addr, err := d.serveBehind(ordersPath, v.mode, more, backend{})
+		addr, err := d.serveBehind(ordersPath, v.mode, v.demands, backend{})
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +140,7 @@ func (p plan) inOneWorld(do call, variants []variant) (map[string]timings, error
 		subjects = append(subjects, subject{v.name, func(i int) error { return do(v.context(ctx, d, i), client) }})
 		// From here on the guard has seen every token, and the connection is warm.
 		for i := range 2 * transactions {
-			if err := do(v.context(ctx, d, i), client); err != nil {
+			if err := warm(v.context(ctx, d, i), client); err != nil {
 				return nil, fmt.Errorf("%s: %w", v.name, err)
 			}
 		}
