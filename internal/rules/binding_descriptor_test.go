@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
 )
@@ -107,10 +108,18 @@ func TestTypesThatCannotBeComparedAreRefused(t *testing.T) {
 	}).ByName("Input")
 	wantProblems(t, "names", []string{`field "swapped"`, "could be two fields"}, compileError([]Binding{{Field: "swapped", Tctx: "a"}}, input))
 
+	const (
+		int32Type, int64Type = descriptorpb.FieldDescriptorProto_TYPE_INT32, descriptorpb.FieldDescriptorProto_TYPE_INT64
+		stringType           = descriptorpb.FieldDescriptorProto_TYPE_STRING
+	)
+	seconds := protoField("seconds", 1, int64Type, "")
+	seconds.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 	for name, fields := range map[string][]*descriptorpb.FieldDescriptorProto{
-		"Timestamp": {protoField("seconds", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")},
-		"Value":     nil,
-		"FieldMask": {protoField("paths", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")},
+		"Timestamp":   {protoField("seconds", 1, stringType, "")},
+		"Duration":    {seconds, protoField("nanos", 2, int32Type, "")},
+		"Value":       nil,
+		"FieldMask":   {protoField("paths", 1, stringType, "")},
+		"StringValue": {protoField("value", 1, stringType, ""), protoField("beside", 2, stringType, "")},
 	} {
 		input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
 			Name: new("false.proto"), Package: new("google.protobuf"), Syntax: new("proto3"),
@@ -120,4 +129,23 @@ func TestTypesThatCannotBeComparedAreRefused(t *testing.T) {
 			t.Errorf("%s by name only: no error", name)
 		}
 	}
+}
+
+// Covers VER-18.
+func TestANullIsNoValueHoweverItIsEncoded(t *testing.T) {
+	delimited := protoField("value", 1, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, ".google.protobuf.Value")
+	delimited.Options = &descriptorpb.FieldOptions{Features: &descriptorpb.FeatureSet{
+		MessageEncoding: descriptorpb.FeatureSet_DELIMITED.Enum(),
+	}}
+	input := messageTypesOf(t, &descriptorpb.FileDescriptorProto{
+		Name: new("delimited.proto"), Syntax: new("editions"), Edition: descriptorpb.Edition_EDITION_2023.Enum(),
+		Dependency:  []string{"google/protobuf/struct.proto"},
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("M"), Field: []*descriptorpb.FieldDescriptorProto{delimited}}},
+	}).ByName("M")
+	message := dynamicpb.NewMessage(input)
+	message.Set(input.Fields().ByName("value"), protoreflect.ValueOfMessage(structpb.NewNullValue().ProtoReflect()))
+	if err := mustBind(t, message, Binding{Field: "value", Tctx: "m", Optional: true}).check(mustObject(t, `{}`), message); err != nil {
+		t.Errorf("both absent: %v", err)
+	}
+	wantDenied(t, mustBind(t, message, Binding{Field: "value", Tctx: "m"}).check(mustObject(t, `{"m":1}`), message), "value", "is not set")
 }

@@ -83,12 +83,8 @@ func (f *forms) message(message protoreflect.MessageDescriptor) (form, error) {
 	if !ok {
 		return f.ordinary(message)
 	}
-	// A type that only has the name of a well-known one is no such type.
-	for i, kind := range wellKnown.fields {
-		field := message.Fields().ByNumber(protoreflect.FieldNumber(i + 1))
-		if field == nil || field.Kind() != kind {
-			return nil, fmt.Errorf("%s cannot be bound: it is not the well-known type", message.FullName())
-		}
+	if !wellKnown.is(message) {
+		return nil, fmt.Errorf("%s cannot be bound: it is not the well-known type", message.FullName())
 	}
 	return wellKnown.form(f, message)
 }
@@ -96,8 +92,21 @@ func (f *forms) message(message protoreflect.MessageDescriptor) (form, error) {
 // wellKnownForm is how the form of a well-known type is made, and of what kinds its fields
 // are, from number 1 on.
 type wellKnownForm struct {
-	fields []protoreflect.Kind
-	form   func(*forms, protoreflect.MessageDescriptor) (form, error)
+	fields   []protoreflect.Kind
+	repeated bool // they are lists or maps
+	form     func(*forms, protoreflect.MessageDescriptor) (form, error)
+}
+
+// is reports whether a message has these fields and no others. A type that only has the
+// name of a well-known one is no such type.
+func (w *wellKnownForm) is(message protoreflect.MessageDescriptor) bool {
+	for i, kind := range w.fields {
+		field := message.Fields().ByNumber(protoreflect.FieldNumber(i + 1))
+		if field == nil || field.Kind() != kind || (field.Cardinality() == protoreflect.Repeated) != w.repeated {
+			return false
+		}
+	}
+	return message.Fields().Len() == len(w.fields)
 }
 
 const (
@@ -112,9 +121,10 @@ func init() {
 	only := func(kind protoreflect.Kind) wellKnownForm {
 		return wellKnownForm{fields: []protoreflect.Kind{kind}, form: newOnlyFieldForm}
 	}
+	holder := wellKnownForm{fields: []protoreflect.Kind{protoreflect.MessageKind}, repeated: true, form: newOnlyFieldForm}
 	seconds := []protoreflect.Kind{protoreflect.Int64Kind, protoreflect.Int32Kind}
 	wellKnownForms = map[protoreflect.FullName]wellKnownForm{
-		"google.protobuf.Any":         {form: refuseAny},
+		"google.protobuf.Any":         {fields: []protoreflect.Kind{protoreflect.StringKind, protoreflect.BytesKind}, form: refuseAny},
 		"google.protobuf.BoolValue":   only(protoreflect.BoolKind),
 		"google.protobuf.Int32Value":  only(protoreflect.Int32Kind),
 		"google.protobuf.Int64Value":  only(protoreflect.Int64Kind),
@@ -126,9 +136,9 @@ func init() {
 		"google.protobuf.BytesValue":  only(protoreflect.BytesKind),
 		"google.protobuf.Timestamp":   {fields: seconds, form: newTimestampForm},
 		"google.protobuf.Duration":    {fields: seconds, form: newDurationForm},
-		"google.protobuf.FieldMask":   {fields: []protoreflect.Kind{protoreflect.StringKind}, form: newFieldMaskForm},
-		structName:                    only(protoreflect.MessageKind),
-		listName:                      only(protoreflect.MessageKind),
+		"google.protobuf.FieldMask":   {fields: []protoreflect.Kind{protoreflect.StringKind}, repeated: true, form: newFieldMaskForm},
+		structName:                    holder,
+		listName:                      holder,
 		valueName: {fields: []protoreflect.Kind{
 			protoreflect.EnumKind, protoreflect.DoubleKind, protoreflect.StringKind,
 			protoreflect.BoolKind, protoreflect.MessageKind, protoreflect.MessageKind,
@@ -143,7 +153,7 @@ func refuseAny(_ *forms, message protoreflect.MessageDescriptor) (form, error) {
 // isNullValue reports whether a field is a google.protobuf.Value that holds a null, which
 // in a member of tctx is to be absent.
 func isNullValue(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-	if field.Kind() != protoreflect.MessageKind || field.Cardinality() == protoreflect.Repeated || field.Message().FullName() != valueName {
+	if field.Message() == nil || field.Cardinality() == protoreflect.Repeated || field.Message().FullName() != valueName {
 		return false
 	}
 	message := value.Message()

@@ -102,11 +102,7 @@ type fieldMaskForm struct {
 }
 
 func newFieldMaskForm(_ *forms, message protoreflect.MessageDescriptor) (form, error) {
-	paths := message.Fields().ByNumber(1)
-	if !paths.IsList() {
-		return nil, errNoMask
-	}
-	return fieldMaskForm{message: message, paths: paths}, nil
+	return fieldMaskForm{message: message, paths: message.Fields().ByNumber(1)}, nil
 }
 
 func (f fieldMaskForm) equals(value protoreflect.Value, member trat.Value) bool {
