@@ -79,7 +79,7 @@ func (r *overlayReader) single(n *yaml.Node, to protoreflect.Message, field prot
 		to.Set(field, protoreflect.ValueOfEnum(value.Number()))
 	case protoreflect.BoolKind:
 		value := r.Boolean(n, name)
-		if n.Value == "false" && name == "chain.strict_trace" {
+		if !value && yamlfile.IsBoolean(n) && name == "chain.strict_trace" {
 			r.Add(n, name, "false demands nothing: leave the key away")
 		}
 		to.Set(field, protoreflect.ValueOfBool(value))

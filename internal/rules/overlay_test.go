@@ -98,6 +98,7 @@ func TestProblemsOfAnOverlayHaveTheirLines(t *testing.T) {
 				`line 20: /pkg.Svc/Get: tctx[1]: "a" is there twice`,
 			},
 		},
+		"no strict trace":    {head + "    chain: {strict_trace: False}", []string{"line 4: /pkg.Svc/Get: chain.strict_trace: false demands nothing"}},
 		"no links":           {head + "    chain: {max_links: 0}", []string{"chain.max_links: want a whole number of at least 1"}},
 		"a half link":        {head + "    chain: {max_links: 1.5}", []string{"chain.max_links: want a whole number of at least 1"}},
 		"links by name":      {head + "    chain: {max_links: many}", []string{"chain.max_links: want a number, not text"}},

@@ -130,12 +130,15 @@ func (r *Reader) Texts(n *yaml.Node, field string, check func(string) error) []s
 // Boolean returns the truth value n.
 func (r *Reader) Boolean(n *yaml.Node, field string) bool {
 	var value bool
-	if n.ShortTag() != "!!bool" || n.Decode(&value) != nil {
+	if !IsBoolean(n) || n.Decode(&value) != nil {
 		r.Add(n, field, "want true or false, not %s", Kind(n))
 		return false
 	}
 	return value
 }
+
+// IsBoolean says whether n is true or false, however it is spelled.
+func IsBoolean(n *yaml.Node) bool { return n.ShortTag() == "!!bool" }
 
 // IsNumber says whether n is a number.
 func IsNumber(n *yaml.Node) bool { return n.ShortTag() == "!!int" || n.ShortTag() == "!!float" }
