@@ -111,7 +111,7 @@ func newComparison(before, after []ruledMethod) comparison {
 			}
 		case !m.bad: // else it is a problem, whatever it is compared with
 			result.Compared++
-			found = loosened(o, m)
+			found = append(loosened(o, m), retyped(o, m)...)
 		}
 		for _, l := range found {
 			result.Loosenings = append(result.Loosenings, looseningView{Method: l.FullMethod, Field: l.Field, Text: l.Text})

@@ -101,6 +101,37 @@ func TestRulesCheckFindsWhatBecameLooser(t *testing.T) {
 	}
 }
 
+// What a relation says depends on the type of its field: of texts, "10" is less than "9".
+func TestRulesCheckComparesNoRelationsOfDifferentTypes(t *testing.T) {
+	quantity := func(change func(*descriptorpb.DescriptorProto, *descriptorpb.FieldDescriptorProto)) string {
+		return writeSet(t, func(f *descriptorpb.FileDescriptorProto) {
+			m := f.GetMessageType()[0]
+			change(m, m.GetField()[1])
+			ruleOption(f, "OrdersService", "Create").When = nil
+		})
+	}
+	integer := quantity(func(*descriptorpb.DescriptorProto, *descriptorpb.FieldDescriptorProto) {})
+	unsigned := quantity(func(_ *descriptorpb.DescriptorProto, f *descriptorpb.FieldDescriptorProto) {
+		f.Type = descriptorpb.FieldDescriptorProto_TYPE_UINT64.Enum()
+	})
+	text := quantity(func(_ *descriptorpb.DescriptorProto, f *descriptorpb.FieldDescriptorProto) {
+		f.Type = descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum()
+	})
+	present := quantity(func(m *descriptorpb.DescriptorProto, f *descriptorpb.FieldDescriptorProto) {
+		m.OneofDecl = append(m.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: new("_quantity")})
+		f.Proto3Optional, f.OneofIndex = new(true), new(int32(1))
+	})
+	for _, tt := range []struct{ older, newer, was, is string }{
+		{integer, text, "int64", "string"},
+		{integer, unsigned, "int64", "uint64"},
+		{present, integer, "optional int64", "int64"},
+	} {
+		runTrat(t, "", "rules", "check", tt.older, tt.newer).want(t, exitNo, "LOOSER /acme.orders.v1.OrdersService/Create: bindings: "+
+			"quantity is of the type "+tt.is+", and was of "+tt.was+": its relation to tctx.order.quantity cannot be compared\n", "1 loosenings, 0 problems")
+	}
+	runTrat(t, "", "rules", "check", integer, present).want(t, exitDone, "good: ", "")
+}
+
 // defaultTail gives the method Tail callers of its own, which its chain mode needs.
 func defaultTail(f *descriptorpb.FileDescriptorProto) {
 	ruleOption(f, "OrdersService", "Tail").Callers = []string{"/gateway", "/ns/*/edge"}
