@@ -33,7 +33,8 @@ type ServiceInfoProvider interface {
 //   - rules contradict each other, or an overlay loosens one;
 //   - a rule is wrong: an unknown field, a condition that is not of the messages' types,
 //     an exemption without a reason, and whatever else docs/rules.md names;
-//   - a rule is about the request of a service whose proto file is not linked in;
+//   - a rule is about the request of a service whose proto file is not linked in, or a service
+//     is registered under another name than its proto file has for it;
 //   - a rule in code has a Check but covers a streaming method, or a CheckMessage but
 //     covers a unary one. A wildcard rule with both fits both kinds;
 //   - a rule needs a policy decision point or a store that the guard was not given;

@@ -49,6 +49,9 @@ func (v *coverage) service(name string) {
 	if descriptor != nil {
 		v.problem(rules.CheckService(descriptor))
 		declared = descriptor.Methods()
+	} else if file := v.protoFile(name); file != "" {
+		v.problem(fmt.Errorf("service %q is not in its proto file %q, whose rules would not be in force: "+
+			"register it under its name, or without Metadata and with rules in code", name, file))
 	}
 	v.names["/"+name+"/"+wildcard] = true
 	for _, info := range v.services[name].Methods {
@@ -68,6 +71,18 @@ func (v *coverage) service(name string) {
 			v.problem(fmt.Errorf("%s has a rule in its proto file, and is not registered with its service", absent.FullName()))
 		}
 	}
+}
+
+// protoFile is the proto file that a service was registered with, "" unless it is linked in.
+func (v *coverage) protoFile(service string) string {
+	file, ok := v.services[service].Metadata.(string)
+	if !ok {
+		return ""
+	}
+	if _, err := protoregistry.GlobalFiles.FindFileByPath(file); err != nil {
+		return ""
+	}
+	return file
 }
 
 // serviceDescriptor returns what the proto file says about a service; nil when none that is

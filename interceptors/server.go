@@ -185,7 +185,7 @@ func (s *Server) ServerOptions() []grpc.ServerOption {
 
 // Unary is the grpc.UnaryServerInterceptor. It is part of ServerOptions.
 func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, c := s.decide(ctx, info.FullMethod, unaryCall, req)
+	ctx, c := s.decide(ctx, calledMethod(ctx, info), unaryCall, req)
 	if c.err != nil {
 		return nil, grpcerr.Error(c.err)
 	}
@@ -194,6 +194,15 @@ func (s *Server) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		err = c.method.afterHandler(ctx, &s.settings, err)
 	}
 	return resp, err
+}
+
+// calledMethod is the method that the peer has called. What info says stands in generated
+// code: it is the name in the proto file, whatever name the service was registered under.
+func calledMethod(ctx context.Context, info *grpc.UnaryServerInfo) string {
+	if called, ok := grpc.Method(ctx); ok && called != "" {
+		return called
+	}
+	return info.FullMethod
 }
 
 // decide makes every check there is before the handler, and reports the outcome: c.err is
