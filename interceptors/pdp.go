@@ -136,7 +136,11 @@ func (s *Server) decision(ctx context.Context, c *call, question authzen.Request
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	switch allowed, err := e.pdp.Evaluate(ctx, question); {
+	allowed, err := e.pdp.Evaluate(ctx, question)
+	if err == nil {
+		err = ctx.Err() // an answer that comes too late is none
+	}
+	switch {
 	case err != nil:
 		return trat.Errorf(trat.ReasonPolicyUnavailable, "", "policy decision point: %w", err)
 	case !allowed:

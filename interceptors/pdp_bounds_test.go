@@ -199,3 +199,25 @@ func TestOptionsOfDecisionPointsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// A yes that comes when the time is up is none, also from a decision point that does not look
+// at its context: by then the TraT may have expired.
+//
+// Covers VER-19.
+func TestAYesThatComesTooLateIsNone(t *testing.T) {
+	d := trattest.New(t, domainName)
+	svc := &backend{}
+	g := guard(t, d, eachMethod(evaluated()), interceptors.WithDecisionPoint(decisionFunc(func(ctx context.Context, _ authzen.Request) (bool, error) {
+		<-ctx.Done()
+		return true, nil
+	})))
+	client := dialRaw(t, d, serveGuarded(t, d, g, svc))
+	raw := d.Raw(trattest.Lifetime(30 * time.Second))
+	d.Advance(30*time.Second + d.Verifier().Leeway() - 50*time.Millisecond)
+	for _, k := range kinds() {
+		wantRefusal(t, k.call(withToken(callContext(t), raw), client), trat.ReasonPolicyUnavailable)
+	}
+	if ran := svc.ran.Load(); ran != 0 {
+		t.Errorf("%d handlers ran", ran)
+	}
+}

@@ -211,19 +211,28 @@ func TestNothingButAYesOfThePDPLetsACallThrough(t *testing.T) {
 // Covers VER-19.
 func TestACallWithoutADecisionInTimeIsRefused(t *testing.T) {
 	d := trattest.New(t, domainName)
-	began, ended := make(chan struct{}, 1), make(chan struct{}, 1)
+	// Nothing waits for a test that has failed, or Close would wait for it.
+	began, ended := make(chan struct{}, 64), make(chan struct{}, 64)
 	p := startPDP(t, func(_ http.ResponseWriter, r *http.Request) {
 		began <- struct{}{}
 		<-r.Context().Done()
 		ended <- struct{}{}
 	})
+	// On a busy machine the time can be up before the PDP is asked.
+	untilAsked := func(t *testing.T, call func()) {
+		t.Helper()
+		for asked := len(p.asked()); len(p.asked()) == asked && !t.Failed(); {
+			call()
+		}
+		await(t, ended)
+	}
 	t.Run("of the client", func(t *testing.T) {
 		svc := &backend{}
-		client := dialRaw(t, d, serveGuarded(t, d, guard(t, d, eachMethod(evaluated()), p.option(t, 20*time.Millisecond)), svc))
+		client := dialRaw(t, d, serveGuarded(t, d, guard(t, d, eachMethod(evaluated()), p.option(t, 50*time.Millisecond)), svc))
 		for _, k := range kinds() {
-			wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), client), trat.ReasonPolicyUnavailable)
-			await(t, began)
-			await(t, ended)
+			untilAsked(t, func() {
+				wantRefusal(t, k.call(withToken(callContext(t), d.Raw()), client), trat.ReasonPolicyUnavailable)
+			})
 		}
 		if svc.ran.Load() != 0 {
 			t.Error("a handler ran")
@@ -232,16 +241,22 @@ func TestACallWithoutADecisionInTimeIsRefused(t *testing.T) {
 	t.Run("of the caller", func(t *testing.T) {
 		svc := &backend{}
 		client := dialRaw(t, d, serveGuarded(t, d, guard(t, d, eachMethod(evaluated()), p.option(t, callTimeout)), svc))
-		ctx, cancel := context.WithTimeout(callContext(t), 100*time.Millisecond)
-		defer cancel()
-		if err := callUnary(withToken(ctx, d.Raw()), client); err == nil {
-			t.Error("no error")
-		}
-		await(t, began)
-		await(t, ended) // long before the time of the client
-		ctx, cancel = context.WithCancel(callContext(t))
-		go func() {
+		untilAsked(t, func() { // the PDP's end comes long before the time of its client
+			ctx, cancel := context.WithTimeout(callContext(t), 100*time.Millisecond)
+			defer cancel()
+			if err := callUnary(withToken(ctx, d.Raw()), client); err == nil {
+				t.Error("no error")
+			}
+		})
+		for len(began) > 0 {
 			<-began
+		}
+		ctx, cancel := context.WithCancel(callContext(t))
+		go func() {
+			select {
+			case <-began:
+			case <-ctx.Done():
+			}
 			cancel()
 		}()
 		if err := callUnary(withToken(ctx, d.Raw()), client); err == nil {
