@@ -217,7 +217,10 @@ func TestMembersAreThoseThatBindingsNeed(t *testing.T) {
 		{Tctx: "a.b", Field: (&rulestestv1.Item{}).ProtoReflect().Descriptor().Fields().ByName("sku"), Optional: true},
 		{Tctx: "c", Field: input.Fields().ByName("int64_list")},
 	}
-	if !slices.Equal(members, want) {
+	same := func(a, b MemberType) bool {
+		return a.Tctx == b.Tctx && a.Field == b.Field && a.Bound == b.Bound && a.Optional == b.Optional
+	}
+	if !slices.EqualFunc(members, want, same) {
 		t.Errorf("members: %v, want %v", members, want)
 	}
 	if _, err := Members([]Binding{{Field: "x", Tctx: "a"}}, input); err == nil {

@@ -144,6 +144,10 @@ func (r *rule) shortOfMember(path, reason string, binding *rules.MemberType) str
 		return fmt.Sprintf("tctx.%s, %s, is optional", path, reason)
 	}
 	member, ok := c.shape.at(rest)
+	is := member.name
+	if member.value != nil {
+		is = "a constant"
+	}
 	switch {
 	case !ok && !optional:
 		return fmt.Sprintf("tctx.%s is %s, without the member tctx.%s, %s", name, c.shape.name, path, reason)
@@ -154,8 +158,8 @@ func (r *rule) shortOfMember(path, reason string, binding *rules.MemberType) str
 	case fitsField(member, binding):
 		return ""
 	case binding.Bound == rules.BoundEqual:
-		return fmt.Sprintf("tctx.%s, %s, is %s, which %s never is", path, reason, member.name, fieldText(binding.Field))
+		return fmt.Sprintf("tctx.%s, %s, is %s, which %s never is", path, reason, is, fieldText(binding.Field))
 	default:
-		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, and the relation wants %s", path, reason, member.name, boundText(binding))
+		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, and the relation wants %s", path, reason, is, boundText(binding))
 	}
 }

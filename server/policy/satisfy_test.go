@@ -157,11 +157,11 @@ func TestWhatNoTokenOfARuleCanSatisfyIsAProblem(t *testing.T) {
 		{"a relation to a list", `bindings {field: "int64_field" bind {tctx: "n" relation: "this in bound"}}`, "tctx: {n: {value: [1, 2]}}", nil},
 		{
 			"a relation to a list of something else", `bindings {field: "int64_field" bind {tctx: "n" relation: "this in bound"}}`, "tctx: {n: {value: [1, true]}}",
-			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a list, and the relation wants a list of int64`},
+			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a constant, and the relation wants a list of int64`},
 		},
 		{
 			"a relation to a value where there is a list", `bindings {field: "int64_field" bind {tctx: "n" relation: "this <= bound"}}`, "tctx: {n: {value: [1, 2]}}",
-			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a list, and the relation wants int64`},
+			[]string{`tctx.n, which its field "int64_field" is bound to by a relation, is a constant, and the relation wants int64`},
 		},
 		{
 			"a relation to a list where there is a value", `bindings {field: "int64_field" bind {tctx: "n" relation: "this in bound"}}`, "tctx: {n: details.n}",
@@ -170,7 +170,24 @@ func TestWhatNoTokenOfARuleCanSatisfyIsAProblem(t *testing.T) {
 		{"a relation to an element", `bindings {field: "int64_list" bind {tctx: "n" relation: "bound in this"}}`, "tctx: {n: details.n}", nil},
 		{
 			"a relation to an element where there is a list", `bindings {field: "int64_list" bind {tctx: "n" relation: "bound in this"}}`, "tctx: {n: {value: [1]}}",
-			[]string{`tctx.n, which its field "int64_list" is bound to by a relation, is a list, and the relation wants an element of repeated int64`},
+			[]string{`tctx.n, which its field "int64_list" is bound to by a relation, is a constant, and the relation wants an element of repeated int64`},
+		},
+		{
+			"constants that no value of the field is", `bindings {field: "enum_field" bind {tctx: "e"}} bindings {field: "int32_field" bind {tctx: "n"}} bindings {field: "duration" bind {tctx: "d.long"}}`,
+			"tctx: {e: {value: COLOR}, n: {value: 4294967296}, d: {value: {long: 1 hour}}}",
+			[]string{
+				`tctx.e, which its field "enum_field" is bound to, is a constant, which rulestest.v1.Color never is`,
+				`tctx.n, which its field "int32_field" is bound to, is a constant, which int32 never is`,
+				`tctx.d.long, which its field "duration" is bound to, is a constant, which google.protobuf.Duration never is`,
+			},
+		},
+		{
+			"constants that some value of the field is", `bindings {field: "enum_field" bind {tctx: "e"}} bindings {field: "int64_field" bind {tctx: "n"}} bindings {field: "item" bind {tctx: "i"}} bindings {field: "string_list" bind {tctx: "l"}}`,
+			"tctx: {e: {value: COLOR_RED}, n: {value: '7'}, i: {value: {sku: x, unitPrice: 3}}, l: {value: [a, b]}}", nil,
+		},
+		{
+			"a constant that a relation cannot read", `bindings {field: "enum_field" bind {tctx: "e" relation: "this in bound"}}`, "tctx: {e: {value: [COLOR_RED, COLOR]}}",
+			[]string{`tctx.e, which its field "enum_field" is bound to by a relation, is a constant, and the relation wants a list of rulestest.v1.Color`},
 		},
 		{"an exempt method", `exempt {reason: "open"}`, "", []string{"is exempt: it needs no TraT"}},
 		{"a method without a rule", "", "", []string{"there is no rule beside it, and no field of its request is bound: it demands nothing"}},

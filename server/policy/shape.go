@@ -6,6 +6,7 @@ import (
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // form is a set of kinds of JSON values; numbers without a fraction are a kind of their own.
@@ -125,6 +126,9 @@ func (s shape) meets(other shape) bool {
 
 // fitsField says whether a member can be what a binding takes.
 func fitsField(member shape, binding *rules.MemberType) bool {
+	if member.value != nil {
+		return takesConstant(binding, member.value)
+	}
 	switch field := shapeOfField(binding.Field); binding.Bound {
 	case rules.BoundList:
 		return member.meets(shape{form: formList, elements: []shape{field}})
@@ -133,4 +137,16 @@ func fitsField(member shape, binding *rules.MemberType) bool {
 	default:
 		return member.meets(field)
 	}
+}
+
+// takesConstant says whether a binding takes a constant. One that no TraT can hold is
+// another problem.
+func takesConstant(binding *rules.MemberType, value any) bool {
+	const name = "constant"
+	object, err := trat.NewObject(map[string]any{name: value})
+	if err != nil {
+		return true
+	}
+	var memory [1]trat.Value
+	return binding.Takes(trat.NewPaths([]string{name}).AppendValues(memory[:0], object)[0])
 }
