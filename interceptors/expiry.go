@@ -22,9 +22,6 @@ func (s *Server) expiry(m *method) expiry {
 	return e
 }
 
-// ends reports whether streams can have an end.
-func (e *expiry) ends() bool { return e.MaxAge > 0 || e.Expiry != rules.ExpiryOpenOnly }
-
 // end returns when a stream ends that was opened at opened and whose present token is token,
 // nil if it has none. The zero time stands for never.
 func (e *expiry) end(opened time.Time, token *trat.Token) time.Time {

@@ -67,12 +67,14 @@ func withCredentials(ctx context.Context, c *call) context.Context {
 
 // ended returns why the stream has ended, nil while it has not.
 func (s *liveStream) ended() error {
-	denial := s.denial.Load()
-	if denial == nil {
-		return nil
+	if denial := s.denial.Load(); denial != nil {
+		reason, _ := grpcerr.ReasonFrom(*denial)
+		return trat.Errorf(reason, "", "the stream has ended")
 	}
-	reason, _ := grpcerr.ReasonFrom(*denial)
-	return trat.Errorf(reason, "", "the stream has ended")
+	if s.finished.Load() {
+		return trat.Errorf(trat.ReasonInternal, "", "the stream's handler has returned")
+	}
+	return nil
 }
 
 // judgeRenewal makes every check of a renewal and reports the outcome. taken is false for a
@@ -114,11 +116,11 @@ func (s *liveStream) renewalContext(token, link string) context.Context {
 
 // continues returns the refusal of a token that does not carry on what the stream was opened
 // for. Issuer and audience are the same in every token that the verifier accepts. A stream
-// that was opened in shadow mode without a token takes any.
+// that was opened in shadow mode without a token takes any as its first.
 func (s *liveStream) continues(c *call) error {
-	first, present, token := s.first.call.token, s.current.Load().call.token, c.token
+	first, present, token := s.origin, s.current.Load().call.token, c.token
 	switch {
-	case token.Expiry().Before(c.start): // within the leeway, and not worth a renewal
+	case !c.start.Before(token.Expiry()): // within the leeway, and not worth a renewal
 		return trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "a renewal with an expired token")
 	case first == nil:
 		return nil

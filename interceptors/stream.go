@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // Stream is the grpc.StreamServerInterceptor. It is part of ServerOptions. Token and chain
@@ -64,8 +65,11 @@ type liveStream struct {
 	// wouldDeny is what it was reported for, once, that a strict rule would have refused the
 	// stream. Each call has its own, which only one goroutine may use.
 	wouldDeny atomic.Pointer[error]
-	cancel    context.CancelCauseFunc // of the handler's context; nil when it can have no end
+	cancel    context.CancelCauseFunc // of the handler's context
 	renewals  sync.Mutex              // held to make one
+	// origin is the first token that the stream had, which renewals carry on; nil before.
+	// renewals is held.
+	origin *trat.Token
 	lifetime
 }
 
@@ -87,11 +91,10 @@ func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, fullM
 		fullMethod:    fullMethod,
 		checks:        c.method.checksMessages() || c.token == nil,
 		first:         admitted{call: c},
+		origin:        c.token,
 	}
 	live.opened, live.expiry = c.start, s.expiry(c.method)
-	if live.expiry.ends() {
-		ctx, live.cancel = context.WithCancelCause(ctx)
-	}
+	ctx, live.cancel = context.WithCancelCause(ctx)
 	live.ctx = context.WithValue(ctx, streamKey{}, live)
 	live.first.ctx = live.ctx
 	if c.wouldDeny != nil {
@@ -187,9 +190,7 @@ func (s *liveStream) deny(st *status.Status) bool {
 // Where grpc-go has no statusWriter, a handler that waits in RecvMsg or SendMsg goes on
 // waiting, until the peer moves: then it gets the status instead of a message.
 func (s *liveStream) close(err error, st *status.Status) {
-	if s.cancel != nil {
-		s.cancel(err)
-	}
+	s.cancel(err)
 	if transport, ok := grpc.ServerTransportStreamFromContext(s.ctx).(statusWriter); ok {
 		_ = transport.WriteStatus(st) // the connection may be gone, and then nobody waits
 	}

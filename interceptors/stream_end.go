@@ -3,6 +3,7 @@ package interceptors
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
@@ -70,7 +71,8 @@ type lifetime struct {
 	alarm    alarm         // nil: there was never anything to wait for
 	draining chan struct{} // nil: the handler is not told
 	told     bool          // draining is closed, or was to be
-	over     bool          // nothing is to be done at the end any more
+	over     bool          // the end was reached
+	finished atomic.Bool   // the handler has returned; set with mu held
 }
 
 // begin looks after the end of the stream from now on.
@@ -83,9 +85,10 @@ func (s *liveStream) begin(end time.Time) {
 // setEnd makes end the end. s.mu is held.
 func (s *liveStream) setEnd(end time.Time) {
 	s.end = end
-	if end.IsZero() || s.over {
+	if end.IsZero() || s.finished.Load() {
 		return
 	}
+	s.over = false
 	if s.expiry.Drain > 0 && (s.draining == nil || s.told) {
 		s.draining, s.told = make(chan struct{}), false
 	}
@@ -119,7 +122,7 @@ func (s *liveStream) due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.server.clock()
-	if s.over {
+	if s.over || s.finished.Load() {
 		return false
 	}
 	if s.draining != nil && !s.told && !now.Before(s.end.Add(-s.expiry.Drain)) {
@@ -136,11 +139,9 @@ func (s *liveStream) due() bool {
 	return true
 }
 
-// expire ends the stream, or reports that a strict rule would.
+// expire ends the stream, or reports that a strict rule would. That the context has ended
+// does not say that the stream has: an interceptor outside the guard may have ended it.
 func (s *liveStream) expire() {
-	if s.ctx.Err() != nil { // the peer has gone, and the handler has not seen it yet
-		return
-	}
 	c := s.judged()
 	err := s.server.refuse(s.ctx, &c, layerRule,
 		trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "the stream has reached the end that the rule sets it"))
@@ -170,14 +171,12 @@ func (s *liveStream) judged() call {
 func (s *liveStream) finish() {
 	s.mu.Lock()
 	over, drained := s.over, s.told
-	s.over = true
+	s.finished.Store(true)
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
 	s.mu.Unlock()
-	if s.cancel != nil {
-		s.cancel(nil)
-	}
+	s.cancel(nil)
 	switch c := &s.current.Load().call; {
 	case over || c.token == nil || s.denial.Load() != nil:
 	case drained:
@@ -187,7 +186,8 @@ func (s *liveStream) finish() {
 	}
 }
 
-// renew makes c what the stream was admitted with last, and moves its end.
+// renew makes c what the stream was admitted with last, and moves its end. s.renewals is
+// held.
 func (s *liveStream) renew(c call) error {
 	renewed := &admitted{call: c, ctx: withCredentials(s.ctx, &c)}
 	s.mu.Lock()
@@ -196,6 +196,9 @@ func (s *liveStream) renew(c call) error {
 		return err
 	}
 	s.current.Store(renewed)
+	if s.origin == nil {
+		s.origin = c.token
+	}
 	s.setEnd(s.expiry.end(s.opened, c.token))
 	s.server.streams.count(s.ctx, semconv.StreamActionRenewed)
 	return nil
