@@ -2,11 +2,13 @@ package interceptors
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
@@ -60,6 +62,9 @@ func (c *Client) Renewal(ctx context.Context, stream grpc.ClientStream) (*tratv1
 		conn = &peer.Peer{}
 	}
 	renewal, err := c.renew(ctx, opened, method, conn)
+	if gone := ctx.Err(); gone != nil && errors.Is(err, gone) {
+		return nil, status.FromContextError(gone).Err() // while its link waited to be signed
+	}
 	if err != nil {
 		server, _ := spiffecreds.PeerFromAuthInfo(conn.AuthInfo)
 		return nil, c.refuse(ctx, refusal{method: method, server: server.ID, err: err})

@@ -202,3 +202,26 @@ func TestARenewableStreamHasTheCallersDeadline(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A caller that gives up while its link waits to be signed is told that, and of no fault.
+//
+// Covers STR-02.
+func TestARenewalThatIsGivenUpIsNoFault(t *testing.T) {
+	d := trattest.New(t, domainName)
+	_, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
+	stream := openBidi(d.Context(callContext(t)), t, dialCarrier(t, d, addr, carrier(t, d)))
+	s := newSinks()
+	ctx, cancel := context.WithCancel(d.Context(t.Context()))
+	defer cancel()
+	slow := signerFunc(func(ctx context.Context, _ callchain.Draft) (*callchain.Signed, error) {
+		cancel()
+		return nil, &trat.Error{Reason: trat.ReasonDependencyUnavailable, Err: ctx.Err()}
+	})
+	c := carrier(t, d, interceptors.WithLogger(s.logger), interceptors.WithLinkSigner(slow))
+	if _, err := c.Renewal(ctx, stream); status.Code(err) != codes.Canceled {
+		t.Errorf("%v", err)
+	}
+	if log := s.log.String(); log != "" {
+		t.Errorf("logged: %s", log)
+	}
+}
