@@ -60,15 +60,20 @@ func Reader(fd protoreflect.FieldDescriptor) Read {
 func ElementReader(fd protoreflect.FieldDescriptor) Read {
 	switch fd.Kind() {
 	case protoreflect.MessageKind, protoreflect.GroupKind:
-		if known, ok := wellKnown[fd.Message().FullName()]; ok {
-			return func(v protoreflect.Value) (any, error) { return known(v.Message()) }
-		}
-		return func(v protoreflect.Value) (any, error) { return v.Message(), nil }
+		return MessageReader(fd.Message())
 	case protoreflect.EnumKind:
 		return func(v protoreflect.Value) (any, error) { return types.Int(v.Enum()), nil }
 	default:
 		return func(v protoreflect.Value) (any, error) { return scalar(v), nil }
 	}
+}
+
+// MessageReader returns how messages of a type are read.
+func MessageReader(md protoreflect.MessageDescriptor) Read {
+	if known, ok := wellKnown[md.FullName()]; ok {
+		return func(v protoreflect.Value) (any, error) { return known(v.Message()) }
+	}
+	return func(v protoreflect.Value) (any, error) { return v.Message(), nil }
 }
 
 func scalar(v protoreflect.Value) ref.Val {

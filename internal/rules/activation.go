@@ -51,14 +51,15 @@ func callEnv(input protoreflect.MessageDescriptor) (*cel.Env, error) {
 // made.
 type activation struct {
 	call    *Call
-	request protoreflect.Message
+	request protoreflect.Message // nil: there is none
+	read    expression.Read      // how it is read
 }
 
 // ResolveName implements cel.Activation.
 func (a *activation) ResolveName(name string) (any, bool) {
 	switch token := a.call.Token; name {
 	case requestVar:
-		return a.request, a.request != nil
+		return a.message()
 	case tctxVar:
 		return expression.Object(token.TransactionContext()), true
 	case rctxVar:
@@ -81,6 +82,17 @@ func (a *activation) ResolveName(name string) (any, bool) {
 
 // Parent implements cel.Activation.
 func (a *activation) Parent() cel.Activation { return nil }
+
+func (a *activation) message() (any, bool) {
+	if a.request == nil {
+		return nil, false
+	}
+	value, err := a.read(protoreflect.ValueOfMessage(a.request))
+	if err != nil {
+		return types.WrapErr(err), true
+	}
+	return value, true
+}
 
 func (a *activation) scope() ref.Val {
 	var tokens []string

@@ -21,6 +21,7 @@ type condition struct {
 	namesRequest bool
 	namesChain   bool
 	program      *expression.Program
+	request      expression.Read // nil when the request is not known
 }
 
 // compileCondition type-checks a condition; input is nil when the request is not known, and
@@ -38,12 +39,16 @@ func compileSource(source string, input protoreflect.MessageDescriptor, result f
 	if err != nil {
 		return nil, err
 	}
-	return &condition{
+	c := &condition{
 		source:       source,
 		namesRequest: program.Names(requestVar),
 		namesChain:   program.Names(chainVar),
 		program:      program,
-	}, nil
+	}
+	if input != nil {
+		c.request = expression.MessageReader(input)
+	}
+	return c, nil
 }
 
 // maxEvaluation is what one evaluation may cost when it runs. It is less than what one may
@@ -86,7 +91,7 @@ func (c *condition) eval(ctx context.Context, call *Call, message proto.Message)
 	}
 	variables := activation{call: call}
 	if c.namesRequest {
-		variables.request = message.ProtoReflect()
+		variables.request, variables.read = message.ProtoReflect(), c.request
 	}
 	out, err := c.program.Eval(&variables)
 	if err != nil {

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"sync"
@@ -251,4 +252,35 @@ func TestConditionsAreSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// Methods may take a well-known type as it is.
+func TestARequestOfAWellKnownTypeIsItsValue(t *testing.T) {
+	object, err := structpb.NewStruct(map[string]any{"a": "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := conditionCall(t)
+	for _, tc := range []struct {
+		source  string
+		request proto.Message
+		holds   bool
+		why     string
+	}{
+		{"request == 'x'", wrapperspb.String("x"), true, ""},
+		{"request == 'x'", wrapperspb.String("y"), false, ""},
+		{"request > 1", wrapperspb.Int64(2), true, ""},
+		{"request.a == 'x' && 'a' in request", object, true, ""},
+		{"request.b == 'x'", object, false, "no such key"},
+		{"request == 'x'", structpb.NewStringValue("x"), true, ""},
+		{"request < now", timestamppb.New(call.Now.Add(-1)), true, ""},
+		{"request < now", &timestamppb.Timestamp{Nanos: -1}, false, "a timestamp or duration is out of range"},
+	} {
+		for name, request := range map[string]proto.Message{"generated": tc.request, "dynamic": dynamic(t, tc.request)} {
+			holds, err := mustCondition(t, tc.source, request).holds(t.Context(), call, request)
+			if why := fmt.Sprint(err); holds != tc.holds || (err != nil || tc.why != "") && why != tc.why {
+				t.Errorf("%s, %T, %s: %v, %v", tc.source, tc.request, name, holds, err)
+			}
+		}
+	}
 }
