@@ -49,13 +49,6 @@ func foreignKinds(t *testing.T) protoreflect.MessageDescriptor {
 	return messageTypesOf(t, protodesc.ToFileDescriptorProto(rulestestv1.File_rulestest_v1_bind_proto)).ByName("Kinds")
 }
 
-// setForeign sets the field item and reports whether the message permits that.
-func setForeign(dynamic, item *dynamicpb.Message) (ok bool) {
-	defer func() { ok = recover() == nil }()
-	dynamic.Set(dynamic.Descriptor().Fields().ByName("item"), protoreflect.ValueOfMessage(item))
-	return true
-}
-
 // protoField is a field of a message in a file that is built for a test.
 func protoField(name string, number int32, kind descriptorpb.FieldDescriptorProto_Type, of string) *descriptorpb.FieldDescriptorProto {
 	f := &descriptorpb.FieldDescriptorProto{
