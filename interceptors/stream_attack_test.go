@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
@@ -177,5 +178,48 @@ func TestRenewalAtTheExpiryOfItsTokenIsTooLate(t *testing.T) {
 	token, link := s.renewal(trattest.Age(time.Minute), trattest.Lifetime(time.Minute))
 	if r := renew(t, stream, results, token, link); !errors.Is(r.err, trat.ReasonTxnTokenExpired) {
 		t.Error(r.err)
+	}
+}
+
+// Renewals do not move the greatest age, and a stream that has passed it is reported once.
+//
+// Covers STR-03, VER-21.
+func TestStreamThatWasKeptBeyondItsAgeIsReportedOnce(t *testing.T) {
+	out, results := newSinks(), make(chan renewed, 1)
+	s := newStreamTest(t, interceptors.Require().StreamMaxAge(time.Minute), renewing(results),
+		inMode(interceptors.EnforcePresence), interceptors.WithMeterProvider(out.meters))
+	stream := s.open(t, callContext(t), bidiStreaming)
+	roundTrip(t, stream)
+	s.alarms.advance(time.Minute)
+	for range 3 {
+		token, link := s.renewal()
+		if r := renew(t, stream, results, token, link); r.err != nil {
+			t.Fatal(r.err)
+		}
+		answered(t, stream)
+		s.alarms.advance(time.Second)
+	}
+	if diff := cmp.Diff([]string{"kept 1", "renewed 3"}, out.actions(t)); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+}
+
+// A stream that ends shortly before its end, of which its handler was not told, has not been
+// drained.
+//
+// Covers STR-04.
+func TestStreamIsDrainedOnlyIfItsHandlerWasTold(t *testing.T) {
+	out := newSinks()
+	s := newStreamTest(t, interceptors.Require().StreamDrain(time.Minute), echo,
+		inMode(interceptors.EnforcePresence), interceptors.WithMeterProvider(out.meters))
+	stream := s.open(t, callContext(t), bidiStreaming)
+	roundTrip(t, stream)
+	s.alarms.advance(streamLifetime - time.Second)
+	if err := errors.Join(stream.CloseSend(), result(stream)); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	<-s.alarms.stopped
+	if got := out.actions(t); len(got) != 0 {
+		t.Errorf("actions %q", got)
 	}
 }

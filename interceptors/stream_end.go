@@ -84,8 +84,9 @@ func (s *liveStream) begin(end time.Time) {
 
 // setEnd makes end the end. s.mu is held.
 func (s *liveStream) setEnd(end time.Time) {
+	moved := !end.Equal(s.end)
 	s.end = end
-	if end.IsZero() || s.finished.Load() {
+	if end.IsZero() || s.finished.Load() || s.over && !moved {
 		return
 	}
 	s.over = false
@@ -170,7 +171,7 @@ func (s *liveStream) judged() call {
 // finish puts away what the stream needed, when its handler has returned.
 func (s *liveStream) finish() {
 	s.mu.Lock()
-	over, drained := s.over, s.told
+	over, drained := s.over, s.wasTold()
 	s.finished.Store(true)
 	if s.alarm != nil {
 		s.alarm.Stop()
@@ -183,6 +184,16 @@ func (s *liveStream) finish() {
 		s.server.streams.count(s.ctx, semconv.StreamActionDrained)
 	case s.server.clock().After(s.expiry.outlives(c.token)):
 		s.server.streams.count(s.ctx, semconv.StreamActionKept)
+	}
+}
+
+// wasTold reports whether the handler was told of the end that is next. s.mu is held.
+func (s *liveStream) wasTold() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
 	}
 }
 
