@@ -287,14 +287,17 @@ func TestMethodsAreLookedUpInTheDescriptors(t *testing.T) {
 		{"unknown method", methods("[/test.v1.Orders/Delete]"), []policy.Descriptors{one}, at + "/test.v1.Orders/Delete: the service test.v1.Orders has no method Delete"},
 		{
 			"no service", methods("[/" + kindsName + "/Create]"),
-			[]policy.Descriptors{protoregistry.GlobalFiles}, at + "/" + kindsName + "/Create: " + kindsName + " is no service",
+			[]policy.Descriptors{protoregistry.GlobalFiles},
+			at + "/" + kindsName + "/Create: " + kindsName + " is no service",
 		},
 		{
-			"no slash before it", methods("[test.v1.Orders/Create]"), []policy.Descriptors{one},
+			"no slash before it", methods("[test.v1.Orders/Create]"),
+			[]policy.Descriptors{one},
 			at + `"test.v1.Orders/Create": want a method such as /shop.v1.OrdersService/CreateOrder`,
 		},
 		{
-			"a wildcard", methods("['/test.v1.Orders/*']"), []policy.Descriptors{one},
+			"a wildcard", methods("['/test.v1.Orders/*']"),
+			[]policy.Descriptors{one},
 			at + `"/test.v1.Orders/*": want a method such as /shop.v1.OrdersService/CreateOrder`,
 		},
 		{"twice", methods("[/test.v1.Orders/Create, /test.v1.Orders/Create]"), []policy.Descriptors{one}, at + `"/test.v1.Orders/Create" is there twice`},
