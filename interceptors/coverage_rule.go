@@ -95,9 +95,18 @@ func joined(beside rules.Rule, declared bool, code Rule, key string, target rule
 	case beside.Exempt != "" && data.Exempt == "" && key != target.FullMethod:
 		_, err := rules.Merge(beside, data)
 		return rules.Rule{}, fmt.Errorf("%w: give the method its own rule in code, Exempt, or drop one of the two", err)
-	default:
-		return rules.Merge(beside, data)
 	}
+	merged, err := rules.Merge(beside, data)
+	if err != nil || !declared {
+		return merged, err
+	}
+	// What the file leaves open has its default, and code that demands less would take away
+	// what readers of the file, and tools that compare files, find there.
+	var problems []error
+	for _, l := range rules.Loosened(target.FullMethod, rules.Effective(beside, target), rules.Effective(merged, target)) {
+		problems = append(problems, fmt.Errorf("%s: code demands less than the proto file, which would have to say so: it %s", l.Field, l.Text))
+	}
+	return merged, errors.Join(problems...)
 }
 
 // loosen sets how strictly the method is guarded, as far as the program says so itself.

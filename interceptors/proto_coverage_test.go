@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -90,7 +91,13 @@ func TestCoverageOfRulesInProtoFiles(t *testing.T) {
 		"service in code":      {get: rule(""), rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require("a")} }},
 		"field under code":     {field: bound, rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require("a")} }},
 		"stream of code, fitted": {service: byDefault(""), rules: func(s string) interceptors.Rules {
-			return interceptors.Rules{"/" + s + "/*": require().StreamOpenOnly()}
+			return interceptors.Rules{"/" + s + "/*": require().StreamMaxAge(time.Minute)}
+		}},
+		"less in code": {service: byDefault(`callers: "/gateway"`), rules: func(s string) interceptors.Rules {
+			return interceptors.Rules{"/" + s + "/*": require().ChainOff().ReplayOff().StreamOpenOnly()}
+		}, want: []string{
+			`method "/SVC/Get": chain.mode: code demands less than the proto file`, `method "/SVC/Get": replay: code demands less`,
+			`method "/SVC/Watch": chain.mode: code demands less`, `method "/SVC/Watch": replay: code demands less`, "stream.expiry: code demands less",
 		}},
 
 		"exempt default":     {service: byDefault(`exempt { reason: "open" }`), want: []string{"a default cannot be an exemption"}},
@@ -141,7 +148,7 @@ func TestCoverageOfRulesInProtoFiles(t *testing.T) {
 		"callers from code": {get: rule(`chain { mode: CHAIN_MODE_HEAD }`), watch: rule(""), rules: func(s string) interceptors.Rules {
 			return interceptors.Rules{"/" + s + "/Get": require().FromCallers(d.Members())}
 		}},
-		"callers from proto": {service: byDefault(`callers: "/gateway"`), rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require().ChainOff()} }},
+		"callers from proto": {service: byDefault(`callers: "/gateway" chain { mode: CHAIN_MODE_OFF }`), rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require().ChainOff()} }},
 		"path rule of code, head": {service: byDefault(`callers: "/gateway" chain { mode: CHAIN_MODE_HEAD }`), rules: func(s string) interceptors.Rules {
 			return interceptors.Rules{"/" + s + "/Get": require().Through(d.Members())}
 		}, want: []string{"Through and NotThrough are for chain mode path"}},
