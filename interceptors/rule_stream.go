@@ -10,8 +10,9 @@ import (
 )
 
 // StreamOpenOnly leaves a stream open when its TraT expires: the TraT counted when the
-// stream was opened. Calls that the handler makes later fail all the same. It is the
-// default for methods of which only the server streams and that are not named Watch….
+// stream was opened. Calls that the handler makes later fail all the same, and so does a
+// stream of one request whose request comes later. It is the default for methods of which
+// only the server streams and that are not named Watch….
 //
 // What is said about streams under the key of a unary method is a coverage error; under a
 // wildcard key it is for the methods that stream.

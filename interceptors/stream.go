@@ -24,7 +24,7 @@ func (s *Server) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 	if c.method.exempt {
 		return s.afterStream(ctx, &c, handler(srv, guardedStream{ServerStream: stream, ctx: ctx}))
 	}
-	live := s.openStream(ctx, stream, info.FullMethod, c)
+	live := s.openStream(ctx, stream, info, c)
 	defer live.finish()
 	err := handler(srv, live)
 	if denial := live.denial.Load(); denial != nil {
@@ -57,6 +57,7 @@ type liveStream struct {
 	guardedStream
 	server     *Server
 	fullMethod string
+	single     bool // the client sends one message, the request
 	checks     bool // messages are to be judged: there is a rule for them, or no token
 	first      admitted
 	// current is what the stream was admitted with last: first, until it is renewed.
@@ -84,11 +85,12 @@ type admitted struct {
 type streamKey struct{}
 
 // openStream makes the stream of an admitted call. Its end is looked after until finish.
-func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, fullMethod string, c call) *liveStream {
+func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, info *grpc.StreamServerInfo, c call) *liveStream {
 	live := &liveStream{
 		guardedStream: guardedStream{ServerStream: stream},
 		server:        s,
-		fullMethod:    fullMethod,
+		fullMethod:    info.FullMethod,
+		single:        !info.IsClientStream,
 		checks:        c.method.checksMessages() || c.token == nil,
 		first:         admitted{call: c},
 		origin:        c.token,
@@ -112,7 +114,7 @@ func (s *liveStream) RecvMsg(m any) error {
 		return *denial
 	}
 	err := s.ServerStream.RecvMsg(m)
-	if err == nil && s.checks {
+	if err == nil && (s.checks || s.single) {
 		s.check(m)
 	}
 	if denial := s.denial.Load(); denial != nil {
@@ -131,7 +133,11 @@ func (s *liveStream) check(m any) {
 	if known := s.wouldDeny.Load(); known != nil && c.wouldDeny == nil {
 		c.wouldDeny = *known
 	}
-	if err := s.server.checkMessage(now.ctx, c, m); err != nil {
+	err := s.checkInTime(c)
+	if err == nil && s.checks {
+		err = s.server.checkMessage(now.ctx, c, m)
+	}
+	if err != nil {
 		if st := grpcerr.Status(err); s.deny(st) {
 			refused := now.call
 			refused.err = err
@@ -143,6 +149,16 @@ func (s *liveStream) check(m any) {
 	if c.wouldDeny != nil {
 		s.noteWouldDeny(c.wouldDeny)
 	}
+}
+
+// checkInTime refuses a request that comes when the token of its call has expired. A stream
+// that may outlive its token would else be a call that is kept for any time later.
+func (s *liveStream) checkInTime(c *call) error {
+	if !s.single || c.token == nil || s.server.clock().Before(s.expiry.outlives(c.token)) {
+		return nil
+	}
+	return s.server.refuse(s.ctx, c, layerRule,
+		trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "the request came after the TraT of its stream had expired"))
 }
 
 // noteWouldDeny notes that it was reported that a strict rule would have refused the stream.

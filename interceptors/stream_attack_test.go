@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,5 +222,65 @@ func TestStreamIsDrainedOnlyIfItsHandlerWasTold(t *testing.T) {
 	<-s.alarms.stopped
 	if got := out.actions(t); len(got) != 0 {
 		t.Errorf("actions %q", got)
+	}
+}
+
+// A stream that may outlive its token is no way to keep a call for later: what its client has
+// to send must have come while the token was good.
+//
+// Covers STR-03, VER-21.
+func TestRequestOfAnOpenStreamMustNotComeAfterItsTokenExpired(t *testing.T) {
+	rule := interceptors.Require()
+	for name, test := range map[string]struct {
+		rule interceptors.Rule
+		mode interceptors.Enforcement
+		age  time.Duration // when the request comes
+		late bool
+	}{
+		"open only":                 {rule, interceptors.EnforceStrict, streamLifetime + 5*time.Second, true},
+		"open only, in time":        {rule, interceptors.EnforceStrict, streamLifetime + 4*time.Second, false},
+		"open only, not strict":     {rule, interceptors.EnforcePresence, time.Hour, false},
+		"grace":                     {rule.StreamGrace(time.Minute), interceptors.EnforceStrict, streamLifetime + 30*time.Second, true},
+		"open only, with messages'": {rule.CheckMessage(func(context.Context, *trat.Token, any) error { return nil }), interceptors.EnforceStrict, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ran atomic.Bool
+			d := trattest.New(t, domainName)
+			s := &streamTest{Domain: d, alarms: newAlarms(d)}
+			out := newSinks()
+			g := guard(t, d, interceptors.Rules{wholeService: interceptors.Require(), serverStreaming: test.rule},
+				inMode(test.mode), s.alarms.option(), interceptors.WithMeterProvider(out.meters))
+			admitted := make(chan struct{})
+			inside := func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+				close(admitted)
+				return handler(srv, stream)
+			}
+			s.cc = connectAs(t, d, "gateway", serveGuarded(t, d, g, &streamer{handle: func(grpc.ServerStream) error {
+				ran.Store(true)
+				return nil
+			}}, grpc.ChainStreamInterceptor(inside)))
+			ctx := withToken(callContext(t), d.Raw(trattest.Lifetime(streamLifetime)))
+			stream, err := s.cc.NewStream(ctx, streamsOut, serverStreaming)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-admitted
+			s.alarms.advance(test.age)
+			if err := errors.Join(stream.SendMsg(&testpb.StreamingOutputCallRequest{}), stream.CloseSend()); err != nil {
+				t.Fatal(err)
+			}
+			err = result(stream)
+			if test.late {
+				wantRefusal(t, err, trat.ReasonTxnTokenExpired)
+			} else if !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+			if ran.Load() == test.late {
+				t.Errorf("the handler ran: %t", ran.Load())
+			}
+			if told := len(out.reasons(t)) == 1; told != (test.late || test.mode != interceptors.EnforceStrict) {
+				t.Errorf("reported: %q", out.reasons(t))
+			}
+		})
 	}
 }
