@@ -120,7 +120,8 @@ func wantText(t *types.Type) error {
 	return nil
 }
 
-// value evaluates it, as holds does.
+// value evaluates it, as holds does. What it gives is sent to others for each call, and may
+// come from the request: it has the bound of a rule's texts.
 func (t *text) value(ctx context.Context, call *Call, message proto.Message) (string, error) {
 	if t == nil {
 		return "", errNoCall
@@ -129,9 +130,14 @@ func (t *text) value(ctx context.Context, call *Call, message proto.Message) (st
 	if err != nil {
 		return "", err
 	}
-	s, ok := out.(types.String)
-	if !ok {
+	switch s, ok := out.(types.String); {
+	case !ok:
 		return "", errors.New("is no string")
+	case s == "":
+		return "", errors.New("is empty") // and names nothing
+	case len(s) > maxTextSize:
+		return "", fmt.Errorf("is longer than %d bytes", maxTextSize)
+	default:
+		return string(s), nil
 	}
-	return string(s), nil
 }

@@ -207,6 +207,7 @@ func TestTimesOutOfRangeDoNotHold(t *testing.T) {
 
 func TestTextIsAStringOrNothing(t *testing.T) {
 	call, request := conditionCall(t), conditionRequest(t)
+	request.StringList = []string{strings.Repeat("x", maxTextSize+1), strings.Repeat("x", maxTextSize)}
 	input := request.ProtoReflect().Descriptor()
 	for source, want := range map[string]string{
 		"request.string_field":                 "o-1",
@@ -216,6 +217,9 @@ func TestTextIsAStringOrNothing(t *testing.T) {
 		"tctx.amount_cents":                    "",
 		"tctx.missing":                         "",
 		"request.bool_field ? tctx.x : 'none'": "",
+		"request.optional_string":              "", // whatever names nothing
+		"request.string_list[0]":               "", // and what is no name
+		"request.string_list[1]":               strings.Repeat("x", maxTextSize),
 	} {
 		c, err := compileText(source, input)
 		if err != nil {
