@@ -173,16 +173,17 @@ func TestServerTelemetryOfRefusedChains(t *testing.T) {
 		chain  func(token *trat.Token) []string
 		result string
 		reason trat.Reason
+		field  any // nil: none
 		has    []string
 	}{
-		{payments, func(*trat.Token) []string { return nil }, "missing", trat.ReasonChainMissing, nil},
-		{payments, func(*trat.Token) []string { return []string{"x"} }, "link_invalid", trat.ReasonChainLinkInvalid, nil},
-		{mallory, func(token *trat.Token) []string { return []string{through(token, "payments")} }, "peer_mismatch", trat.ReasonChainPeerMismatch, nil},
+		{payments, func(*trat.Token) []string { return nil }, "missing", trat.ReasonChainMissing, nil, nil},
+		{payments, func(*trat.Token) []string { return []string{"x"} }, "link_invalid", trat.ReasonChainLinkInvalid, "txn-chain", nil},
+		{mallory, func(token *trat.Token) []string { return []string{through(token, "payments")} }, "peer_mismatch", trat.ReasonChainPeerMismatch, "iss", nil},
 		{mallory, func(token *trat.Token) []string {
 			return []string{theft{t, d, token, unaryMethod}.ownRoot("mallory")}
-		}, "root_mismatch", trat.ReasonChainRootMismatch, nil},
-		{payments, func(token *trat.Token) []string { return []string{through(token, "a", "b", "c", "payments")} }, "too_deep", trat.ReasonChainTooDeep, verified},
-		{payments, func(token *trat.Token) []string { return []string{through(token, "audit", "payments")} }, "ok", trat.ReasonPolicyDenied, verified},
+		}, "root_mismatch", trat.ReasonChainRootMismatch, "iss", nil},
+		{payments, func(token *trat.Token) []string { return []string{through(token, "a", "b", "c", "payments")} }, "too_deep", trat.ReasonChainTooDeep, nil, verified},
+		{payments, func(token *trat.Token) []string { return []string{through(token, "audit", "payments")} }, "ok", trat.ReasonPolicyDenied, "through", verified},
 	} {
 		token := d.Token()
 		wantRefusal(t, callUnary(withChain(callContext(t), token, tc.chain(token)...), tc.client), tc.reason)
@@ -193,6 +194,9 @@ func TestServerTelemetryOfRefusedChains(t *testing.T) {
 		want := map[string]any{
 			"txn_token.result": "denied", "txn_token.mode": "strict", "error.type": string(tc.reason),
 			"txn_chain.result": tc.result, "txn_chain.mode": "path",
+		}
+		if tc.field != nil {
+			want["txn_token.field"] = tc.field
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: attributes of the server span (-want +got):\n%s", tc.result, diff)

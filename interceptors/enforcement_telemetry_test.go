@@ -34,7 +34,7 @@ func TestTelemetryOfWhatWouldBeRefused(t *testing.T) {
 	peer := d.ID("gateway").String()
 	want := map[string]map[string]any{
 		"presence": {
-			"txn_token.result": "would_deny", "txn_token.mode": "presence", "error.type": "INSUFFICIENT_SCOPE", "txn_chain.peer.id": peer,
+			"txn_token.result": "would_deny", "txn_token.mode": "presence", "error.type": "INSUFFICIENT_SCOPE", "txn_chain.peer.id": peer, "txn_token.field": "scope",
 			"txn_token.txn": "txn-1", "txn_token.hash": hash16(narrow), "txn_token.req_wl": peer, "txn_token.size": int64(len(narrow)),
 			"txn_token.remaining_lifetime": token.Expiry().Sub(d.Now()).Seconds(),
 			"txn_chain.result":             "ok", "txn_chain.mode": "path", "txn_chain.depth": int64(0),

@@ -84,7 +84,8 @@ func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
 	} else {
 		s.telemetry.verifications.Add(ctx, 1, c.method.accepted[c.method.enforcement()]...)
 	}
-	c.reported, c.raw = true, "" // a stream keeps the call, and whoever prints the stream prints it
+	c.reported, c.opening = true, c.wouldDeny
+	c.raw = "" // a stream keeps the call, and whoever prints the stream prints it
 	span := trace.SpanFromContext(ctx)
 	if c.err != nil || !span.IsRecording() {
 		return
@@ -140,6 +141,10 @@ func (s *Server) reportFailure(ctx context.Context, c *call, reason trat.Reason)
 		attrs := append(c.spanAttributes(result), semconv.ErrorType.String(string(reason)))
 		if digest != "" {
 			attrs = append(attrs, semconv.TokenHash.String(shortHash(digest)))
+		}
+		// A field of a token that is not verified may be anything.
+		if failure, ok := errors.AsType[*trat.Error](c.failed()); ok && c.token != nil && failure.Field != "" {
+			attrs = append(attrs, semconv.TokenField.String(failure.Field))
 		}
 		span.SetAttributes(attrs...)
 	}

@@ -62,7 +62,7 @@ func TestServerTelemetryPerOutcome(t *testing.T) {
 			"txn_chain.peer.id": peer, "error.type": "TXN_TOKEN_INVALID", "txn_token.hash": hash16(forged),
 		})},
 		{"scope", callUnary, []string{narrow}, common("denied", "strict", map[string]any{
-			"txn_chain.peer.id": peer, "error.type": "INSUFFICIENT_SCOPE", "txn_token.hash": hash16(narrow),
+			"txn_chain.peer.id": peer, "error.type": "INSUFFICIENT_SCOPE", "txn_token.hash": hash16(narrow), "txn_token.field": "scope",
 		})},
 		{"exempt", callClientStreaming, []string{forged}, common("exempt", "off")},
 		{"message", callBidi, []string{good}, common("denied", "strict", map[string]any{

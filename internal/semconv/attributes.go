@@ -29,6 +29,9 @@ const (
 	TokenResult = attribute.Key("txn_token.result")
 	// TokenMode is how strictly the method is guarded, one of the Mode values.
 	TokenMode = attribute.Key("txn_token.mode")
+	// TokenField is what a refusal with a verified token is about: a field of the request, a
+	// condition of the rule, a claim. Server spans only.
+	TokenField = attribute.Key("txn_token.field")
 	// TokenReqWL is the workload that asked the token service for the token. Not on
 	// metrics.
 	TokenReqWL = attribute.Key("txn_token.req_wl")

@@ -77,7 +77,7 @@ func tokenAttacks() []attack {
 		{"token for another purpose", refusal("orders", trat.ReasonInsufficientScope), func(ctx context.Context, a *attacker) error {
 			return a.withToken(ctx)(a.brief, nil)
 		}},
-		{"changed parameter: a lower amount", refusal("orders", trat.ReasonPolicyDenied), func(ctx context.Context, a *attacker) error {
+		{"changed parameter: a lower amount", refusal("orders", trat.ReasonPolicyDenied).about("amount_cents"), func(ctx context.Context, a *attacker) error {
 			return a.createOrder(ctx, a.gateway, 1, "txn-token", a.stolen)
 		}},
 	}
@@ -108,7 +108,7 @@ func callerAttacks() []attack {
 			}
 			return charge(ctx, conn, amountCents, a.stolen)
 		}},
-		{"orders itself charges more than was agreed", refusal("payments", trat.ReasonPolicyDenied), func(ctx context.Context, a *attacker) error {
+		{"orders itself charges more than was agreed", refusal("payments", trat.ReasonPolicyDenied).about("amount_cents"), func(ctx context.Context, a *attacker) error {
 			conn, err := a.dial(a.orders, "payments")
 			if err != nil {
 				return err

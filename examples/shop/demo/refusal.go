@@ -35,6 +35,7 @@ type verdict struct {
 	by     string // the process of the shop that refuses, or one of spanless
 	reason string
 	seen   string // what the caller learns: the reason, or less
+	field  string // of POLICY_DENIED: what of the request it is about, as the service's span says
 }
 
 // acceptance is the verdict on a control, and noticed that on a call that is not refused
@@ -54,9 +55,19 @@ func (v verdict) told(code codes.Code) verdict {
 	return v
 }
 
-// String is the reason, and in brackets what the caller learns instead.
+// about is v for a field of the request that is bound to the transaction.
+func (v verdict) about(field string) verdict {
+	v.field = field
+	return v
+}
+
+// String is the reason, with the field at fault, and in brackets what the caller learns
+// instead.
 func (v verdict) String() string {
-	if v.seen != v.reason && v != noticed {
+	switch {
+	case v.field != "":
+		return v.reason + " at " + v.field
+	case v.seen != v.reason && v != noticed:
 		return v.reason + " (" + v.seen + ")"
 	}
 	return v.reason
@@ -81,7 +92,7 @@ func (s *shop) refusedAsSaid(ctx context.Context, all []attack) error {
 	want := make(map[verdict]int)
 	for _, attack := range all {
 		if v := attack.must; v.seen != accepted && !slices.Contains(spanless, v.by) {
-			want[refusal(v.by, trat.Reason(v.reason))]++
+			want[refusal(v.by, trat.Reason(v.reason)).about(v.field)]++
 		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, spansTimeout, errors.New("no more came in time"))
@@ -103,7 +114,11 @@ func refusals(spans []span) map[verdict]int {
 	count := make(map[verdict]int)
 	for _, s := range spans {
 		if s.kind == tracepb.Span_SPAN_KIND_SERVER && slices.Contains([]string{"denied", "error"}, s.attrs["txn_token.result"]) {
-			count[refusal(s.service, trat.Reason(s.attrs["error.type"]))]++
+			v := refusal(s.service, trat.Reason(s.attrs["error.type"]))
+			if v.reason == string(trat.ReasonPolicyDenied) {
+				v.field = s.attrs["txn_token.field"]
+			}
+			count[v]++
 		}
 	}
 	return count
@@ -116,7 +131,7 @@ func compareRefusals(want, got map[verdict]int) error {
 	var problems []string
 	for v := range both {
 		if want[v] != got[v] {
-			problems = append(problems, fmt.Sprintf("%s refused %d calls with %s, not %d", v.by, got[v], v.reason, want[v]))
+			problems = append(problems, fmt.Sprintf("%s refused %d calls with %s, not %d", v.by, got[v], v, want[v]))
 		}
 	}
 	if len(problems) == 0 {
