@@ -23,8 +23,9 @@ type call struct {
 	// *trat.Error. With a failure of layerToken there is no token, and with one of the chain
 	// no chain.
 	wouldDeny error
-	reported  bool // what became of the call was reported
-	continued bool // a renewal of a stream, within its transaction: not another request
+	opening   error // wouldDeny, unless it is of a stream's message
+	reported  bool  // what became of the call was reported
+	continued bool  // a renewal of a stream, within its transaction: not another request
 	start     time.Time
 	chainCall
 }

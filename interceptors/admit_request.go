@@ -70,9 +70,10 @@ func (c *call) facts(now time.Time) *rules.Call {
 	return &rules.Call{Token: c.token, Peer: c.peer, Chain: c.chain, Now: now}
 }
 
-// checksMessages reports whether checkMessage has anything to do for streams of the method.
+// checksMessages reports whether checkMessage may have anything to do for streams of the
+// method that are opened now.
 func (m *method) checksMessages() bool {
-	return !m.exempt && (len(m.messageChecks) > 0 || m.program.ChecksMessages())
+	return !m.exempt && (len(m.messageChecks) > 0 || m.program.ChecksMessages() || m.enforcement() != EnforceStrict)
 }
 
 // checkMessage judges one message that the stream of an admitted call has received. An
@@ -81,7 +82,10 @@ func (s *Server) checkMessage(ctx context.Context, c *call, message any) error {
 	if c.token == nil { // the stream was opened in shadow mode; the mode may be another by now
 		return s.refuse(ctx, c, layerToken, trat.Errorf(trat.ReasonTxnTokenMissing, "", "the stream was opened without a valid token"))
 	}
-	err := c.method.judgeMessage(ctx, c.facts(s.clock()), message)
+	err := c.opening // was let through by a mode which may be another by now
+	if err == nil {
+		err = c.method.judgeMessage(ctx, c.facts(s.clock()), message)
+	}
 	if err == nil {
 		err = runChecks(ctx, c.method.messageChecks, c.token, message)
 	}

@@ -34,7 +34,7 @@ type ServiceInfoProvider interface {
 //   - a rule is wrong: an unknown field, a condition that is not of the messages' types,
 //     an exemption without a reason, and whatever else docs/rules.md names;
 //   - a rule is about the request of a service whose proto file is not linked in, or a service
-//     is registered under another name than its proto file has for it;
+//     or method is registered that its proto file does not have;
 //   - a rule in code has a Check but covers a streaming method, or a CheckMessage but
 //     covers a unary one. A wildcard rule with both fits both kinds;
 //   - a rule needs a policy decision point or a store that the guard was not given;
@@ -79,14 +79,17 @@ func (s *Server) CheckCoverage(srv ServiceInfoProvider) error {
 	return nil
 }
 
-// enforce puts methods in force. What Tighten has said stays.
+// enforce puts methods in force. What Tighten has said stays, and what it says later is for
+// streams too that were opened before.
 func (s *Server) enforce(methods map[string]*method) {
 	s.tightening.Lock()
 	defer s.tightening.Unlock()
-	for fullMethod, mode := range s.tightened {
-		if m, ok := methods[fullMethod]; ok {
-			m.enforced.Store(uint32(max(m.enforcement(), mode)))
+	for fullMethod, m := range methods {
+		if before, ok := s.enforced[fullMethod]; ok {
+			before.Store(max(before.Load(), m.enforced.Load()))
+			m.enforced = before
 		}
+		s.enforced[fullMethod] = m.enforced
 	}
 	for _, name := range sortedKeys(methods) {
 		switch m := methods[name]; {

@@ -58,6 +58,7 @@ func (v *coverage) service(name string) {
 		r := registration{service: name, fullMethod: "/" + name + "/" + info.Name, info: info}
 		if declared != nil {
 			r.descriptor = declared.ByName(protoreflect.Name(info.Name))
+			v.unlisted(&r)
 		}
 		v.names[r.fullMethod] = true
 		v.method(r)
@@ -70,6 +71,15 @@ func (v *coverage) service(name string) {
 		if _, hasRule, _ := rules.Of(absent); hasRule {
 			v.problem(fmt.Errorf("%s has a rule in its proto file, and is not registered with its service", absent.FullName()))
 		}
+	}
+}
+
+// unlisted finds a method with a rule in code only because the proto file that is linked in
+// is not that which it was registered from: neither its own rule there nor the default of the
+// service would be in force.
+func (v *coverage) unlisted(r *registration) {
+	if _, _, inCode := v.inCode(r, false); inCode && r.descriptor == nil {
+		v.problem(fmt.Errorf("method %q: is not in the proto file of its service, whose rules would not be in force", r.fullMethod))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
@@ -60,7 +61,7 @@ const (
 func (e Enforcement) inForce(l layer) bool {
 	switch l {
 	case layerRule:
-		return e == EnforceStrict
+		return e != EnforceShadow && e != EnforcePresence
 	case layerToken:
 		return e != EnforceShadow
 	default:
@@ -79,6 +80,8 @@ func (s *Server) refuse(ctx context.Context, c *call, l layer, err error) error 
 		c.wouldDeny = err
 		if c.reported { // a stream's message
 			s.reportRefusal(ctx, c)
+		} else {
+			c.opening = err
 		}
 	}
 	return nil
@@ -105,7 +108,7 @@ func UnsafeEnforcement(key string, mode Enforcement, why string) ServerOption {
 	return serverOption(func(s *Server) error {
 		_, _, err := splitKey(key)
 		problems := []error{err, mode.validate()}
-		if why == "" {
+		if strings.TrimSpace(why) == "" {
 			problems = append(problems, errors.New("it needs its reason"))
 		}
 		if _, twice := s.loosened[key]; twice {
@@ -158,7 +161,6 @@ func (s *Server) tighten(key string, mode Enforcement) error {
 	}
 	for _, fullMethod := range named {
 		(*methods)[fullMethod].enforced.Store(uint32(mode))
-		s.tightened[fullMethod] = mode
 	}
 	s.logger.Info("TraT guard is stricter from now on", "rule", key, "mode", mode.String())
 	return nil

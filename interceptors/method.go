@@ -40,7 +40,8 @@ type method struct {
 	callers, through, notThrough []spiffeid.Matcher
 	checks, messageChecks        []CheckFunc
 
-	enforced atomic.Uint32 // an Enforcement; after the coverage check only Tighten changes it
+	// enforced is an Enforcement; after the coverage check only Tighten changes it.
+	enforced *atomic.Uint32
 	// accepted is of the verification counter, for the usual outcome, by Enforcement.
 	accepted [EnforceStrict + 1][]metric.AddOption
 }
@@ -59,6 +60,7 @@ func newMethod(fullMethod string, rule Rule, program *rules.Program) *method {
 		notThrough:    rule.notThrough,
 		checks:        rule.checks,
 		messageChecks: rule.messageChecks,
+		enforced:      new(atomic.Uint32),
 	}
 	if m.name == "" {
 		m.name = semconv.OtherMethod

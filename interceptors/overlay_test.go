@@ -44,7 +44,7 @@ func TestBadOverlays(t *testing.T) {
 	}
 	d := trattest.New(t, domainName)
 	_, err := interceptors.NewServer(serverConfig(d), interceptors.Rules{}, interceptors.WithOverlay(interceptors.Overlay{}),
-		interceptors.UnsafeEnforcement("Get", 0, ""), interceptors.UnsafeEnforcement("/pkg.Svc/*", interceptors.EnforceShadow, "a"),
+		interceptors.UnsafeEnforcement("Get", 0, " "), interceptors.UnsafeEnforcement("/pkg.Svc/*", interceptors.EnforceShadow, "a"),
 		interceptors.UnsafeEnforcement("/pkg.Svc/*", interceptors.EnforceStrict, "b"))
 	wantProblems(t, err, "WithOverlay: the zero Overlay", `UnsafeEnforcement: "Get": "Get" is neither`, "the mode is none of",
 		"it needs its reason", `UnsafeEnforcement: "/pkg.Svc/*": it is given twice`)

@@ -176,6 +176,16 @@ func TestCoverageOfRulesInProtoFiles(t *testing.T) {
 			},
 		},
 
+		"registered by hand, with a rule in code": {
+			service: byDefault(`scopes: "a"`), want: []string{`method "/SVC/More": is not in the proto file of its service`},
+			rules: func(s string) interceptors.Rules { return interceptors.Rules{"/" + s + "/*": require()} },
+			registered: func(s string) services {
+				all := registered(s)
+				all[s] = grpc.ServiceInfo{Methods: append(all[s].Methods, grpc.MethodInfo{Name: "More"})}
+				return all
+			},
+		},
+
 		"shadow in the proto file alone": {get: rule(`enforcement: ENFORCEMENT_SHADOW`), watch: rule(""), want: []string{`method "/SVC/Get": enforcement: shadow by its proto file takes effect only`}},
 		"shadow in both":                 {get: rule(`enforcement: ENFORCEMENT_SHADOW`), watch: rule(""), opts: loosen("/Get", interceptors.EnforceShadow)},
 		"shadow in both by service":      {service: byDefault(`enforcement: ENFORCEMENT_SHADOW`), opts: loosen("/*", interceptors.EnforceShadow)},

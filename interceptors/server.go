@@ -64,9 +64,10 @@ type Server struct {
 
 	loosened map[string]loosening // by UnsafeEnforcement, by key
 	overlays []Overlay
-	// tightening is held to change what Tighten has said, by full method, and methods.
+	// tightening is held to change enforced, how strictly each method is guarded by its full
+	// name, of whatever coverage check, and methods.
 	tightening sync.Mutex
-	tightened  map[string]Enforcement
+	enforced   map[string]*atomic.Uint32
 	// health and unregistered stand for the methods that are not in methods.
 	health, unregistered *method
 }
@@ -83,7 +84,7 @@ func NewServer(cfg ServerConfig, rules Rules, opts ...ServerOption) (*Server, er
 		foreign:   make(map[spiffeid.TrustDomain]bool),
 		rules:     maps.Clone(rules),
 		loosened:  make(map[string]loosening),
-		tightened: make(map[string]Enforcement),
+		enforced:  make(map[string]*atomic.Uint32),
 		misconfig: rate.NewLimiter(rate.Every(time.Minute), 1),
 		unchecked: rate.NewLimiter(rate.Every(time.Minute), 1),
 		replays:   replays{limit: defaultReplayLimit, overflow: ReplayOverflowAllow, logs: newLimitedLog()},

@@ -3,10 +3,12 @@ package interceptors_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/grpc-trat/grpc-trat/interceptors"
@@ -135,4 +137,73 @@ func TestOpenStreamsAreTightened(t *testing.T) {
 			wantRefusal(t, echo(), tc.reason)
 		})
 	}
+}
+
+// A stream that a strict rule would not have let open, and that only the mode let open, ends
+// with its next message when the mode has become strict, whatever the message is.
+//
+// Covers VER-21.
+func TestStreamsThatStrictModeHadRefusedEndWhenItComes(t *testing.T) {
+	d := trattest.New(t, domainName)
+	rule := interceptors.Require("test").FromCallers(d.Only("gateway")).When("sub != 'nobody'")
+	for name, tc := range map[string]struct {
+		caller string
+		opts   []trattest.TokenOption
+		reason trat.Reason // "": the stream goes on
+	}{
+		"nothing wrong": {"gateway", nil, ""},
+		"scope":         {"gateway", []trattest.TokenOption{trattest.Scope("other")}, trat.ReasonInsufficientScope},
+		"condition":     {"gateway", []trattest.TokenOption{trattest.Subject("nobody")}, trat.ReasonPolicyDenied},
+		"caller":        {"billing", []trattest.TokenOption{trattest.Requester(d.ID("billing").String())}, trat.ReasonPeerDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSinks()
+			g := guard(t, d, interceptors.Rules{wholeService: interceptors.Require(), bidiStreaming: rule},
+				inMode(interceptors.EnforcePresence), interceptors.WithMeterProvider(s.meters))
+			cc := connectAs(t, d, tc.caller, serveGuarded(t, d, g, &streamer{handle: echo}))
+			stream := (&streamTest{Domain: d, cc: cc}).open(t, callContext(t), bidiStreaming, tc.opts...)
+			roundTrip(t, stream)
+			if err := g.Tighten(bidiStreaming, interceptors.EnforceStrict); err != nil {
+				t.Fatal(err)
+			}
+			if tc.reason == "" {
+				roundTrip(t, stream)
+				return
+			}
+			if err := stream.SendMsg(&testpb.StreamingOutputCallRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			wantRefusal(t, result(stream), tc.reason)
+			about := "error.type=" + string(tc.reason) + ",rpc.method=" + strings.TrimPrefix(bidiStreaming, "/")
+			want := []string{about + ",txn_token.mode=presence,txn_token.result=would_deny 1", about + ",txn_token.mode=strict,txn_token.result=denied 1"}
+			if diff := cmp.Diff(want, s.points(t, "txn_token.server.verifications")); diff != "" {
+				t.Errorf("verifications (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Streams that were opened before another coverage check are tightened like those after it.
+//
+// Covers VER-21.
+func TestTighteningReachesStreamsFromBeforeAnotherCoverageCheck(t *testing.T) {
+	d := trattest.New(t, domainName)
+	g := guard(t, d, anyScope(), inMode(interceptors.EnforceShadow))
+	srv := grpc.NewServer(append(g.ServerOptions(), grpc.Creds(d.ServerCredentials("orders", d.Members())))...)
+	testpb.RegisterTestServiceServer(srv, &streamer{handle: echo})
+	if err := g.CheckCoverage(srv); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := dialRaw(t, d, serve(t, srv)).FullDuplexCall(callContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, stream)
+	if err := errors.Join(g.CheckCoverage(srv), g.Tighten(bidiStreaming, interceptors.EnforceStrict)); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&testpb.StreamingOutputCallRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, result(stream), trat.ReasonTxnTokenMissing)
 }
