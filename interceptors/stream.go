@@ -117,6 +117,7 @@ func (s *liveStream) RecvMsg(m any) error {
 	if err == nil && (s.checks || s.single) {
 		s.check(m)
 	}
+	s.endIfOverdue()
 	if denial := s.denial.Load(); denial != nil {
 		if message, ok := m.(proto.Message); ok {
 			proto.Reset(message)
@@ -170,6 +171,7 @@ func (s *liveStream) noteWouldDeny(err error) {
 
 // SendMsg sends unless the stream was refused or has ended.
 func (s *liveStream) SendMsg(m any) error {
+	s.endIfOverdue()
 	if denial := s.denial.Load(); denial != nil {
 		return *denial
 	}

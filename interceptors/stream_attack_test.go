@@ -284,3 +284,53 @@ func TestRequestOfAnOpenStreamMustNotComeAfterItsTokenExpired(t *testing.T) {
 		})
 	}
 }
+
+// A stream that was kept open beyond its end goes on until its method is strict, and no
+// message further.
+//
+// Covers STR-03, VER-21.
+func TestStreamThatWasKeptEndsWithTheNextMessageWhenTheMethodIsTightened(t *testing.T) {
+	for _, method := range []string{bidiStreaming, serverStreaming} {
+		next := make(chan struct{})
+		out := newSinks()
+		d := trattest.New(t, domainName)
+		s := &streamTest{Domain: d, alarms: newAlarms(d)}
+		g := guard(t, d, interceptors.Rules{wholeService: interceptors.Require().StreamCloseAtExp()},
+			inMode(interceptors.EnforcePresence), s.alarms.option(), interceptors.WithMeterProvider(out.meters))
+		s.cc = connectAs(t, d, "gateway", serveGuarded(t, d, g, &streamer{handle: func(stream grpc.ServerStream) error {
+			if method == bidiStreaming {
+				return echo(stream)
+			}
+			for range next {
+				if err := stream.SendMsg(&testpb.StreamingOutputCallResponse{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}))
+		stream := s.open(t, callContext(t), method)
+		message := func() error {
+			if method == serverStreaming {
+				next <- struct{}{}
+			} else if err := stream.SendMsg(&testpb.StreamingOutputCallRequest{}); err != nil {
+				return err
+			}
+			return stream.RecvMsg(&testpb.StreamingOutputCallResponse{})
+		}
+		if err := message(); err != nil {
+			t.Fatal(err)
+		}
+		s.alarms.advance(time.Hour)
+		if err := errors.Join(message(), message()); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Tighten(method, interceptors.EnforceStrict); err != nil {
+			t.Fatal(err)
+		}
+		wantEnded(t, method, message())
+		if diff := cmp.Diff([]string{"closed 1", "kept 1"}, out.actions(t)); diff != "" {
+			t.Errorf("%s: actions (-want +got):\n%s", method, diff)
+		}
+		close(next)
+	}
+}

@@ -73,6 +73,7 @@ type lifetime struct {
 	told     bool          // draining is closed, or was to be
 	over     bool          // the end was reached
 	finished atomic.Bool   // the handler has returned; set with mu held
+	kept     atomic.Bool   // the end was reached, and the stream goes on
 }
 
 // begin looks after the end of the stream from now on.
@@ -90,6 +91,7 @@ func (s *liveStream) setEnd(end time.Time) {
 		return
 	}
 	s.over = false
+	s.kept.Store(false)
 	if s.expiry.Drain > 0 && (s.draining == nil || s.told) {
 		s.draining, s.told = make(chan struct{}), false
 	}
@@ -148,12 +150,21 @@ func (s *liveStream) expire() {
 		trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "the stream has reached the end that the rule sets it"))
 	if err == nil {
 		s.noteWouldDeny(c.wouldDeny)
-		s.server.streams.count(s.ctx, semconv.StreamActionKept)
+		if s.kept.CompareAndSwap(false, true) {
+			s.server.streams.count(s.ctx, semconv.StreamActionKept)
+		}
 		return
 	}
 	if st := grpcerr.StreamEnded(); s.deny(st) {
 		s.server.reportEnd(s)
 		s.close(err, st)
+	}
+}
+
+// endIfOverdue ends a stream that was kept open beyond its end if its method is strict now.
+func (s *liveStream) endIfOverdue() {
+	if s.kept.Load() && s.first.call.method.enforcement() == EnforceStrict {
+		s.expire()
 	}
 }
 
