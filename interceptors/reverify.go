@@ -30,8 +30,8 @@ import (
 // listed in the package documentation; POLICY_DENIED for a token of another subject or
 // transaction, or with more scope. It holds no part of the token. Under a rule that is not strict a failure that
 // it permits is reported, and a token that must not be taken is not: then ctx is returned as
-// it was, without an error. Outside the handler of a stream that a guard has let through,
-// the reason is INTERNAL, and nothing is ended.
+// it was, without an error. Outside the handler of a stream that a guard has let through, and
+// when that has returned, the reason is INTERNAL, and nothing is ended.
 //
 // It is safe for concurrent use; of several renewals the one that is called last counts.
 func Reverify(ctx context.Context, token, link string) (context.Context, error) {

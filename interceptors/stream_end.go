@@ -23,7 +23,8 @@ import (
 // or sends fails with the peer's status; a handler that waits in either wakes. What it
 // returns is of no account any more.
 //
-// Under a rule that is not strict the end is reported, once, and the stream goes on.
+// Under a rule that is not strict the end is reported, once, and the stream goes on. Should
+// Server.Tighten make the method strict, it ends with its next message.
 //
 // The transport must be grpc-go's own. On others a handler that waits for a message wakes
 // only when one arrives, of which it sees nothing.
