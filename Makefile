@@ -39,7 +39,7 @@ all: generate lint test conformance ## Generate, lint, test, and check the requi
 .PHONY: test
 test: ## Run the tests under the race detector (TESTFLAGS adds flags)
 	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
-	$(GO) test -run '^TestAllocations$$' ./trat ./trat/callchain ./internal/rules
+	$(GO) test -run '^TestAllocations$$' ./trat ./trat/callchain ./internal/rules/binding
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz function FUZZEXECS (200000) times

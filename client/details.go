@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -32,7 +32,7 @@ import (
 // NaN, and, without a field, for a message of a type that binds none by equality. They hold
 // no values. Safe for concurrent use.
 func DetailsFrom(message proto.Message) (trat.Object, error) {
-	details, err := rules.Details(message)
+	details, err := binding.Details(message)
 	if err != nil {
 		return trat.Object{}, fmt.Errorf("client: details: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 )
 
 // retyped finds relations that say the same in both versions of a method about a field that
@@ -37,7 +38,7 @@ func retyped(older, newer ruledMethod) []rules.Loosening {
 
 // members are the bindings of a method and what they are about; none if they are not good,
 // which is a problem of the method.
-func members(m ruledMethod) ([]rules.Binding, []rules.MemberType) {
+func members(m ruledMethod) ([]rules.Binding, []binding.MemberType) {
 	types, err := rules.Members(m.rule.Bindings, m.descriptor.Input())
 	if err != nil {
 		return nil, nil

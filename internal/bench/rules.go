@@ -11,6 +11,7 @@ import (
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
 	"github.com/grpc-trat/grpc-trat/interceptors"
 	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -83,7 +84,7 @@ func rulesOf(rule rules.Rule) (func(int) error, error) {
 // measureRules measures the rules of a method: by themselves, and as part of a call with a
 // token that was seen before.
 func measureRules(rounds int) ([]row, error) {
-	list, err := rules.FieldBindings(boundRequest.ProtoReflect().Descriptor())
+	list, err := binding.Declared(boundRequest.ProtoReflect().Descriptor())
 	if err != nil {
 		return nil, err
 	}

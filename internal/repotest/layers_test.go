@@ -33,7 +33,11 @@ var layers = map[string][]string{
 	"trat/trattest":             {"trat", "trat/callchain", "spiffecreds", "internal/devauthority"},
 	"internal/grpcerr":          {"trat", "gen/..."},
 	"internal/headersize":       {"trat", "trat/callchain"},
-	"internal/rules":            {"trat", "trat/callchain", "spiffecreds", "gen/...", "internal/expression", "internal/yamlfile"},
+	"internal/rules":            {"trat", "trat/callchain", "spiffecreds", "gen/...", "internal/expression", "internal/rules/...", "internal/yamlfile"},
+	// What who asks for a transaction needs of rules: no expressions, and no files.
+	"internal/rules/binding": {"trat", "gen/...", "internal/rules/options", "internal/rules/syntax"},
+	"internal/rules/options": {"gen/..."},
+	"internal/rules/syntax":  {"trat"},
 	// What all that evaluates expressions has in common.
 	"internal/expression":   {"trat"},
 	"internal/yamlfile":     {"trat"},
@@ -54,7 +58,7 @@ var layers = map[string][]string{
 	},
 	"client": {
 		"trat", "trat/callchain", "spiffecreds", "gen/...",
-		"internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules",
+		"internal/grpcerr", "internal/headersize", "internal/semconv", "internal/rules/binding",
 	},
 	"server": {
 		"trat", "trat/callchain", "trat/replay", "spiffecreds", "gen/...",
@@ -63,7 +67,7 @@ var layers = map[string][]string{
 	},
 	// Where audit records go: beside the server, which knows only the interface.
 	"server/auditlog": {"trat", "server", "internal/hashchain", "internal/semconv"},
-	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/samejson", "internal/yamlfile", "server/policy/internal/..."},
+	"server/policy":   {"trat", "trat/replay", "spiffecreds", "internal/rules", "internal/rules/binding", "internal/samejson", "internal/yamlfile", "server/policy/internal/..."},
 	// The expressions of policies: all that knows the expression language.
 	"server/policy/internal/expr": {"trat", "internal/expression"},
 	// Tables of what policies should decide: for tools, no part of deciding.
@@ -131,6 +135,16 @@ var bans = []ban{
 		from:    []string{"interceptors", "client"},
 		reach:   module + "internal/hashchain",
 		because: "who writes no log links nothing that locks, rotates and syncs files",
+	},
+	{
+		from:    []string{"client", "internal/rules/binding"},
+		reach:   "cel.dev/cel-go/...",
+		because: "who asks for a transaction evaluates no expressions",
+	},
+	{
+		from:    []string{"client", "internal/rules/binding"},
+		reach:   "go.yaml.in/yaml/...",
+		because: "who asks for a transaction reads no policies and no overlays",
 	},
 	{
 		from:    []string{"server", "internal/...", "cmd/tratd"},

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/grpc-trat/grpc-trat/internal/expression"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 )
 
 // condition is a compiled condition of Rule.When. It is immutable and safe for concurrent
@@ -135,8 +136,8 @@ func (t *text) value(ctx context.Context, call *Call, message proto.Message) (st
 		return "", errors.New("is no string")
 	case s == "":
 		return "", errors.New("is empty") // and names nothing
-	case len(s) > maxTextSize:
-		return "", fmt.Errorf("is longer than %d bytes", maxTextSize)
+	case len(s) > syntax.MaxText:
+		return "", fmt.Errorf("is longer than %d bytes", syntax.MaxText)
 	default:
 		return string(s), nil
 	}

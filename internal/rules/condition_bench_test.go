@@ -41,7 +41,7 @@ func BenchmarkRelation(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if holds, err := r.holds(kinds.ProtoReflect().Get(field), member); !holds || err != nil {
+		if holds, err := r.Holds(kinds.ProtoReflect().Get(field), member); !holds || err != nil {
 			b.Fatal(holds, err)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 )
 
 func conditionRequest(tb testing.TB) *rulestestv1.Kinds {
@@ -207,7 +209,7 @@ func TestTimesOutOfRangeDoNotHold(t *testing.T) {
 
 func TestTextIsAStringOrNothing(t *testing.T) {
 	call, request := conditionCall(t), conditionRequest(t)
-	request.StringList = []string{strings.Repeat("x", maxTextSize+1), strings.Repeat("x", maxTextSize)}
+	request.StringList = []string{strings.Repeat("x", syntax.MaxText+1), strings.Repeat("x", syntax.MaxText)}
 	input := request.ProtoReflect().Descriptor()
 	for source, want := range map[string]string{
 		"request.string_field":                 "o-1",
@@ -219,7 +221,7 @@ func TestTextIsAStringOrNothing(t *testing.T) {
 		"request.bool_field ? tctx.x : 'none'": "",
 		"request.optional_string":              "", // whatever names nothing
 		"request.string_list[0]":               "", // and what is no name
-		"request.string_list[1]":               strings.Repeat("x", maxTextSize),
+		"request.string_list[1]":               strings.Repeat("x", syntax.MaxText),
 	} {
 		c, err := compileText(source, input)
 		if err != nil {

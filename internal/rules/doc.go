@@ -14,4 +14,6 @@
 // what a service's rule says about one method, and Loosened compares two versions. A Program
 // is what a guard evaluates for each call: everything that can be looked up or found wrong
 // is, before the first call. Errors name methods, fields and members, never values.
+//
+// Package binding below it knows bindings alone; relations and conditions are here.
 package rules

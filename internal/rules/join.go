@@ -156,18 +156,6 @@ func (s Source) String() string {
 	return string(s.Kind) + " " + s.Where
 }
 
-// String is the binding as a text shows it: "amount = tctx.limit", or with its relation.
-func (b Binding) String() string {
-	text := b.Field + " = tctx." + b.Tctx
-	if b.Relation != "" {
-		text = b.Field + " (this), tctx." + b.Tctx + " (bound): " + b.Relation
-	}
-	if b.Optional {
-		text += ", or both absent"
-	}
-	return text
-}
-
 // String is what is asked about.
 func (e *Evaluation) String() string {
 	if e.ResourceID == "" {

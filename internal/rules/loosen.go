@@ -9,6 +9,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
@@ -40,7 +41,7 @@ func Loosened(fullMethod string, older, newer Rule) []Loosening {
 	lower(&l, "enforcement", cmp.Or(older.Enforcement, Strict), cmp.Or(newer.Enforcement, Strict))
 	for _, source := range older.When {
 		if !slices.Contains(newer.When, source) {
-			l.add("when", "no longer demands %s; another condition cannot be compared with it", shown(source))
+			l.add("when", "no longer demands %s; another condition cannot be compared with it", syntax.Shown(source))
 		}
 	}
 	l.bindings(older.Bindings, newer.Bindings)
@@ -145,7 +146,7 @@ func (l *loosenings) bindings(older, newer []Binding) {
 			l.add("bindings", "%s no longer has to equal tctx.%s: a relation is demanded instead", b.Field, b.Tctx)
 		default:
 			l.add("bindings", "the relation of %s to tctx.%s is no longer %s; another one cannot be compared with it",
-				b.Field, b.Tctx, shown(b.Relation))
+				b.Field, b.Tctx, syntax.Shown(b.Relation))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 )
 
@@ -71,7 +72,7 @@ func (r *overlayReader) file(text []byte) Overlay {
 		case "rules":
 			list = m.Value
 		default:
-			r.Add(m.Key, shownKey(m.Key.Value), "unknown key")
+			r.Add(m.Key, syntax.ShownKey(m.Key.Value), "unknown key")
 		}
 	}
 	if top.Kind != yaml.MappingNode {
@@ -85,7 +86,7 @@ func (r *overlayReader) file(text []byte) Overlay {
 	overlay := make(Overlay)
 	for _, m := range r.Mapping(list, "rules") {
 		if !keyPattern.MatchString(m.Key.Value) {
-			r.Add(m.Key, shownKey(m.Key.Value), `want "/pkg.Service/Method", or "/pkg.Service/*" for all methods of a service`)
+			r.Add(m.Key, syntax.ShownKey(m.Key.Value), `want "/pkg.Service/Method", or "/pkg.Service/*" for all methods of a service`)
 			continue
 		}
 		r.Within = m.Key.Value
@@ -151,12 +152,4 @@ func (r *overlayReader) nodeOf(p problem) *yaml.Node {
 func parentOf(field string) string {
 	i := strings.LastIndexByte(field, '.')
 	return field[:max(i, 0)]
-}
-
-// shownKey is a key for an error: not longer than anybody reads.
-func shownKey(key string) string {
-	if len(key) > maxShown {
-		return shown(key)
-	}
-	return key
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/internal/yamlfile"
 )
 
@@ -23,7 +24,7 @@ func (r *overlayReader) message(n *yaml.Node, to protoreflect.Message, at string
 			field = fields.ByJSONName(m.Key.Value)
 		}
 		if field == nil {
-			r.Add(m.Key, joined(at, shownKey(m.Key.Value)), "unknown key")
+			r.Add(m.Key, joined(at, syntax.ShownKey(m.Key.Value)), "unknown key")
 			continue
 		}
 		name := joined(at, string(field.Name()))

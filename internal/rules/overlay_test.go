@@ -94,7 +94,7 @@ func TestProblemsOfAnOverlayHaveTheirLines(t *testing.T) {
 				`line 6: /pkg.Svc/Get: scopes[1]: "a b": is not one scope token`, "line 8: /pkg.Svc/Get: chain.mode: want the name of a value of trat.v1.ChainMode",
 				"line 9: /pkg.Svc/Get: chain.max_links: 7 is not 1 to 6", "line 10: /pkg.Svc/Get: chain.strict_trace: false demands nothing",
 				"line 11: /pkg.Svc/Get: replay: want the name", "line 13: /pkg.Svc/Get: stream.drain: want more than 0s",
-				"line 14: /pkg.Svc/Get: stream.grace: is for STREAM_EXPIRY_GRACE only", `line 16: /pkg.Svc/Get: bindings[0]: tctx ".": want names`,
+				"line 14: /pkg.Svc/Get: stream.grace: is for STREAM_EXPIRY_GRACE only", `line 16: /pkg.Svc/Get: bindings[0]: field "ok": tctx ".": want names`,
 				`line 20: /pkg.Svc/Get: tctx[1]: "a" is there twice`,
 			},
 		},

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -38,7 +39,7 @@ type Program struct {
 	members    *trat.Paths             // of Rule.Tctx; nil: none
 	calls      []numbered              // conditions that do not name the request
 	messages   []numbered              // conditions that do
-	bindings   *bindings               // nil: none
+	bindings   *binding.Set            // nil: none
 	resourceID *text                   // nil: the name of the service
 }
 
@@ -132,7 +133,7 @@ func (p *Program) CheckMessage(ctx context.Context, call *Call, message proto.Me
 		return trat.Errorf(trat.ReasonPolicyDenied, "", "the message is not of the method's type")
 	}
 	if p.bindings != nil {
-		if err := p.bindings.check(call.Token.TransactionContext(), message.ProtoReflect()); err != nil {
+		if err := p.bindings.Check(call.Token.TransactionContext(), message.ProtoReflect()); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,11 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -129,7 +129,7 @@ func (c *compiler) compileBindings(p *Program) {
 		return
 	}
 	var err error
-	if p.bindings, err = compileBindings(slices.Clone(p.Rule.Bindings), c.target.Input); err != nil {
+	if p.bindings, err = binding.Compile(p.Rule.Bindings, c.target.Input, relations); err != nil {
 		c.problems.add("bindings", "%v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
@@ -78,7 +79,7 @@ func TestRuleThatDoesNotFitItsMethodIsNotCompiled(t *testing.T) {
 			[]string{"chain.mode: is unknown 9", "chain.max_links: -1", "replay: is unknown", "stream.expiry: is unknown", "enforcement: is unknown"},
 		},
 		"too long": {
-			transfer, Rule{Exempt: strings.Repeat("x", maxTextSize+1)}, []string{"exempt.reason: longer than 4096 bytes"},
+			transfer, Rule{Exempt: strings.Repeat("x", syntax.MaxText+1)}, []string{"exempt.reason: longer than 4096 bytes"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
+	"github.com/grpc-trat/grpc-trat/internal/rules/options"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 )
 
 // Of returns the rule that stands beside a method: its own option, what it leaves open out
@@ -17,9 +21,9 @@ import (
 // generated code or read from a file. All problems are reported at once.
 func Of(method protoreflect.MethodDescriptor) (rule Rule, declared bool, err error) {
 	var problems []error
-	own, where, err := methodOption(method)
+	own, where, err := options.Method(method)
 	problems = append(problems, err)
-	byDefault, whereDefault, err := serviceOption(method.Parent())
+	byDefault, whereDefault, err := options.Service(method.Parent())
 	problems = append(problems, err)
 	declared = own != nil || byDefault != nil
 	if byDefault.GetExempt() != nil {
@@ -51,7 +55,7 @@ func Of(method protoreflect.MethodDescriptor) (rule Rule, declared bool, err err
 		return rule, true, nil
 	}
 	if rule.Exempt != "" {
-		return Rule{}, true, fmt.Errorf("%s: exempt: but its request has bound fields, %s", where, shown(fromFields.Bindings[0].Field))
+		return Rule{}, true, fmt.Errorf("%s: exempt: but its request has bound fields, %s", where, syntax.Shown(fromFields.Bindings[0].Field))
 	}
 	rule, err = Merge(rule, fromFields)
 	return rule, true, err
@@ -59,7 +63,7 @@ func Of(method protoreflect.MethodDescriptor) (rule Rule, declared bool, err err
 
 // CheckService finds problems that no method shows: a default that is an exemption.
 func CheckService(service protoreflect.ServiceDescriptor) error {
-	byDefault, where, err := serviceOption(service)
+	byDefault, where, err := options.Service(service)
 	if err != nil || byDefault == nil {
 		return err
 	}
@@ -74,13 +78,13 @@ func CheckService(service protoreflect.ServiceDescriptor) error {
 
 // fieldRule returns the bindings of a request's fields as a rule.
 func fieldRule(input protoreflect.MessageDescriptor) (Rule, error) {
-	list, err := FieldBindings(input)
+	list, err := binding.Declared(input)
 	if err != nil || len(list) == 0 {
 		return Rule{}, err
 	}
 	rule := Rule{Bindings: list}
 	for _, b := range list {
-		if source := (Source{Kind: FromField, Where: fieldName(input, b.Field)}); !slices.Contains(rule.Sources, source) {
+		if source := (Source{Kind: FromField, Where: binding.FieldName(input, b.Field)}); !slices.Contains(rule.Sources, source) {
 			rule.Sources = append(rule.Sources, source)
 		}
 	}
@@ -108,13 +112,4 @@ func inherit(own, byDefault *tratv1.Rule, method protoreflect.MethodDescriptor) 
 		return true
 	})
 	return merged, inherits
-}
-
-// fieldName is the full name of the field at a path of names from input on.
-func fieldName(input protoreflect.MessageDescriptor, path string) string {
-	field := fieldAt(input, path)
-	if field == nil {
-		return string(input.FullName()) + "." + path
-	}
-	return string(field.FullName())
 }

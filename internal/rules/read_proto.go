@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
@@ -29,7 +30,7 @@ func ruleOf(from *tratv1.Rule) (Rule, problems) {
 		rule.Callers = [][]string{list}
 	}
 	for _, b := range from.GetBindings() {
-		rule.Bindings = append(rule.Bindings, bindingOf(b.GetField(), b.GetBind()))
+		rule.Bindings = append(rule.Bindings, binding.Of(b.GetField(), b.GetBind()))
 	}
 	if e := from.GetAccessEvaluation(); e != nil {
 		rule.Evaluation = &Evaluation{ResourceType: e.GetResourceType(), ResourceID: e.GetResourceId()}
@@ -41,11 +42,6 @@ func ruleOf(from *tratv1.Rule) (Rule, problems) {
 		}
 	}
 	return rule, p
-}
-
-// bindingOf returns the binding of one field.
-func bindingOf(field string, from *tratv1.Binding) Binding {
-	return Binding{Field: field, Tctx: from.GetTctx(), Relation: from.GetRelation(), Optional: from.GetOptional()}
 }
 
 func (p *problems) chainOf(from *tratv1.Chain) Chain {

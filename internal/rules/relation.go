@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/grpc-trat/grpc-trat/internal/expression"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -17,9 +18,24 @@ const (
 	boundVar = "bound"
 )
 
+// relations is the binding.RelationCompiler of rules.
+func relations(source string, field protoreflect.FieldDescriptor) (binding.Relation, error) {
+	r, err := compileRelation(source, field)
+	if err != nil {
+		return nil, err // and no relation that is not nil
+	}
+	return r, nil
+}
+
+// Members returns what bindings need of tctx, in their order, for a policy that promises to
+// provide it. It fails as compiling the bindings does.
+func Members(list []Binding, input protoreflect.MessageDescriptor) ([]binding.MemberType, error) {
+	return binding.Members(list, input, relations)
+}
+
 // relation is a compiled Binding.Relation. It is immutable and safe for concurrent use.
 type relation struct {
-	as      Bound // which of its types bound has
+	as      binding.Bound // which of its types bound has
 	program *expression.Program
 	this    expression.Read
 	bound   memberReader
@@ -31,22 +47,17 @@ var errNoRelation = errors.New("wants both this and bound")
 // not fit, as a list of it; if that does not and the field is repeated, as one element of it.
 // If nothing fits, the error is that of the first.
 func compileRelation(source string, field protoreflect.FieldDescriptor) (*relation, error) {
-	form, err := newForms().of(field) // what cannot be bound has no relation either
+	bound, element, err := memberReaders(field) // what cannot be bound has no relation either
 	if err != nil {
 		return nil, err
 	}
 	whole := expression.FieldType(field)
-	bound := fieldReader(field, form)
 	tries := []boundAs{
-		{Bound: BoundValue, as: whole, read: bound},
-		{Bound: BoundList, as: types.NewListType(whole), read: listReader(bound)},
+		{Bound: binding.BoundValue, as: whole, read: bound},
+		{Bound: binding.BoundList, as: types.NewListType(whole), read: listReader(bound)},
 	}
-	if field.IsList() {
-		element, err := elementReader(field)
-		if err != nil {
-			return nil, err
-		}
-		tries = append(tries, boundAs{Bound: BoundElement, as: expression.ElementType(field), read: element})
+	if element != nil {
+		tries = append(tries, boundAs{Bound: binding.BoundElement, as: expression.ElementType(field), read: element})
 	}
 	chosen, env, err := firstThatFits(source, field, tries)
 	if err != nil {
@@ -64,7 +75,7 @@ func compileRelation(source string, field protoreflect.FieldDescriptor) (*relati
 
 // boundAs is one type that bound may have.
 type boundAs struct {
-	Bound
+	binding.Bound
 	as   *types.Type
 	read memberReader
 }
@@ -97,9 +108,18 @@ var (
 	errMemberType = errors.New("the member is not of the type that the field is compared with")
 )
 
-// holds evaluates it for a field and the member that it is bound to. What cannot be
+// Bound implements binding.Relation.
+func (r *relation) Bound() binding.Bound { return r.as }
+
+// Takes implements binding.Relation.
+func (r *relation) Takes(member trat.Value) bool {
+	_, ok := r.bound(member)
+	return ok
+}
+
+// Holds evaluates it for a field and the member that it is bound to. What cannot be
 // evaluated does not hold: the error says why, and no values.
-func (r *relation) holds(this protoreflect.Value, member trat.Value) (bool, error) {
+func (r *relation) Holds(this protoreflect.Value, member trat.Value) (bool, error) {
 	if member.IsZero() || member.IsNull() {
 		return false, errNoMember
 	}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -83,21 +84,21 @@ func TestRelations(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if list := r.as == BoundList; list != tc.list {
+				if list := r.Bound() == binding.BoundList; list != tc.list {
 					t.Errorf("bound is a list: %v", list)
 				}
 				for _, raw := range tc.holds {
-					if holds, err := r.holds(this, memberOf(t, raw)); !holds || err != nil {
+					if holds, err := r.Holds(this, memberOf(t, raw)); !holds || err != nil {
 						t.Errorf("%s, %s: holds %v, %v", name, raw, holds, err)
 					}
 				}
 				for _, raw := range tc.fails {
-					if holds, err := r.holds(this, memberOf(t, raw)); holds || err != nil && err.Error() != "no such key" {
+					if holds, err := r.Holds(this, memberOf(t, raw)); holds || err != nil && err.Error() != "no such key" {
 						t.Errorf("%s, %s: holds %v, %v", name, raw, holds, err)
 					}
 				}
 				for _, raw := range append(tc.ofAnotherType, `null`) {
-					holds, err := r.holds(this, memberOf(t, raw))
+					holds, err := r.Holds(this, memberOf(t, raw))
 					if holds || err == nil {
 						t.Errorf("%s, %s: holds %v, %v", name, raw, holds, err)
 						continue
@@ -106,7 +107,7 @@ func TestRelations(t *testing.T) {
 						t.Errorf("the error %q tells %s", err, raw)
 					}
 				}
-				if holds, err := r.holds(this, trat.Value{}); holds || err == nil {
+				if holds, err := r.Holds(this, trat.Value{}); holds || err == nil {
 					t.Errorf("without a member: holds %v, %v", holds, err)
 				}
 			}
@@ -152,7 +153,7 @@ func TestOfATimeOutOfRangeNoRelationHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if holds, err := r.holds(this, memberOf(t, `"2026-01-01T12:00:00Z"`)); holds || err == nil {
+		if holds, err := r.Holds(this, memberOf(t, `"2026-01-01T12:00:00Z"`)); holds || err == nil {
 			t.Errorf("%s: holds %v, %v", source, holds, err)
 		}
 	}
@@ -164,7 +165,7 @@ func FuzzRelation(f *testing.F) {
 		f.Add(seed, []byte{0x38, 0x01})
 	}
 	relations := make(map[protoreflect.FieldDescriptor]*relation)
-	equal := make(map[protoreflect.FieldDescriptor]form)
+	equal := make(map[protoreflect.FieldDescriptor]*binding.Set)
 	fields := (&rulestestv1.Kinds{}).ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		r, err := compileRelation("this == bound", fields.Get(i))
@@ -172,9 +173,7 @@ func FuzzRelation(f *testing.F) {
 			continue // messages, which are not compared
 		}
 		relations[fields.Get(i)] = r
-		if equal[fields.Get(i)], err = newForms().of(fields.Get(i)); err != nil {
-			f.Fatal(err)
-		}
+		equal[fields.Get(i)] = mustBind(f, &rulestestv1.Kinds{}, Binding{Field: string(fields.Get(i).Name()), Tctx: "m"})
 	}
 	f.Fuzz(func(t *testing.T, member string, message []byte) {
 		tctx, err := trat.ParseObject(`{"m":` + member + `}`)
@@ -185,14 +184,14 @@ func FuzzRelation(f *testing.F) {
 		request := fuzzedKinds(message).ProtoReflect()
 		for field, r := range relations {
 			this := request.Get(field)
-			holds, err := r.holds(this, m)
+			holds, err := r.Holds(this, m)
 			if holds && (err != nil || m.IsNull()) {
 				t.Errorf("%s: holds, %v", field.Name(), err)
 			}
 			if !request.Has(field) || m.IsNull() || field.Message() != nil {
 				continue // there is presence, which the binding asks about first
 			}
-			if want := equal[field].equals(this, m); holds != want {
+			if want := equal[field].Check(tctx, request) == nil; holds != want {
 				t.Errorf("%s: holds %v, %v, but is equal: %v", field.Name(), holds, err, want)
 			}
 		}

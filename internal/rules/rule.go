@@ -1,6 +1,10 @@
 package rules
 
-import "time"
+import (
+	"time"
+
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
+)
 
 // Rule is what one method requires, as it was written. The zero Rule demands a valid TraT
 // and its whole chain, each link of it once: what is not set has the default. Lists that
@@ -87,16 +91,7 @@ const (
 )
 
 // Binding ties a field of a request to a member of tctx.
-type Binding struct {
-	// Field is its name, or names joined by dots from the request's message on.
-	Field string
-	// Tctx is the member: names joined by dots.
-	Tctx string
-	// Relation is a CEL expression over this and bound; "": both are equal.
-	Relation string
-	// Optional permits both to be absent.
-	Optional bool
-}
+type Binding = binding.Binding
 
 // Evaluation is what a policy decision point is asked about.
 type Evaluation struct {

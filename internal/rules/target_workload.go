@@ -7,6 +7,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 )
 
@@ -42,7 +43,7 @@ func parseWorkloads(list []string, own spiffeid.TrustDomain) ([]spiffecreds.Patt
 	for i, text := range list {
 		pattern, err := parseWorkload(text, own)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", shown(text), err)
+			return nil, fmt.Errorf("%s: %w", syntax.Shown(text), err)
 		}
 		patterns[i] = pattern
 	}

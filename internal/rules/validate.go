@@ -3,25 +3,15 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
-
-// Bounds of a rule.
-const (
-	maxEntries  = 64   // of each list
-	maxTextSize = 4096 // of each text, in bytes
-	maxNames    = trat.MaxDepth - 2
-	maxShown    = 80 // of a text in an error, in bytes
-)
-
-// pathPattern is names joined by dots.
-var pathPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*$`)
 
 // problem is one thing wrong with a rule.
 type problem struct {
@@ -70,7 +60,7 @@ func (r *Rule) problems() problems {
 	}
 	p.list("scopes", r.Scopes, scopeToken)
 	p.lists("any_scopes", r.AnyScopes, scopeToken)
-	p.list("tctx", r.Tctx, path)
+	p.list("tctx", r.Tctx, syntax.CheckPath)
 	p.lists("callers", r.Callers, workload)
 	p.chain(r.Chain)
 	if r.Replay > ReplayOnce {
@@ -142,22 +132,8 @@ func (p *problems) stream(s Stream) {
 
 func (p *problems) bindings(list []Binding) {
 	p.length("bindings", len(list))
-	seen := make(map[Binding]int, len(list))
-	for i, b := range list {
-		if err := path(b.Field); err != nil {
-			p.addEntry("bindings", i, "field %s: %v", shown(b.Field), err)
-		}
-		if err := path(b.Tctx); err != nil {
-			p.addEntry("bindings", i, "tctx %s: %v", shown(b.Tctx), err)
-		}
-		if len(b.Relation) > maxTextSize {
-			p.addEntry("bindings", i, "relation: longer than %d bytes", maxTextSize)
-		}
-		same := Binding{Field: b.Field, Tctx: b.Tctx, Relation: b.Relation}
-		if first, dup := seen[same]; dup {
-			p.addEntry("bindings", i, "says the same as bindings[%d]", first)
-		}
-		seen[same] = i
+	for i, err := range binding.Problems(list) {
+		p.addEntry("bindings", i, "%v", err)
 	}
 }
 
@@ -178,26 +154,26 @@ func (p *problems) list(field string, list []string, check func(string) error) {
 	seen := make(map[string]bool, len(list))
 	for i, text := range list {
 		switch err := check(text); {
-		case len(text) > maxTextSize:
-			p.addEntry(field, i, "longer than %d bytes", maxTextSize)
+		case len(text) > syntax.MaxText:
+			p.addEntry(field, i, "longer than %d bytes", syntax.MaxText)
 		case err != nil:
-			p.addEntry(field, i, "%s: %v", shown(text), err)
+			p.addEntry(field, i, "%s: %v", syntax.Shown(text), err)
 		case seen[text]:
-			p.addEntry(field, i, "%s is there twice", shown(text))
+			p.addEntry(field, i, "%s is there twice", syntax.Shown(text))
 		}
 		seen[text] = true
 	}
 }
 
 func (p *problems) length(field string, n int) {
-	if n > maxEntries {
-		p.add(field, "%d entries, at most %d are allowed", n, maxEntries)
+	if n > syntax.MaxEntries {
+		p.add(field, "%d entries, at most %d are allowed", n, syntax.MaxEntries)
 	}
 }
 
 func (p *problems) text(field, text string) {
-	if len(text) > maxTextSize {
-		p.add(field, "longer than %d bytes", maxTextSize)
+	if len(text) > syntax.MaxText {
+		p.add(field, "longer than %d bytes", syntax.MaxText)
 	}
 }
 
@@ -210,28 +186,9 @@ func scopeToken(text string) error {
 	return err
 }
 
-// path reports why a text is not names joined by dots.
-func path(text string) error {
-	switch {
-	case len(text) > maxTextSize || !pathPattern.MatchString(text):
-		return errors.New("want names joined by dots, of letters, digits, '_' and '-'")
-	case strings.Count(text, ".") >= maxNames:
-		return fmt.Errorf("more than %d names", maxNames)
-	}
-	return nil
-}
-
 func anyText(text string) error {
 	if strings.TrimSpace(text) == "" {
 		return errors.New("is empty")
 	}
 	return nil
-}
-
-// shown is text, quoted and cut to what a person can read.
-func shown(text string) string {
-	if len(text) > maxShown {
-		return fmt.Sprintf("%q…", text[:maxShown])
-	}
-	return fmt.Sprintf("%q", text)
 }

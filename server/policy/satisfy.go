@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 )
 
 // maxSatisfies bounds the methods that one rule names.
@@ -128,9 +129,9 @@ func (r *rule) ways() []set {
 // shortOfMember says what is wrong with the member of tctx at path, which the method wants
 // for the given reason, as a binding if there is one; "" if nothing is. A replacement keeps
 // all members that the token has, so only those that it adds are known.
-func (r *rule) shortOfMember(path, reason string, binding *rules.MemberType) string {
+func (r *rule) shortOfMember(path, reason string, bound *binding.MemberType) string {
 	name, rest, _ := strings.Cut(path, ".")
-	optional := binding != nil && binding.Optional
+	optional := bound != nil && bound.Optional
 	must := r.replacement == nil && !optional
 	i := slices.IndexFunc(r.tctx, func(c construction) bool { return c.name == name })
 	if i < 0 {
@@ -151,15 +152,15 @@ func (r *rule) shortOfMember(path, reason string, binding *rules.MemberType) str
 	switch {
 	case !ok && !optional:
 		return fmt.Sprintf("tctx.%s is %s, without the member tctx.%s, %s", name, c.shape.name, path, reason)
-	case !ok || binding == nil:
+	case !ok || bound == nil:
 		return ""
-	case c.pseudonym && binding.Bound == rules.BoundEqual:
+	case c.pseudonym && bound.Bound == binding.BoundEqual:
 		return fmt.Sprintf("tctx.%s, %s, is a pseudonym, which no request has", path, reason)
-	case fitsField(member, binding):
+	case fitsField(member, bound):
 		return ""
-	case binding.Bound == rules.BoundEqual:
-		return fmt.Sprintf("tctx.%s, %s, is %s, which %s never is", path, reason, is, fieldText(binding.Field))
+	case bound.Bound == binding.BoundEqual:
+		return fmt.Sprintf("tctx.%s, %s, is %s, which %s never is", path, reason, is, fieldText(bound.Field))
 	default:
-		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, and the relation wants %s", path, reason, is, boundText(binding))
+		return fmt.Sprintf("tctx.%s, %s by a relation, is %s, and the relation wants %s", path, reason, is, boundText(bound))
 	}
 }

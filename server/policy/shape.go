@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 	"github.com/grpc-trat/grpc-trat/server/policy/internal/expr"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -125,15 +125,15 @@ func (s shape) meets(other shape) bool {
 }
 
 // fitsField says whether a member can be what a binding takes.
-func fitsField(member shape, binding *rules.MemberType) bool {
+func fitsField(member shape, bound *binding.MemberType) bool {
 	if member.value != nil {
-		return takesConstant(binding, member.value)
+		return takesConstant(bound, member.value)
 	}
-	switch field := shapeOfField(binding.Field); binding.Bound {
-	case rules.BoundList:
+	switch field := shapeOfField(bound.Field); bound.Bound {
+	case binding.BoundList:
 		return member.meets(shape{form: formList, elements: []shape{field}})
-	case rules.BoundElement:
-		return member.meets(shapeOfSingular(binding.Field))
+	case binding.BoundElement:
+		return member.meets(shapeOfSingular(bound.Field))
 	default:
 		return member.meets(field)
 	}
@@ -141,12 +141,12 @@ func fitsField(member shape, binding *rules.MemberType) bool {
 
 // takesConstant says whether a binding takes a constant. One that no TraT can hold is
 // another problem.
-func takesConstant(binding *rules.MemberType, value any) bool {
+func takesConstant(bound *binding.MemberType, value any) bool {
 	const name = "constant"
 	object, err := trat.NewObject(map[string]any{name: value})
 	if err != nil {
 		return true
 	}
 	var memory [1]trat.Value
-	return binding.Takes(trat.NewPaths([]string{name}).AppendValues(memory[:0], object)[0])
+	return bound.Takes(trat.NewPaths([]string{name}).AppendValues(memory[:0], object)[0])
 }

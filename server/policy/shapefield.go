@@ -3,7 +3,7 @@ package policy
 import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/grpc-trat/grpc-trat/internal/rules"
+	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
 )
 
 // shapeOfField returns which members a field of a request can be equal to.
@@ -75,12 +75,12 @@ func fieldText(field protoreflect.FieldDescriptor) string {
 }
 
 // boundText names the type that a relation wants of its member.
-func boundText(binding *rules.MemberType) string {
-	field := fieldText(binding.Field)
-	switch binding.Bound {
-	case rules.BoundList:
+func boundText(bound *binding.MemberType) string {
+	field := fieldText(bound.Field)
+	switch bound.Bound {
+	case binding.BoundList:
 		return "a list of " + field
-	case rules.BoundElement:
+	case binding.BoundElement:
 		return "an element of " + field
 	default:
 		return field
