@@ -3,7 +3,6 @@ package interceptors
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
 )
@@ -34,7 +33,7 @@ func (v *coverage) method(r registration) {
 		beside, err = v.loosen(&r, beside)
 	}
 	if err == nil {
-		beside, err = v.tightenedBy(&r, beside, target)
+		beside, err = v.tightenedBy(beside, target)
 	}
 	if err != nil {
 		v.problemOf(about, err)
@@ -140,23 +139,11 @@ func (v *coverage) loosenedBy(r *registration) (said loosening, key string) {
 	return loosening{why: "an overlay that ends its exemption demands no more"}, ""
 }
 
-// tightenedBy applies the overlays, for the service first and then for the method.
-func (v *coverage) tightenedBy(r *registration, rule rules.Rule, target rules.Target) (rules.Rule, error) {
-	keys := r.keys()
+// tightenedBy applies the overlays, each to what those before it made.
+func (v *coverage) tightenedBy(rule rules.Rule, target rules.Target) (_ rules.Rule, err error) {
 	for _, overlay := range v.overlays {
-		for _, key := range slices.Backward(keys[:]) {
-			demand, ok := overlay.rules[key]
-			if !ok {
-				continue
-			}
-			demand.Sources = []rules.Source{{Kind: rules.FromOverlay, Where: key}}
-			if key != r.fullMethod {
-				demand = rules.Fitted(demand, target)
-			}
-			var err error
-			if rule, err = rules.Tighten(rule, demand, target); err != nil {
-				return rule, err
-			}
+		if rule, err = overlay.rules.Tighten(rule, target); err != nil {
+			return rules.Rule{}, err
 		}
 	}
 	return rule, nil

@@ -85,18 +85,11 @@ func (s *ruleSet) read(descriptor protoreflect.MethodDescriptor, overlay rules.O
 	if err != nil {
 		return m, err
 	}
-	for _, key := range []string{"/" + target.Service() + "/*", m.name} {
-		demand, ok := overlay[key]
-		if !ok {
-			continue
-		}
+	for _, key := range overlay.Keys(target) {
 		s.keys[key] = true
-		if key != m.name {
-			demand = rules.Fitted(demand, target)
-		}
-		if rule, err = rules.Tighten(rule, demand, target); err != nil {
-			return m, err
-		}
+	}
+	if rule, err = overlay.Tighten(rule, target); err != nil {
+		return m, err
 	}
 	m.rule = rule
 	program, err := rules.Compile(rule, target)

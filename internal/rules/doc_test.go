@@ -48,15 +48,11 @@ func TestOverlayOfTheReferenceTightensTheRulesOfTheReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, key := range []string{"/" + target.Service() + "/*", target.FullMethod} {
-			demand, ok := overlay[key]
-			if !ok {
-				continue
-			}
+		for _, key := range overlay.Keys(target) {
 			used[key] = true
-			if rule, err = Tighten(rule, Fitted(demand, target), target); err != nil {
-				t.Errorf("%s: %v", key, err)
-			}
+		}
+		if rule, err = overlay.Tighten(rule, target); err != nil {
+			t.Errorf("%s: %v", target.FullMethod, err)
 		}
 		if _, err := Compile(rule, target); err != nil {
 			t.Error(err)
