@@ -127,8 +127,8 @@ func (p *policies) endsWithToken(method string, desc *grpc.StreamDesc) bool {
 		}
 	}
 	if expiry == rules.Expiry(0) {
-		watch := strings.HasPrefix(method[strings.LastIndexByte(method, '/')+1:], "Watch")
-		return desc.ClientStreams || watch
+		target := rules.Target{FullMethod: method, ClientStreams: desc.ClientStreams, ServerStreams: desc.ServerStreams}
+		expiry = target.DefaultExpiry()
 	}
 	return expiry == rules.ExpiryCloseAtExp
 }

@@ -45,10 +45,10 @@ func (t Target) Service() string {
 	return service
 }
 
-// expiry is the default for streams of the method: a method of which only the server
-// streams answers one request, which its TraT was for; but one that is named Watch, or
-// Watch and more, does so for as long as it is let.
-func (t Target) expiry() Expiry {
+// DefaultExpiry is the default for streams of the method, zero if it does not stream. A
+// method of which only the server streams answers one request, which its TraT was for; but
+// one that is named Watch, or Watch and more, does so for as long as it is let.
+func (t Target) DefaultExpiry() Expiry {
 	_, name, _ := strings.Cut(strings.TrimPrefix(t.FullMethod, "/"), "/")
 	switch {
 	case !t.Streams():
@@ -69,7 +69,7 @@ func Effective(rule Rule, target Target) Rule {
 	rule.Chain.Mode = cmp.Or(rule.Chain.Mode, ChainPath)
 	rule.Replay = cmp.Or(rule.Replay, ReplayJTI)
 	rule.Enforcement = cmp.Or(rule.Enforcement, Strict)
-	rule.Stream.Expiry = cmp.Or(rule.Stream.Expiry, target.expiry())
+	rule.Stream.Expiry = cmp.Or(rule.Stream.Expiry, target.DefaultExpiry())
 	if rule.Chain.Mode == ChainPath {
 		rule.Chain.MaxLinks = cmp.Or(rule.Chain.MaxLinks, callchain.MaxLinks)
 	}
