@@ -226,7 +226,8 @@ func TestATypeFitsTheFieldsThatCanBeEqualToIt(t *testing.T) {
 	const (
 		integer32 = "int uint timestamp any"
 		integer64 = "string " + integer32
-		number    = "int uint double timestamp any"
+		number    = "string int uint double timestamp any"
+		enum      = "string int uint timestamp any"
 		text      = "string timestamp any"
 		object    = "map any"
 	)
@@ -237,12 +238,12 @@ func TestATypeFitsTheFieldsThatCanBeEqualToIt(t *testing.T) {
 		"int64_field": integer64, "sint64_field": integer64, "sfixed64_field": integer64, "uint64_field": integer64, "fixed64_field": integer64,
 		"int64_value": integer64, "uint64_value": integer64, "optional_int64": integer64,
 		"float_field": number, "double_field": number, "float_value": number, "double_value": number,
-		"string_field": text, "bytes_field": text, "enum_field": text, "string_value": text, "bytes_value": text,
+		"string_field": text, "bytes_field": text, "enum_field": enum, "string_value": text, "bytes_value": text,
 		"timestamp": text, "duration": text, "field_mask": text,
 		"struct": object, "choice_item": object, "int32_map": object, "empty": object,
 		"value":      strings.Join(types, " "),
 		"list_value": "list(string) list(int) list(double) list(any) list(list(int)) any",
-		"int64_list": "list(string) list(int) list(any) any", "string_list": "list(string) list(any) any", "enum_list": "list(string) list(any) any",
+		"int64_list": "list(string) list(int) list(any) any", "string_list": "list(string) list(any) any", "enum_list": "list(string) list(int) list(any) any",
 		"item_list":  "list(any) any",
 		"value_list": "list(string) list(int) list(double) list(any) list(list(int)) any",
 	} {

@@ -9,24 +9,9 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// form is a set of kinds of JSON values; numbers without a fraction are a kind of their own.
-type form uint8
-
-const (
-	formBool form = 1 << iota
-	formInteger
-	formFraction
-	formText
-	formList
-	formObject
-
-	formNumber   = formInteger | formFraction
-	formAnything = formBool | formNumber | formText | formList | formObject
-)
-
 // shape is what is known of a JSON value before it is made.
 type shape struct {
-	form     form
+	kinds    binding.Kinds
 	elements []shape // of a list, those that are known: one stands for all, or each is there
 	value    any     // of a constant
 	name     string  // in problems, with its article
@@ -42,26 +27,26 @@ func (r *reader) shapeOf(c *construction) shape {
 	case c.value != nil:
 		return shapeOfValue(c.value)
 	}
-	return shape{form: formAnything, name: "any value"} // nested, or a problem that has been said
+	return shape{kinds: binding.AnyKinds, name: "any value"} // nested, or a problem that has been said
 }
 
-// forms are those of the values of declared types. An integer that is declared as a double
-// is a fraction by chance.
-var forms = map[string]form{
-	"string":    formText,
-	"bool":      formBool,
-	"int":       formInteger,
-	"uint":      formInteger,
-	"double":    formFraction,
-	"timestamp": formText | formInteger,
-	"map":       formObject,
-	"any":       formAnything,
+// kindsOf are the kinds of the values of declared types. An integer that is declared as a
+// double is a fraction by chance.
+var kindsOf = map[string]binding.Kinds{
+	"string":    binding.Texts,
+	"bool":      binding.Bools,
+	"int":       binding.Integers,
+	"uint":      binding.Integers,
+	"double":    binding.Fractions,
+	"timestamp": binding.Texts | binding.Integers,
+	"map":       binding.Objects,
+	"any":       binding.AnyKinds,
 }
 
 func shapeOfType(t expr.Type) shape {
-	s := shape{form: forms[t.String()], name: "of type " + t.String()}
+	s := shape{kinds: kindsOf[t.String()], name: "of type " + t.String()}
 	if element, ok := t.Element(); ok {
-		s.form, s.elements = formList, []shape{shapeOfType(element)}
+		s.kinds, s.elements = binding.Lists, []shape{shapeOfType(element)}
 	}
 	return s
 }
@@ -71,22 +56,22 @@ func shapeOfValue(value any) shape {
 	s := shape{value: value}
 	switch v := value.(type) {
 	case string:
-		s.form, s.name = formText, "a text"
+		s.kinds, s.name = binding.Texts, "a text"
 	case bool:
-		s.form, s.name = formBool, "true or false"
+		s.kinds, s.name = binding.Bools, "true or false"
 	case []any:
-		s.form, s.name = formList, "a list"
+		s.kinds, s.name = binding.Lists, "a list"
 		for _, element := range v {
 			s.elements = append(s.elements, shapeOfValue(element))
 		}
 	case map[string]any:
-		s.form, s.name = formObject, "an object"
+		s.kinds, s.name = binding.Objects, "an object"
 	case nil:
 		s.name = "nothing"
 	default:
-		s.form, s.name = formFraction, "a number"
+		s.kinds, s.name = binding.Fractions, "a number"
 		if text, err := json.Marshal(v); err == nil && !strings.ContainsAny(string(text), ".eE") {
-			s.form, s.name = formInteger, "an integer"
+			s.kinds, s.name = binding.Integers, "an integer"
 		}
 	}
 	return s
@@ -95,14 +80,14 @@ func shapeOfValue(value any) shape {
 // at returns what is at a path of names inside s, false if nothing is; "" is s itself.
 func (s shape) at(path string) (shape, bool) {
 	if path == "" {
-		return s, s.form != 0
+		return s, s.kinds != 0
 	}
-	if s.form&formObject == 0 {
+	if s.kinds&binding.Objects == 0 {
 		return shape{}, false
 	}
 	members, constant := s.value.(map[string]any)
 	if !constant {
-		return shape{form: formAnything, name: "any value"}, true
+		return shape{kinds: binding.AnyKinds, name: "any value"}, true
 	}
 	name, rest, _ := strings.Cut(path, ".")
 	return shapeOfValue(members[name]).at(rest)
@@ -110,8 +95,8 @@ func (s shape) at(path string) (shape, bool) {
 
 // meets says whether one value can have both shapes.
 func (s shape) meets(other shape) bool {
-	common := s.form & other.form
-	if common != formList {
+	common := s.kinds & other.kinds
+	if common != binding.Lists {
 		return common != 0
 	}
 	for _, one := range s.elements {
@@ -129,14 +114,16 @@ func fitsField(member shape, bound *binding.MemberType) bool {
 	if member.value != nil {
 		return takesConstant(bound, member.value)
 	}
-	switch field := shapeOfField(bound.Field); bound.Bound {
-	case binding.BoundList:
-		return member.meets(shape{form: formList, elements: []shape{field}})
-	case binding.BoundElement:
-		return member.meets(shapeOfSingular(bound.Field))
-	default:
-		return member.meets(field)
+	return member.meets(shapeOfBound(bound.Shape))
+}
+
+// shapeOfBound takes what a binding can hold with.
+func shapeOfBound(of binding.Shape) shape {
+	s := shape{kinds: of.Kinds}
+	if of.Elements != nil {
+		s.elements = []shape{shapeOfBound(*of.Elements)}
 	}
+	return s
 }
 
 // takesConstant says whether a binding takes a constant. One that no TraT can hold is

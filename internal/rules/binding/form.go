@@ -19,6 +19,8 @@ type form interface {
 	equals(value protoreflect.Value, member trat.Value) bool
 	// write writes value. The error says why it has no form, and no value.
 	write(w *jsonWriter, value protoreflect.Value) error
+	// shape is that of all members that some value is equal to.
+	shape() Shape
 }
 
 // forms makes the forms of fields; those of messages once, for a message may contain itself.

@@ -122,11 +122,12 @@ func (bytesForm) write(w *jsonWriter, value protoreflect.Value) error {
 
 // enumForm is a name of the number, any of them, or the number if it has no name.
 type enumForm struct {
-	names map[protoreflect.EnumNumber][]string
+	names  map[protoreflect.EnumNumber][]string
+	closed bool
 }
 
 func newEnumForm(enum protoreflect.EnumDescriptor) enumForm {
-	f := enumForm{names: make(map[protoreflect.EnumNumber][]string)}
+	f := enumForm{names: make(map[protoreflect.EnumNumber][]string), closed: enum.IsClosed()}
 	for i := range enum.Values().Len() {
 		value := enum.Values().Get(i)
 		f.names[value.Number()] = append(f.names[value.Number()], string(value.Name()))

@@ -12,7 +12,9 @@ type MemberType struct {
 	Field    protoreflect.FieldDescriptor
 	Bound    Bound
 	Optional bool
-	takes    func(trat.Value) bool
+	// Shape is that of the members that it can hold with.
+	Shape Shape
+	takes func(trat.Value) bool
 }
 
 // Takes reports whether the binding can hold with a certain member, whatever the relation
@@ -34,9 +36,28 @@ func Members(list []Binding, input protoreflect.MessageDescriptor, relations Rel
 		} else if m.takes, err = someValueOf(b.leaf); err != nil {
 			return nil, about(b.name, err)
 		}
+		if m.Shape, err = m.Bound.shape(b.leaf); err != nil {
+			return nil, about(b.name, err)
+		}
 		members[i] = m
 	}
 	return members, nil
+}
+
+// shape is that of the members that a binding of a field takes.
+func (b Bound) shape(field protoreflect.FieldDescriptor) (Shape, error) {
+	formOf := newForms().of
+	if b == BoundElement {
+		formOf = newForms().singular
+	}
+	form, err := formOf(field)
+	if err != nil {
+		return Shape{}, err
+	}
+	if b == BoundList {
+		form = listForm{elements: form}
+	}
+	return form.shape(), nil
 }
 
 // someValueOf returns what reports whether some value of a field is equal to a member.
