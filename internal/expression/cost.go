@@ -15,7 +15,8 @@ import (
 )
 
 // MaxCost is the most that an evaluation may cost, in CEL's units: by estimate, and when it
-// runs. A unit is of the order of 10 ns.
+// runs. In a macro, which evaluates something for each element, a unit takes 0.2 to 0.5 us;
+// where text or elements are gone through, 10 ns.
 const MaxCost = 1_000_000
 
 // Bounds of values. Claims and members of JSON objects are held to them; of what is not, the
@@ -90,10 +91,14 @@ func (charges) CallCost(function, _ string, args []ref.Val, result ref.Val) *uin
 }
 
 // compared is the cost of telling whether two values are equal, or which is less: that of
-// the smaller one.
+// the smaller one. Nor does it take longer to find that out: both are weighed by and by.
 func compared(one, other ref.Val) uint64 {
-	first := weight(one, MaxCost)
-	return min(first, weight(other, first))
+	const first, factor = 64, 4
+	for most := uint64(first); ; most = min(most*factor, MaxCost) {
+		if least := min(weight(one, most), weight(other, most)); least < most || most == MaxCost {
+			return least
+		}
+	}
 }
 
 // contained is the cost of finding a value in a list, or as a key of a map.

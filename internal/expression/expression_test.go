@@ -2,11 +2,14 @@ package expression
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -82,6 +85,55 @@ func TestObjectsKeepEveryDigitAndHaveNoNulls(t *testing.T) {
 	} {
 		if out, err := mustCompile(t, source).Eval(in); err != nil || out != types.True {
 			t.Errorf("%s = %v, %v", source, out, err)
+		}
+	}
+}
+
+// A macro asks for the same members again and again.
+func TestMembersAreMadeOnce(t *testing.T) {
+	o, err := trat.ParseObject(`{"list":[1],"object":{"a":[2]},"null":null}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok := Object(o).(traits.Mapper)
+	if !ok {
+		t.Fatal("an object is no map")
+	}
+	for _, name := range []types.String{"list", "object"} {
+		first, _ := m.Find(name)
+		if again, found := m.Find(name); !found || first != again {
+			t.Errorf("%s is made twice", name)
+		}
+	}
+	for i := range 2 * maxFound {
+		for _, name := range []types.String{"null", "absent", types.String(strconv.Itoa(i))} {
+			if v, found := m.Find(name); found || v != nil {
+				t.Errorf("%s: %v", name, v)
+			}
+		}
+	}
+	if v, found := m.Find(types.String("list")); !found || m.Size() != types.Int(2) {
+		t.Errorf("list: %v of %v members", v, m.Size())
+	}
+}
+
+// The cost of a comparison is that of the smaller side, whichever it is.
+func TestAComparisonCostsWhatTheSmallerSideDoes(t *testing.T) {
+	list := func(n int) ref.Val { return types.NewStringList(types.DefaultTypeAdapter, make([]string, n)) }
+	for _, tc := range []struct {
+		one, other ref.Val
+		want       uint64
+	}{
+		{list(0), list(10_000), 1},
+		{list(10), list(10_000), 21},
+		{list(100), list(101), 201},
+		{list(1000), list(100_000), 2001},
+		{list(10_000_000), list(10_000_000), MaxCost},
+		{types.String(strings.Repeat("a", 640)), types.String(strings.Repeat("a", 6400)), 11},
+		{types.Int(1), list(5), 1},
+	} {
+		if got, back := compared(tc.one, tc.other), compared(tc.other, tc.one); got != tc.want || back != tc.want {
+			t.Errorf("%d and %d, want %d", got, back, tc.want)
 		}
 	}
 }

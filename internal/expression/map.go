@@ -25,6 +25,7 @@ type entries interface {
 type lazyMap struct {
 	entries
 	whole traits.Mapper
+	size  int // one more than it has; 0: nobody has asked
 }
 
 var _ traits.Mapper = (*lazyMap)(nil)
@@ -36,6 +37,14 @@ func (m *lazyMap) made() traits.Mapper {
 		m.whole = types.NewRefValMap(types.DefaultTypeAdapter, m.all())
 	}
 	return m.whole
+}
+
+// count is that of the entries, which are counted once.
+func (m *lazyMap) count() int {
+	if m.size == 0 {
+		m.size = m.entries.count() + 1
+	}
+	return m.size - 1
 }
 
 // Find implements traits.Mapper.
@@ -65,8 +74,13 @@ func (m *lazyMap) Size() ref.Val { return types.Int(m.count()) }
 // Iterator implements traits.Iterable.
 func (m *lazyMap) Iterator() traits.Iterator { return m.made().Iterator() }
 
-// Equal implements ref.Val.
-func (m *lazyMap) Equal(other ref.Val) ref.Val { return m.made().Equal(other) }
+// Equal implements ref.Val. Maps of different sizes need not be made.
+func (m *lazyMap) Equal(other ref.Val) ref.Val {
+	if o, ok := other.(traits.Mapper); ok && count(o) != uint64(m.count()) {
+		return types.False
+	}
+	return m.made().Equal(other)
+}
 
 // Type implements ref.Val.
 func (m *lazyMap) Type() ref.Type {

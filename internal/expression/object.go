@@ -12,7 +12,7 @@ import (
 // uint. Reading cannot fail: the object was read before.
 func Object(o trat.Object) ref.Val {
 	var whole [1]trat.Value
-	return newMap(members{itself.AppendValues(whole[:0], o)[0]})
+	return newMap(&members{object: itself.AppendValues(whole[:0], o)[0]})
 }
 
 var itself = trat.NewPaths(nil)
@@ -24,7 +24,7 @@ func Member(v trat.Value) ref.Val {
 	case v.IsZero() || v.IsNull():
 		return types.NullValue
 	case v.IsObject():
-		return newMap(members{v})
+		return newMap(&members{object: v})
 	case v.IsArray():
 		var elements []ref.Val
 		for element := range v.Elements() {
@@ -49,25 +49,52 @@ func Member(v trat.Value) ref.Val {
 }
 
 // members are those of a JSON object.
-type members struct{ object trat.Value }
+type members struct {
+	object trat.Value
+	// found are those that were asked for, which a macro does again and again.
+	found []member
+}
 
-func (m members) find(key ref.Val) (ref.Val, bool) {
+// member is what there is under a name; nil for nothing.
+type member struct {
+	name  string
+	value ref.Val
+}
+
+// maxFound bounds how many members are remembered: more than most expressions name.
+const maxFound = 16
+
+func (m *members) find(key ref.Val) (ref.Val, bool) {
 	want, ok := key.(types.String)
 	if !ok {
 		return nil, false
 	}
-	for name, v := range m.object.Members() {
-		if name == string(want) {
-			if v.IsNull() {
-				return nil, false
-			}
-			return Member(v), true
+	for _, known := range m.found {
+		if known.name == string(want) {
+			return known.value, known.value != nil
 		}
 	}
-	return nil, false
+	value := m.read(string(want))
+	if len(m.found) < maxFound {
+		m.found = append(m.found, member{name: string(want), value: value})
+	}
+	return value, value != nil
 }
 
-func (m members) count() int {
+// read makes the value of a member; nil if there is none.
+func (m *members) read(want string) ref.Val {
+	for name, v := range m.object.Members() {
+		if name == want {
+			if v.IsNull() {
+				return nil
+			}
+			return Member(v)
+		}
+	}
+	return nil
+}
+
+func (m *members) count() int {
 	n := 0
 	for _, v := range m.object.Members() {
 		if !v.IsNull() {
@@ -77,7 +104,7 @@ func (m members) count() int {
 	return n
 }
 
-func (m members) all() map[ref.Val]ref.Val {
+func (m *members) all() map[ref.Val]ref.Val {
 	all := make(map[ref.Val]ref.Val)
 	for name, v := range m.object.Members() {
 		if !v.IsNull() {

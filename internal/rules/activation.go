@@ -48,11 +48,21 @@ func callEnv(input protoreflect.MessageDescriptor) (*cel.Env, error) {
 }
 
 // activation is the variables of one evaluation. What the expression does not name is not
-// made.
+// made, and what it names is made once: inside of macros it is asked for each time.
 type activation struct {
 	call    *Call
 	request protoreflect.Message // nil: there is none
 	read    expression.Read      // how it is read
+
+	tctx, rctx, scope, chain ref.Val // nil: not made yet
+}
+
+// once makes a variable.
+func once(known *ref.Val, variable func() ref.Val) (any, bool) {
+	if *known == nil {
+		*known = variable()
+	}
+	return *known, true
 }
 
 // ResolveName implements cel.Activation.
@@ -61,11 +71,11 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case requestVar:
 		return a.message()
 	case tctxVar:
-		return expression.Object(token.TransactionContext()), true
+		return once(&a.tctx, func() ref.Val { return expression.Object(token.TransactionContext()) })
 	case rctxVar:
-		return expression.Object(token.RequestContext()), true
+		return once(&a.rctx, func() ref.Val { return expression.Object(token.RequestContext()) })
 	case scopeVar:
-		return a.scope(), true
+		return once(&a.scope, a.scopes)
 	case subVar:
 		return types.String(token.Subject()), true
 	case reqWlVar:
@@ -73,7 +83,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	case peerVar:
 		return types.String(a.call.Peer.String()), true
 	case chainVar:
-		return a.chain(), true
+		return once(&a.chain, a.issuers)
 	case nowVar:
 		return types.Timestamp{Time: a.call.Now.UTC()}, true
 	}
@@ -94,7 +104,7 @@ func (a *activation) message() (any, bool) {
 	return value, true
 }
 
-func (a *activation) scope() ref.Val {
+func (a *activation) scopes() ref.Val {
 	var tokens []string
 	for token := range a.call.Token.Scope().Tokens() {
 		tokens = append(tokens, token)
@@ -102,8 +112,8 @@ func (a *activation) scope() ref.Val {
 	return types.NewStringList(types.DefaultTypeAdapter, tokens)
 }
 
-// chain is who signed the verified links, the root first.
-func (a *activation) chain() ref.Val {
+// issuers is who signed the verified links, the root first.
+func (a *activation) issuers() ref.Val {
 	issuers := make([]string, 0, a.call.Chain.Len())
 	for link := range a.call.Chain.Links() {
 		issuers = append(issuers, link.Issuer().String())

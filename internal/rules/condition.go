@@ -52,10 +52,11 @@ func compileSource(source string, input protoreflect.MessageDescriptor, result f
 	return c, nil
 }
 
-// maxEvaluation is what one evaluation may cost when it runs. It is less than what one may
-// cost by estimate: policies are evaluated for transactions, and rules for each call, whose
-// request is anybody's.
-const maxEvaluation = expression.MaxCost / 10
+// maxEvaluation is what one evaluation may cost when it runs: some milliseconds, whatever is
+// walked. It is less than what one may cost by estimate, which supposes the largest lists in
+// each place: policies are evaluated for transactions, and rules for each call, whose request
+// is anybody's.
+const maxEvaluation = expression.MaxCost / 50
 
 func compileIn(env *cel.Env, source string, result func(*types.Type) error) (*expression.Program, error) {
 	program, issues := expression.Compile(env, source, expression.Kind{

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
+	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
 // hostile is a request of a few megabytes, all that a caller can send.
@@ -49,6 +50,12 @@ func TestTheCostOfAConditionIsBoundedWhateverTheRequest(t *testing.T) {
 	for source, why := range map[string]string{
 		"request.item_list.all(n, request.item_list.all(k, k.part.count == 1))":        tooMuch,
 		"request.item_list.all(n, request.int32_map.all(k, k > -1))":                   tooMuch,
+		"request.item_list.all(n, request.item_list.all(k, tctx.names != []))":         tooMuch,
+		"request.item_list.all(n, request.item_list.all(k, size(tctx) > 0))":           tooMuch,
+		"request.item_list.all(n, request.item_list.all(k, !has(tctx.absent)))":        tooMuch,
+		"request.item_list.all(n, request.item_list.all(k, chain != []))":              tooMuch,
+		"request.string_list == request.string_list":                                   tooMuch,
+		"!('x' in request.string_list)":                                                tooMuch,
 		"request.item_list.all(n, !(n.sku + 'a' in request.string_list))":              tooMuch,
 		"request.item_list.all(n, request.string_list == request.string_list)":         tooMuch,
 		"request.item_list.all(n, request.struct == request.struct)":                   tooMuch,
@@ -80,12 +87,45 @@ func TestTheCostOfAConditionIsBoundedWhateverTheRequest(t *testing.T) {
 		})
 	}
 	for _, source := range []string{
-		"size(request.string_list) == 20000 && request.string_list[19999] != ''", "request.string_list == request.string_list",
-		"!('x' in request.string_list) && size(request.string_map) == 20000 && !('x' in request.string_map)", "size(request.string_field) > 1000",
-		"request.item_list.all(i, i.part.count == 1 && i.sku != '')", "request.string_field == request.string_field",
+		"size(request.string_list) == 20000 && request.string_list[19999] != ''", "size(request.string_map) == 20000 && !('x' in request.string_map)",
+		"request.string_map != {} && {} != request.string_map && request.struct != {}", "size(request.string_field) > 1000",
+		"request.item_list.all(i, i.part.count == 1 && i.sku != '')", "request.item_list.all(n, request.string_map != {})",
 	} {
 		if holds, err := mustCondition(t, source, request).holds(t.Context(), call, request); !holds || err != nil {
 			t.Errorf("%s: %v, %v", source, holds, err)
 		}
+	}
+	// A megabyte and thousands of elements are not too much.
+	request.StringList = request.StringList[:5000]
+	for _, source := range []string{
+		"request.string_list == request.string_list", "!('x' in request.string_list)", "request.string_field == request.string_field",
+	} {
+		if holds, err := mustCondition(t, source, request).holds(t.Context(), call, request); !holds || err != nil {
+			t.Errorf("%s: %v, %v", source, holds, err)
+		}
+	}
+}
+
+// BenchmarkTooMuch is how long it takes to find that conditions cost too much: the longest
+// that a call can be kept busy by one.
+func BenchmarkTooMuch(b *testing.B) {
+	call, request := conditionCall(b), hostile()
+	names := make([]string, 200)
+	for i := range names {
+		names[i] = fmt.Sprintf("%q", fmt.Sprint("name-", i))
+	}
+	domain := trattest.New(b, "shop.test")
+	call.Token = domain.Token(trattest.Details(`{"names":[` + strings.Join(names, ",") + `]}`)) // 2 KB
+	for _, inner := range []string{
+		"k.part.count == 1", "tctx.names != []", "size(tctx) > 0", "chain != []", "string(now) != ''", "request.value[1] == 1.0", "request.string_list[3] != ''",
+	} {
+		b.Run(inner, func(b *testing.B) {
+			c := mustCondition(b, "request.item_list.all(n, request.item_list.all(k, "+inner+"))", request)
+			for b.Loop() {
+				if holds, err := c.holds(b.Context(), call, request); holds || err == nil {
+					b.Fatal("holds")
+				}
+			}
+		})
 	}
 }
