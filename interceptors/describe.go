@@ -26,9 +26,9 @@ type MethodRule struct {
 	Sources []string
 }
 
-// Rules returns what is in force, in the order of the methods' names; nil until
+// MethodRules returns what is in force, in the order of the methods' names; nil until
 // CheckCoverage has passed. Safe for concurrent use.
-func (s *Server) Rules() []MethodRule {
+func (s *Server) MethodRules() []MethodRule {
 	methods := s.methods.Load()
 	if methods == nil {
 		return nil

@@ -32,7 +32,7 @@
 // CheckCoverage finds the rules of the services that are registered and puts them in force;
 // nothing has to be repeated in code. Rules in code add what a proto file cannot say, such as
 // a Check, or stand for proto files that cannot be annotated. An overlay (WithOverlay), which
-// a platform team keeps beside the program, tightens both. Rules lists what came of it. A
+// a platform team keeps beside the program, tightens both. MethodRules lists what came of it. A
 // method without a rule is denied, and what contradicts itself does not start.
 //
 // # The order of checks

@@ -29,7 +29,7 @@ func serveWithOverlay(config interceptors.ServerConfig, creds credentials.Transp
 	if err := guard.CheckCoverage(server); err != nil {
 		return nil, err // names each method and what is wrong with its rule
 	}
-	for _, rule := range guard.Rules() {
+	for _, rule := range guard.MethodRules() {
 		slog.Info("rule", "method", rule.FullMethod, "enforcement", rule.Enforcement, "demands", rule.Demands, "sources", rule.Sources)
 	}
 	return server, nil

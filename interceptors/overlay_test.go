@@ -91,8 +91,8 @@ func TestOverlaysOnlyTighten(t *testing.T) {
 			}
 			g := guard(t, d, rules, opts...)
 			wantCoverage(t, g, registered(svc), svc, tc.want)
-			if tc.want == nil && !strings.Contains(strings.Join(append(g.Rules()[0].Sources, g.Rules()[1].Sources...), "\n"), "overlay /"+svc+tc.key) {
-				t.Errorf("the overlay is in force nowhere: %v", g.Rules())
+			if tc.want == nil && !strings.Contains(strings.Join(append(g.MethodRules()[0].Sources, g.MethodRules()[1].Sources...), "\n"), "overlay /"+svc+tc.key) {
+				t.Errorf("the overlay is in force nowhere: %v", g.MethodRules())
 			}
 		})
 	}

@@ -244,8 +244,8 @@ func wantCoverage(t *testing.T, g *interceptors.Server, on services, svc string,
 		want[i] = strings.ReplaceAll(want[i], "SVC", svc)
 	}
 	wantProblems(t, err, want...)
-	if !strings.Contains(err.Error(), svc) || g.Ready() == nil || g.Rules() != nil {
-		t.Errorf("ready %v, rules %v after: %v", g.Ready(), g.Rules(), err)
+	if !strings.Contains(err.Error(), svc) || g.Ready() == nil || g.MethodRules() != nil {
+		t.Errorf("ready %v, rules %v after: %v", g.Ready(), g.MethodRules(), err)
 	}
 }
 

@@ -216,7 +216,7 @@ func TestCodeAddsToTheProtoFile(t *testing.T) {
 func TestRulesSaysWhatIsInForce(t *testing.T) {
 	d := trattest.New(t, domainName)
 	g := guard(t, d, interceptors.Rules{chargeMethod: interceptors.Require()})
-	if got := g.Rules(); got != nil {
+	if got := g.MethodRules(); got != nil {
 		t.Errorf("before the coverage check: %v", got)
 	}
 	g, _ = serveGuardService(t, d, &chargeBackend{}, interceptors.Rules{chargeMethod: interceptors.Require()},
@@ -226,7 +226,7 @@ func TestRulesSaysWhatIsInForce(t *testing.T) {
 		Sources              int
 	}
 	var got []shown
-	for _, r := range g.Rules() {
+	for _, r := range g.MethodRules() {
 		got = append(got, shown{r.FullMethod, r.Exempt, r.Enforcement.String(), len(r.Sources)})
 	}
 	const fields = 4 // that are bound, each a source
@@ -247,10 +247,10 @@ func TestRulesSaysWhatIsInForce(t *testing.T) {
 		"bindings: payment.currency = tctx.order.currency",
 		"bindings: payment.parts (this), tctx.order.max_parts (bound): this <= bound",
 	}
-	if diff := cmp.Diff(demands, g.Rules()[0].Demands); diff != "" {
+	if diff := cmp.Diff(demands, g.MethodRules()[0].Demands); diff != "" {
 		t.Errorf("demands (-want +got):\n%s", diff)
 	}
-	sources := strings.Join(g.Rules()[0].Sources, "\n")
+	sources := strings.Join(g.MethodRules()[0].Sources, "\n")
 	for _, want := range []string{
 		"method option rulestest.v1.GuardService.Charge", "service default rulestest.v1.GuardService",
 		"field option rulestest.v1.Payment.amount_cents", "code " + chargeMethod,
@@ -281,7 +281,7 @@ func TestRulesSaysWhatOnlyCodeCan(t *testing.T) {
 			},
 		},
 	}
-	if diff := cmp.Diff(want, g.Rules()); diff != "" {
+	if diff := cmp.Diff(want, g.MethodRules()); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 }

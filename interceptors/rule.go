@@ -30,8 +30,9 @@ type Rules map[string]Rule
 type CheckFunc = func(ctx context.Context, token *trat.Token, req any) error
 
 // Rule is what one method requires. It is an immutable value: the methods return a
-// changed copy. The zero Rule is no rule; NewServer refuses it. Whatever a proto file can
-// say, a Rule can, and in the same words; matchers and checks only code can.
+// changed copy. The zero Rule is no rule; NewServer refuses it. It says what a
+// proto file can, but for how strictly it is enforced (UnsafeEnforcement); matchers and
+// checks only code can.
 type Rule struct {
 	kind ruleKind
 	data rules.Rule

@@ -93,7 +93,7 @@ func TestTighteningOutlivesCoverageChecks(t *testing.T) {
 	if err := errors.Join(g.CheckCoverage(oneUnaryOneStream()), g.Tighten("/pkg.Svc/Get", interceptors.EnforcePresence), g.CheckCoverage(oneUnaryOneStream())); err != nil {
 		t.Fatal(err)
 	}
-	got := []interceptors.Enforcement{g.Rules()[0].Enforcement, g.Rules()[1].Enforcement}
+	got := []interceptors.Enforcement{g.MethodRules()[0].Enforcement, g.MethodRules()[1].Enforcement}
 	if diff := cmp.Diff([]interceptors.Enforcement{interceptors.EnforcePresence, interceptors.EnforceShadow}, got); diff != "" {
 		t.Errorf("modes (-want +got):\n%s", diff)
 	}
