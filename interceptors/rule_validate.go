@@ -9,7 +9,6 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules"
-	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // validate returns everything that is wrong with r under the key it stands for, as far as
@@ -90,12 +89,8 @@ func (r Rule) validateChain(chain rules.Chain) error {
 
 // validScopeToken reports whether s is exactly one scope token.
 func validScopeToken(s string) error {
-	scope, err := trat.ParseScope(s)
-	if err != nil {
+	if err := rules.CheckScopeToken(s); err != nil {
 		return fmt.Errorf("scope %q: %w", s, err)
-	}
-	if !scope.Contains(s) {
-		return fmt.Errorf("scope %q is not one scope token", s)
 	}
 	return nil
 }

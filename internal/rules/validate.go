@@ -58,8 +58,8 @@ func (r *Rule) problems() problems {
 		p.exemption(r)
 		return p
 	}
-	p.list("scopes", r.Scopes, scopeToken)
-	p.lists("any_scopes", r.AnyScopes, scopeToken)
+	p.list("scopes", r.Scopes, CheckScopeToken)
+	p.lists("any_scopes", r.AnyScopes, CheckScopeToken)
 	p.list("tctx", r.Tctx, syntax.CheckPath)
 	p.lists("callers", r.Callers, workload)
 	p.chain(r.Chain)
@@ -177,8 +177,8 @@ func (p *problems) text(field, text string) {
 	}
 }
 
-// scopeToken reports why a text is not exactly one scope token.
-func scopeToken(text string) error {
+// CheckScopeToken reports why a text is not exactly one scope token.
+func CheckScopeToken(text string) error {
 	scope, err := trat.ParseScope(text)
 	if err == nil && !scope.Contains(text) {
 		return errors.New("is not one scope token")
