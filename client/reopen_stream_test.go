@@ -92,7 +92,7 @@ func TestAStreamIsReopenedInANewTransaction(t *testing.T) {
 	f := startTTS(t, d)
 	f.answer(func(_ context.Context, r *tratv1.ExchangeRequest) (*tratv1.ExchangeResponse, error) {
 		d.SetTime(time.Now())
-		return respond(d.Raw(trattest.Scope(r.GetScope()), trattest.Lifetime(2*time.Second)), r.GetScope()), nil
+		return respond(d.Raw(trattest.Scope(r.GetScope()), trattest.Lifetime(3*time.Second)), r.GetScope()), nil
 	})
 	tts, log := f.ready(t, client.WithClock(time.Now))
 	counter, service := serveCounting(t, d, tts)

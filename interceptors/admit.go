@@ -3,6 +3,7 @@ package interceptors
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -24,8 +25,9 @@ type call struct {
 	// no chain.
 	wouldDeny error
 	opening   error // wouldDeny, unless it is of a stream's message
-	reported  bool  // what became of the call was reported
-	continued bool  // a renewal of a stream, within its transaction: not another request
+	// noted is of an open stream, whose calls share what is reported once; else nil.
+	noted     *atomic.Pointer[error]
+	continued bool // a renewal of a stream, within its transaction: not another request
 	start     time.Time
 	chainCall
 }

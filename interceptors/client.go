@@ -10,6 +10,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"google.golang.org/grpc"
 
+	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
@@ -46,7 +47,8 @@ type ClientConfig struct {
 // beside it whose client streams, or whose method is named Watch…. All other streams, and
 // those with Renewable, keep the caller's deadline. A call that the TraT has ended has the
 // code DEADLINE_EXCEEDED and the reason TXN_TOKEN_EXPIRED; one that the caller's deadline
-// has ended has no reason. A call is not begun, and an attempt is not made, when the TraT
+// has ended has no reason. A stream may be ended by the guard just before (StreamEnd), with
+// UNAUTHENTICATED; the details are the same, with the hint REOPEN_WITH_NEW_TOKEN. A call is not begun, and an attempt is not made, when the TraT
 // has hardly any time left: see WithMinRemaining.
 //
 // The links of the context count only for the very TraT that they came with. With
@@ -153,7 +155,7 @@ func (c *Client) Unary(ctx context.Context, method string, req, reply any, cc *g
 	ctx, release := context.WithDeadline(ctx, end)
 	defer release()
 	if err := invoker(ctx, method, req, reply, cc, opts...); err != nil {
-		return c.explain(end, err)
+		return c.explain(end, err, markExpired)
 	}
 	return nil
 }
@@ -175,7 +177,7 @@ func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 	stream, err := streamer(ctx, desc, cc, method, opts...)
 	if err != nil {
 		release()
-		return nil, c.explain(end, err)
+		return nil, c.explain(end, err, grpcerr.MarkedStreamEnded)
 	}
 	return &endingStream{ClientStream: stream, client: c, end: end, release: release, answers: desc.ServerStreams}, nil
 }

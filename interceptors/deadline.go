@@ -63,13 +63,19 @@ func (c *Client) endOf(ctx context.Context, out *outbound) time.Time {
 }
 
 // explain says in err that the TraT has expired, if it was the deadline end that ended the
-// call. The code stays DEADLINE_EXCEEDED: no guard has refused anything.
-func (c *Client) explain(end time.Time, err error) error {
+// call, by the mark of such a status. The code stays DEADLINE_EXCEEDED: no guard has refused
+// anything.
+func (c *Client) explain(end time.Time, err error, mark func(*status.Status) *status.Status) error {
 	st, ok := status.FromError(err)
 	if !ok || st.Code() != codes.DeadlineExceeded || c.wall().Before(end.Add(-deadlineSlack)) {
 		return err
 	}
-	return grpcerr.Marked(st, trat.ReasonTxnTokenExpired).Err()
+	return mark(st).Err()
+}
+
+// markExpired is for calls.
+func markExpired(st *status.Status) *status.Status {
+	return grpcerr.Marked(st, trat.ReasonTxnTokenExpired)
 }
 
 // endingStream is a stream that ends with its TraT.
@@ -104,7 +110,7 @@ func (s *endingStream) SendMsg(m any) error {
 // ended returns what the application gets for the error that the stream ended with.
 func (s *endingStream) ended(err error) error {
 	s.release()
-	return s.client.explain(s.end, err)
+	return s.client.explain(s.end, err, grpcerr.MarkedStreamEnded)
 }
 
 // policies is what the proto files that are linked into this program say about streams that

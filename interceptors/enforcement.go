@@ -78,10 +78,10 @@ func (s *Server) refuse(ctx context.Context, c *call, l layer, err error) error 
 	}
 	if c.wouldDeny == nil {
 		c.wouldDeny = err
-		if c.reported { // a stream's message
-			s.reportRefusal(ctx, c)
-		} else {
+		if c.noted == nil {
 			c.opening = err
+		} else if noted := err; c.noted.CompareAndSwap(nil, &noted) { // a message and the end of a stream may meet
+			s.reportRefusal(ctx, c)
 		}
 	}
 	return nil

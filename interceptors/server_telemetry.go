@@ -84,7 +84,7 @@ func (s *Server) report(ctx context.Context, c *call, fullMethod string) {
 	} else {
 		s.telemetry.verifications.Add(ctx, 1, c.method.accepted[c.method.enforcement()]...)
 	}
-	c.reported, c.raw = true, "" // a stream keeps the call, and whoever prints the stream prints it
+	c.raw = "" // a stream keeps the call, and whoever prints the stream prints it
 	span := trace.SpanFromContext(ctx)
 	if c.err != nil || !span.IsRecording() {
 		return

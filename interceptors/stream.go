@@ -96,14 +96,18 @@ func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, info 
 		origin:        c.token,
 	}
 	live.opened, live.expiry = c.start, s.expiry(c.method)
+	if deadline, ok := ctx.Deadline(); ok {
+		now := s.clock() // first, so that what follows is not later than the deadline itself
+		live.deadline = now.Add(deadline.Sub(s.streams.wall()))
+	}
 	ctx, live.cancel = context.WithCancelCause(ctx)
 	live.ctx = context.WithValue(ctx, streamKey{}, live)
-	live.first.ctx = live.ctx
+	live.first.ctx, live.first.call.noted = live.ctx, &live.wouldDeny
 	if c.wouldDeny != nil {
 		live.noteWouldDeny(c.wouldDeny)
 	}
 	live.current.Store(&live.first)
-	live.begin(live.expiry.end(live.opened, c.token))
+	live.begin(c.token)
 	return live
 }
 
@@ -145,10 +149,6 @@ func (s *liveStream) check(m any) {
 			s.server.reportRefusal(s.ctx, &refused)
 			s.close(err, st)
 		}
-		return
-	}
-	if c.wouldDeny != nil {
-		s.noteWouldDeny(c.wouldDeny)
 	}
 }
 
@@ -163,11 +163,7 @@ func (s *liveStream) checkInTime(c *call) error {
 }
 
 // noteWouldDeny notes that it was reported that a strict rule would have refused the stream.
-func (s *liveStream) noteWouldDeny(err error) {
-	if s.wouldDeny.Load() == nil {
-		s.wouldDeny.Store(&err)
-	}
-}
+func (s *liveStream) noteWouldDeny(err error) { s.wouldDeny.CompareAndSwap(nil, &err) }
 
 // SendMsg sends unless the stream was refused or has ended.
 func (s *liveStream) SendMsg(m any) error {

@@ -11,10 +11,12 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
-// StreamEnd returns when the guard ends the stream whose handler ctx is of, as its method's
-// rule says: at its TraT's exp and the verifier's leeway, or a grace period after that, or
-// when the stream has reached its greatest age, whichever is first. Reverify moves it. ok is
-// false for a stream without an end, and where there is no stream of a guard.
+// StreamEnd returns when the stream ends whose handler ctx is of, as its method's rule says:
+// at its TraT's exp and the verifier's leeway, or a grace period after that, or when the
+// stream has reached its greatest age, whichever is first; and not after the deadline of
+// ctx, which Client sets to exp. Reverify moves all but the deadline. ok is false for a
+// stream that the rule sets no end, whatever its deadline, and where there is no stream of a
+// guard.
 //
 // At the end the peer gets UNAUTHENTICATED with TXN_TOKEN_EXPIRED and the hint
 // REOPEN_WITH_NEW_TOKEN, at once and whatever the handler does, even if it is the age that
@@ -23,8 +25,14 @@ import (
 // or sends fails with the peer's status; a handler that waits in either wakes. What it
 // returns is of no account any more.
 //
+// So does a stream whose deadline comes as its TraT expires, or up to 50 ms before that: the
+// guard ends it some milliseconds before the deadline, and counts and logs it as expired,
+// even if the peer hangs up first, for whom it is the deadline already. Then the cause
+// is that of ctx. A deadline that is earlier is the caller's own, and nothing of the guard.
+//
 // Under a rule that is not strict the end is reported, once, and the stream goes on. Should
-// Server.Tighten make the method strict, it ends with its next message.
+// Server.Tighten make the method strict, it ends with its next message. Of a deadline
+// nothing is reported then.
 //
 // The transport must be grpc-go's own. On others a handler that waits for a message wakes
 // only when one arrives, of which it sees nothing.
@@ -35,11 +43,11 @@ func StreamEnd(ctx context.Context) (end time.Time, ok bool) {
 	}
 	live.mu.Lock()
 	defer live.mu.Unlock()
-	return live.end, !live.end.IsZero()
+	return live.ending.at, !live.ending.at.IsZero()
 }
 
-// StreamDraining returns a channel that is closed a while before the end of the stream whose
-// handler ctx is of, as long as the method's rule says, so that the handler can bring the
+// StreamDraining returns a channel that is closed a while before the end (StreamEnd) of the
+// stream whose handler ctx is of, as long as the method's rule says, so that the handler can bring the
 // stream to an end by itself. It is nil, and so never closed, where the rule says nothing
 // about it, or the stream has no end. It is not closed under a rule that is not strict.
 // After Reverify ask for it again: the new end has a new one.
@@ -64,11 +72,12 @@ func setAlarm(d time.Duration, f func()) alarm { return time.AfterFunc(d, f) }
 
 // lifetime is when a stream ends and when its handler is told.
 type lifetime struct {
-	opened time.Time
-	expiry expiry
+	opened   time.Time
+	deadline time.Time // of the stream's context, by the guard's clock; zero: none
+	expiry   expiry
 
 	mu       sync.Mutex
-	end      time.Time     // zero: it has none
+	ending   ending
 	alarm    alarm         // nil: there was never anything to wait for
 	draining chan struct{} // nil: the handler is not told
 	told     bool          // draining is closed, or was to be
@@ -77,18 +86,19 @@ type lifetime struct {
 	kept     atomic.Bool   // the end was reached, and the stream goes on
 }
 
-// begin looks after the end of the stream from now on.
-func (s *liveStream) begin(end time.Time) {
+// begin looks after the end of the stream, whose token is token, from now on.
+func (s *liveStream) begin(token *trat.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setEnd(end)
+	s.setEnd(token)
 }
 
-// setEnd makes end the end. s.mu is held.
-func (s *liveStream) setEnd(end time.Time) {
-	moved := !end.Equal(s.end)
-	s.end = end
-	if end.IsZero() || s.finished.Load() || s.over && !moved {
+// setEnd makes the end that of a stream with token. s.mu is held.
+func (s *liveStream) setEnd(token *trat.Token) {
+	end := s.expiry.ending(s.opened, s.deadline, token)
+	moved := !end.rule.Equal(s.ending.rule)
+	s.ending = end
+	if end.rule.IsZero() || s.finished.Load() || s.over && !moved {
 		return
 	}
 	s.over = false
@@ -99,11 +109,27 @@ func (s *liveStream) setEnd(end time.Time) {
 	s.sleep(s.server.clock())
 }
 
+// strict reports whether the end is one now, and not only to be reported.
+func (s *liveStream) strict() bool { return s.first.call.method.enforcement() == EnforceStrict }
+
+// acts returns when the guard ends the stream, or reports that a strict rule would. A
+// deadline of the caller, or one that a strict rule would not look at, is the transport's to
+// see to. s.mu is held.
+func (s *liveStream) acts() time.Time {
+	if s.ending.by == byToken && s.strict() {
+		return s.ending.at
+	}
+	return s.ending.rule
+}
+
+// drains returns when the handler is told of the end. s.mu is held.
+func (s *liveStream) drains() time.Time { return s.ending.at.Add(-s.expiry.Drain) }
+
 // sleep sets the alarm to what is to be done next. s.mu is held.
 func (s *liveStream) sleep(now time.Time) {
-	next := s.end
+	next := s.acts()
 	if s.draining != nil && !s.told {
-		next = next.Add(-s.expiry.Drain)
+		next = s.drains()
 	}
 	if d := next.Sub(now); s.alarm != nil {
 		s.alarm.Reset(d)
@@ -129,13 +155,13 @@ func (s *liveStream) due() bool {
 	if s.over || s.finished.Load() {
 		return false
 	}
-	if s.draining != nil && !s.told && !now.Before(s.end.Add(-s.expiry.Drain)) {
+	if s.draining != nil && !s.told && !now.Before(s.drains()) {
 		s.told = true
-		if s.first.call.method.enforcement() == EnforceStrict {
+		if s.strict() {
 			close(s.draining)
 		}
 	}
-	if now.Before(s.end) {
+	if now.Before(s.acts()) {
 		s.sleep(now)
 		return false
 	}
@@ -150,7 +176,6 @@ func (s *liveStream) expire() {
 	err := s.server.refuse(s.ctx, &c, layerRule,
 		trat.Errorf(trat.ReasonTxnTokenExpired, "exp", "the stream has reached the end that the rule sets it"))
 	if err == nil {
-		s.noteWouldDeny(c.wouldDeny)
 		if s.kept.CompareAndSwap(false, true) {
 			s.server.streams.count(s.ctx, semconv.StreamActionKept)
 		}
@@ -164,7 +189,7 @@ func (s *liveStream) expire() {
 
 // endIfOverdue ends a stream that was kept open beyond its end if its method is strict now.
 func (s *liveStream) endIfOverdue() {
-	if s.kept.Load() && s.first.call.method.enforcement() == EnforceStrict {
+	if s.kept.Load() && s.strict() {
 		s.expire()
 	}
 }
@@ -173,7 +198,7 @@ func (s *liveStream) endIfOverdue() {
 // checks messages.
 func (s *liveStream) judged() call {
 	c := &s.current.Load().call
-	own := call{method: c.method, peer: c.peer, token: c.token, start: c.start, chainCall: c.chainCall, reported: true}
+	own := call{method: c.method, peer: c.peer, token: c.token, start: c.start, chainCall: c.chainCall, noted: &s.wouldDeny}
 	if known := s.wouldDeny.Load(); known != nil {
 		own.wouldDeny = *known
 	}
@@ -183,7 +208,7 @@ func (s *liveStream) judged() call {
 // finish puts away what the stream needed, when its handler has returned.
 func (s *liveStream) finish() {
 	s.mu.Lock()
-	over, drained := s.over, s.wasTold()
+	over, drained, expired := s.over, s.wasTold() && s.ending.by != byCaller, s.expiredFirst()
 	s.finished.Store(true)
 	if s.alarm != nil {
 		s.alarm.Stop()
@@ -192,11 +217,27 @@ func (s *liveStream) finish() {
 	s.cancel(nil)
 	switch c := &s.current.Load().call; {
 	case over || c.token == nil || s.denial.Load() != nil:
+	case expired:
+		s.server.reportEnd(s)
 	case drained:
 		s.server.streams.count(s.ctx, semconv.StreamActionDrained)
 	case s.server.clock().After(s.expiry.outlives(c.token)):
 		s.server.streams.count(s.ctx, semconv.StreamActionKept)
 	}
+}
+
+// expiredFirst reports whether the context of the stream has ended, as its token expired,
+// before the guard got to end it: by the deadline, or by the peer, whose own is earlier by
+// what the call took to come here. s.mu is held.
+func (s *liveStream) expiredFirst() bool {
+	if s.ending.by != byToken || !s.strict() || s.ctx.Err() == nil {
+		return false
+	}
+	from := s.ending.at
+	if exp := s.current.Load().call.token.Expiry(); exp.Before(from) {
+		from = exp
+	}
+	return !s.server.clock().Before(from.Add(-deadlineSlack))
 }
 
 // wasTold reports whether the handler was told of the end that is next. s.mu is held.
@@ -213,6 +254,7 @@ func (s *liveStream) wasTold() bool {
 // held.
 func (s *liveStream) renew(c call) error {
 	renewed := &admitted{call: c, ctx: withCredentials(s.ctx, &c)}
+	renewed.call.noted = &s.wouldDeny
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.ended(); err != nil {
@@ -222,7 +264,7 @@ func (s *liveStream) renew(c call) error {
 	if s.origin == nil {
 		s.origin = c.token
 	}
-	s.setEnd(s.expiry.end(s.opened, c.token))
+	s.setEnd(c.token)
 	s.server.streams.count(s.ctx, semconv.StreamActionRenewed)
 	return nil
 }

@@ -164,9 +164,13 @@ func newStreamTest(tb testing.TB, rule interceptors.Rule, handle func(grpc.Serve
 	return s
 }
 
-// open opens a stream with a token that has opts.
+// open opens a stream with a token that has opts. The server does not get to know the deadline
+// of ctx, which runs by another clock than the stream's end.
 func (s *streamTest) open(tb testing.TB, ctx context.Context, method string, opts ...trattest.TokenOption) grpc.ClientStream {
 	tb.Helper()
+	limit := ctx
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(limit, cancel)
 	desc := &grpc.StreamDesc{ServerStreams: method != clientStreaming, ClientStreams: method != serverStreaming}
 	opts = append([]trattest.TokenOption{trattest.Lifetime(streamLifetime)}, opts...)
 	stream, err := s.cc.NewStream(metadata.AppendToOutgoingContext(ctx, "txn-token", s.Raw(opts...)), desc, method)

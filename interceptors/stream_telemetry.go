@@ -10,11 +10,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/grpc-trat/grpc-trat/internal/semconv"
+	"github.com/grpc-trat/grpc-trat/trat"
 )
 
 // streams is what the streams of one guard share.
 type streams struct {
 	setAlarm    func(d time.Duration, f func()) alarm
+	wall        trat.Clock // what deadlines of contexts are of; see Client
 	expirations metric.Int64Counter
 	by          map[string][]metric.AddOption // by action
 	logs        *limitedLog
@@ -24,6 +26,7 @@ func (s *streams) init(meter metric.Meter) (err error) {
 	if s.setAlarm == nil {
 		s.setAlarm = setAlarm
 	}
+	s.wall = time.Now
 	s.logs = newLimitedLog()
 	s.by = make(map[string][]metric.AddOption)
 	for _, action := range []string{
@@ -40,7 +43,7 @@ func (s *streams) count(ctx context.Context, action string) {
 	s.expirations.Add(ctx, 1, s.by[action]...)
 }
 
-// reportEnd writes down that the guard has ended a stream.
+// reportEnd writes down that a stream has ended as its token has, or when its rule says.
 func (s *Server) reportEnd(live *liveStream) {
 	s.streams.count(live.ctx, semconv.StreamActionClosed)
 	trace.SpanFromContext(live.ctx).SetAttributes(semconv.TokenStreamAction.String(semconv.StreamActionClosed))
@@ -56,5 +59,5 @@ func (s *Server) reportEnd(live *liveStream) {
 			slog.String(string(semconv.TokenTxn), c.token.TransactionID()),
 			slog.String(string(semconv.TokenFingerprint), c.token.Fingerprint()))
 	}
-	s.streams.logs.log(live.ctx, &s.settings, slog.LevelInfo, "TraT guard ended a stream at the end that its rule sets it", attrs...)
+	s.streams.logs.log(live.ctx, &s.settings, slog.LevelInfo, "a stream has come to the end that its TraT or its rule sets it", attrs...)
 }
