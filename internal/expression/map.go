@@ -76,7 +76,7 @@ func (m *lazyMap) Iterator() traits.Iterator { return m.made().Iterator() }
 
 // Equal implements ref.Val. Maps of different sizes need not be made.
 func (m *lazyMap) Equal(other ref.Val) ref.Val {
-	if o, ok := other.(traits.Mapper); ok && count(o) != uint64(m.count()) {
+	if o, ok := other.(traits.Mapper); ok && count(o) != count(m) {
 		return types.False
 	}
 	return m.made().Equal(other)

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
-
 	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 )
 

@@ -16,7 +16,6 @@ import (
 
 	rulestestv1 "github.com/grpc-trat/grpc-trat/gen/rulestest/v1"
 	shopv1 "github.com/grpc-trat/grpc-trat/gen/shop/v1"
-
 	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 )
 

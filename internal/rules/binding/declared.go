@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
-
 	"github.com/grpc-trat/grpc-trat/internal/rules/options"
 	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 )
