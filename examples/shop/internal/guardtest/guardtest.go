@@ -27,7 +27,7 @@ func Serve(t *testing.T, d *trattest.Domain, workload string, register func(grpc
 	if err := guard.CheckCoverage(server); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
