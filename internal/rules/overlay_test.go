@@ -88,11 +88,11 @@ func TestProblemsOfAnOverlayHaveTheirLines(t *testing.T) {
 			},
 		},
 		"values": {
-			head + "    scopes:\n      - ok\n      - a b\n    chain:\n      mode: PATH\n      max_links: 7\n      strict_trace: false\n    replay: REPLAY_UNSPECIFIED\n" +
+			head + "    scopes:\n      - ok\n      - a b\n    chain:\n      mode: PATH\n      max_links: 9\n      strict_trace: false\n    replay: REPLAY_UNSPECIFIED\n" +
 				"    stream:\n      drain: -1s\n      grace: 1s\n    bindings:\n      - field: ok\n        bind: {tctx: .}\n    tctx:\n    - a\n    - a",
 			[]string{
 				`line 6: /pkg.Svc/Get: scopes[1]: "a b": is not one scope token`, "line 8: /pkg.Svc/Get: chain.mode: want the name of a value of trat.v1.ChainMode",
-				"line 9: /pkg.Svc/Get: chain.max_links: 7 is not 1 to 6", "line 10: /pkg.Svc/Get: chain.strict_trace: false demands nothing",
+				"line 9: /pkg.Svc/Get: chain.max_links: 9 is not 1 to 6", "line 10: /pkg.Svc/Get: chain.strict_trace: false demands nothing",
 				"line 11: /pkg.Svc/Get: replay: want the name", "line 13: /pkg.Svc/Get: stream.drain: want more than 0s",
 				"line 14: /pkg.Svc/Get: stream.grace: is for STREAM_EXPIRY_GRACE only", `line 16: /pkg.Svc/Get: bindings[0]: field "ok": tctx ".": want names`,
 				`line 20: /pkg.Svc/Get: tctx[1]: "a" is there twice`,

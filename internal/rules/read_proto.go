@@ -7,7 +7,6 @@ import (
 
 	tratv1 "github.com/grpc-trat/grpc-trat/gen/trat/v1"
 	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
-	"github.com/grpc-trat/grpc-trat/trat/callchain"
 )
 
 // ruleOf returns what an option or an entry of an overlay says, and what of it cannot be
@@ -49,7 +48,7 @@ func (p *problems) chainOf(from *tratv1.Chain) Chain {
 		Mode:        enumOf(p, "chain.mode", from.GetMode(), chainModes),
 		Through:     from.GetThrough(),
 		NotThrough:  from.GetNotThrough(),
-		MaxLinks:    int(min(from.GetMaxLinks(), callchain.MaxLinks+1)), // that is too many all the same
+		MaxLinks:    p.links(int64(from.GetMaxLinks())),
 		StrictTrace: from.GetStrictTrace(),
 	}
 }

@@ -105,9 +105,16 @@ func (p *problems) chain(c Chain) {
 	}
 	p.list("chain.through", c.Through, workload)
 	p.list("chain.not_through", c.NotThrough, workload)
-	if c.MaxLinks < 0 || c.MaxLinks > callchain.MaxLinks {
-		p.add("chain.max_links", "%d is not 1 to %d", c.MaxLinks, callchain.MaxLinks)
+	_ = p.links(int64(c.MaxLinks))
+}
+
+// links is a number of links, 0 if it is not one that can be demanded.
+func (p *problems) links(n int64) int {
+	if n < 0 || n > callchain.MaxLinks {
+		p.add("chain.max_links", "%d is not 1 to %d", n, callchain.MaxLinks)
+		return 0
 	}
+	return int(n)
 }
 
 func (p *problems) stream(s Stream) {
