@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 	"github.com/grpc-trat/grpc-trat/trat/callchain"
@@ -140,14 +142,16 @@ func (p *Program) CheckMessage(ctx context.Context, call *Call, message proto.Me
 	return checkAll(ctx, p.messages, call, message)
 }
 
-// checkAll returns the refusal of the first condition that does not hold.
+// checkAll returns the refusal of the first condition that does not hold. It has the text of
+// the condition, as the rule has it: what place that is in a rule of several sources is
+// written nowhere.
 func checkAll(ctx context.Context, conditions []numbered, call *Call, message proto.Message) error {
 	for _, c := range conditions {
 		switch holds, err := c.holds(ctx, call, message); {
 		case err != nil:
-			return &trat.Error{Reason: trat.ReasonPolicyDenied, Field: c.field, Err: err}
+			return &trat.Error{Reason: trat.ReasonPolicyDenied, Field: c.field, Err: fmt.Errorf("%s: %w", syntax.Shown(c.source), err)}
 		case !holds:
-			return trat.Errorf(trat.ReasonPolicyDenied, c.field, "the condition is not met")
+			return trat.Errorf(trat.ReasonPolicyDenied, c.field, "%s: the condition is not met", syntax.Shown(c.source))
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/grpc-trat/grpc-trat/internal/rules/binding"
+	"github.com/grpc-trat/grpc-trat/internal/rules/syntax"
 	"github.com/grpc-trat/grpc-trat/spiffecreds"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
@@ -109,9 +110,9 @@ func (c *compiler) conditions(p *Program) {
 		condition, err := compileCondition(source, c.target.Input)
 		switch {
 		case err != nil:
-			c.problems.addEntry("when", i, "%v", err)
+			c.problems.addEntry("when", i, "%s: %v", syntax.Shown(source), err)
 		case condition.namesChain && p.Rule.Chain.Mode == ChainOff:
-			c.problems.addEntry("when", i, "names chain, and chain.mode is off")
+			c.problems.addEntry("when", i, "%s: names chain, and chain.mode is off", syntax.Shown(source))
 		case condition.namesRequest:
 			p.messages = append(p.messages, numbered{whenField(i), condition})
 		default:

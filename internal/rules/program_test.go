@@ -56,9 +56,9 @@ func TestRuleThatDoesNotFitItsMethodIsNotCompiled(t *testing.T) {
 		"a way with head":       {byCode, Rule{Chain: Chain{Mode: ChainHead, Through: []string{"/a"}}}, []string{"chain: through, not_through and max_links are for mode path, and it is head"}},
 		"links with off":        {byCode, Rule{Chain: Chain{Mode: ChainOff, MaxLinks: 1}}, []string{"chain: through"}},
 		"trace with off":        {byCode, Rule{Chain: Chain{Mode: ChainOff, StrictTrace: true}}, []string{"chain.strict_trace: needs a chain"}},
-		"chain named with off":  {byCode, Rule{Chain: Chain{Mode: ChainOff}, When: []string{"size(chain) > 1"}}, []string{"when[0]: names chain, and chain.mode is off"}},
+		"chain named with off":  {byCode, Rule{Chain: Chain{Mode: ChainOff}, When: []string{"size(chain) > 1"}}, []string{`when[0]: "size(chain) > 1": names chain, and chain.mode is off`}},
 		"chain asked about":     {byCode, Rule{Chain: Chain{Mode: ChainOff}, Evaluation: &Evaluation{ResourceID: "chain[0]"}}, []string{"access_evaluation.resource_id: names chain"}},
-		"conditions":            {transfer, Rule{When: []string{"request.to_account != sub", "request.none", "1 +"}}, []string{"when[1]: ", "when[2]: "}},
+		"conditions":            {transfer, Rule{When: []string{"request.to_account != sub", "request.none", "1 +"}}, []string{`when[1]: "request.none": line 1`, `when[2]: "1 +": `}},
 		"a binding":             {transfer, Rule{Bindings: []Binding{{Field: "none", Tctx: "a"}}}, []string{`bindings: field "none"`}},
 		"a relation beside it":  {transfer, Rule{Bindings: []Binding{{Field: "to_account", Tctx: "a"}, {Field: "to_account", Tctx: "a", Relation: "this != bound + 'x'"}}}, nil},
 		"a resource":            {transfer, Rule{Evaluation: &Evaluation{ResourceID: "request.amount_cents"}}, []string{"access_evaluation.resource_id: "}},
@@ -228,6 +228,28 @@ func TestConditionsAreAskedWhenWhatTheyNameIsThere(t *testing.T) {
 			wantReason(t, p.CheckMessage(t.Context(), call, tt.message), tt.onWire, field(tt.onWire))
 			if p.ChecksMessages() != tt.checks {
 				t.Errorf("ChecksMessages is %v", !tt.checks)
+			}
+		})
+	}
+}
+
+// The log has the cause, and several sources have a part in a rule: its text is what a
+// condition is found by.
+func TestRefusalByAConditionHasItsText(t *testing.T) {
+	long := "sub == '" + strings.Repeat("x", 100) + "'"
+	for name, tt := range map[string]struct {
+		source, want string
+	}{
+		"not met":      {"sub == 'user-2'", `"sub == 'user-2'": the condition is not met`},
+		"not possible": {"tctx.none == 1", `"tctx.none == 1": `},
+		"a long one":   {long, `"` + long[:80] + `"…: the condition is not met`},
+		"a message":    {"request.amount_cents < 3", `"request.amount_cents < 3": the condition is not met`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, call := mustCompile(t, Rule{When: []string{tt.source}}, transfer), conditionCall(t)
+			err := errors.Join(p.CheckCall(t.Context(), call), p.CheckMessage(t.Context(), call, &rulestestv1.TransferRequest{AmountCents: 4}))
+			if err == nil || !strings.Contains(err.Error(), "when[0]: "+tt.want) {
+				t.Errorf("no %q in %v", tt.want, err)
 			}
 		})
 	}

@@ -146,7 +146,7 @@ func TestRuleThatIsWrongIsReportedWithItsPlace(t *testing.T) {
 		"grace too long":            {written{rule: `stream { expiry: STREAM_EXPIRY_GRACE grace { seconds: 301 } }`, server: true}, []string{"stream.grace: want more than 0s and at most 5m0s"}},
 		"no time":                   {written{rule: `stream { max_age {} drain { seconds: -1 } }`, server: true}, []string{"stream.max_age: want more than 0s", "stream.drain: want more than 0s"}},
 		"no duration":               {written{rule: `stream { max_age { seconds: 1 nanos: -1 } }`, server: true}, []string{"stream.max_age"}},
-		"conditions":                {written{rule: `when: [" ", "` + long + `"]`}, []string{"when[0]", "when[1]: longer than 4096 bytes"}},
+		"conditions":                {written{rule: `when: [" ", "` + long + `"]`}, []string{"when[0]", `when[1]: "` + strings.Repeat("x", 80) + `"… is longer than 4096 bytes`}},
 		"too many":                  {written{rule: many}, []string{"tctx: 65 entries, at most 64 are allowed", "tctx[1]: \"a\" is there twice"}},
 		"bindings":                  {written{rule: `bindings {} bindings { field: "id" bind { tctx: "a" } } bindings { field: "id" bind { tctx: "a" optional: true } }`}, []string{`bindings[0]: field ""`, `bindings[0]: field "": tctx ""`, "bindings[2]: field \"id\": is bound to tctx \"a\" twice"}},
 		"binding twice":             {written{rule: `bindings { field: "id" bind { tctx: "a" optional: true } }`, bind: `tctx: "a"`}, []string{"bindings: id = tctx.a, or both absent by method option pkg.Svc.Get, but id = tctx.a by field option pkg.Request.id"}},

@@ -162,7 +162,7 @@ func (p *problems) list(field string, list []string, check func(string) error) {
 	for i, text := range list {
 		switch err := check(text); {
 		case len(text) > syntax.MaxText:
-			p.addEntry(field, i, "longer than %d bytes", syntax.MaxText)
+			p.addEntry(field, i, "%s is longer than %d bytes", syntax.Shown(text), syntax.MaxText)
 		case err != nil:
 			p.addEntry(field, i, "%s: %v", syntax.Shown(text), err)
 		case seen[text]:
