@@ -98,6 +98,10 @@ func TestProblemsOfAnOverlayHaveTheirLines(t *testing.T) {
 				`line 20: /pkg.Svc/Get: tctx[1]: "a" is there twice`,
 			},
 		},
+		"paths from tctx on": {
+			head + "    tctx: [tctx.a]\n    bindings:\n      - field: ok\n        bind: {tctx: tctx.b}",
+			[]string{`line 4: /pkg.Svc/Get: tctx[0]: "tctx.a": paths begin below tctx`, `line 6: /pkg.Svc/Get: bindings[0]: field "ok": tctx "tctx.b": paths begin below tctx`},
+		},
 		"no strict trace":    {head + "    chain: {strict_trace: False}", []string{"line 4: /pkg.Svc/Get: chain.strict_trace: false demands nothing"}},
 		"no links":           {head + "    chain: {max_links: 0}", []string{"chain.max_links: want a whole number of at least 1"}},
 		"a half link":        {head + "    chain: {max_links: 1.5}", []string{"chain.max_links: want a whole number of at least 1"}},

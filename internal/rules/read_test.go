@@ -137,6 +137,8 @@ func TestRuleThatIsWrongIsReportedWithItsPlace(t *testing.T) {
 		},
 		"in the default":            {written{byDefault: `scopes: " "`}, []string{"option (trat.v1.default_rule) of pkg.Svc: scopes[0]"}},
 		"paths":                     {written{rule: `tctx: ["a..b", ".", "0a", "a.b-c", "` + strings.Repeat("a.", 14) + `a"]`}, []string{"tctx[0]", "tctx[1]", "tctx[2]", "tctx[4]: \"" + strings.Repeat("a.", 14) + "a\": more than 14 names"}},
+		"a path from tctx on":       {written{rule: `tctx: ["tctx.a", "tctx"] bindings { field: "id" bind { tctx: "tctx.b" } }`}, []string{`tctx[0]: "tctx.a": paths begin below tctx`, `bindings[0]: field "id": tctx "tctx.b": paths begin below tctx`}},
+		"a field bound from there":  {written{bind: `tctx: "tctx.order.id"`}, []string{`tctx "tctx.order.id": paths begin below tctx: leave "tctx." away`}},
 		"callers":                   {written{rule: `callers: ["gateway", "https://x/y", "spiffe://td", "/a*", "/a//b", "/*", "spiffe://td/*/x"]`}, []string{"callers[0]: \"gateway\": want a SPIFFE ID, or a path", "callers[1]", "callers[2]", "callers[3]", "callers[4]"}},
 		"through":                   {written{rule: `chain { through: "x" not_through: "/" max_links: 7 }`}, []string{"chain.through[0]", "chain.not_through[0]", "chain.max_links: 7 is not 1 to 6"}},
 		"huge max_links":            {written{rule: `chain { max_links: 4294967295 }`}, []string{"chain.max_links: 4294967295 is not 1 to 6"}},

@@ -60,7 +60,7 @@ func (r *Rule) problems() problems {
 	}
 	p.list("scopes", r.Scopes, CheckScopeToken)
 	p.lists("any_scopes", r.AnyScopes, CheckScopeToken)
-	p.list("tctx", r.Tctx, syntax.CheckPath)
+	p.list("tctx", r.Tctx, syntax.CheckMember)
 	p.lists("callers", r.Callers, workload)
 	p.chain(r.Chain)
 	if r.Replay > ReplayOnce {

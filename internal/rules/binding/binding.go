@@ -68,7 +68,7 @@ func (b Binding) problems() (found []error) {
 	if err := syntax.CheckPath(b.Field); err != nil {
 		found = append(found, err)
 	}
-	if err := syntax.CheckPath(b.Tctx); err != nil {
+	if err := syntax.CheckMember(b.Tctx); err != nil {
 		found = append(found, fmt.Errorf("tctx %s: %w", syntax.Shown(b.Tctx), err))
 	}
 	if len(b.Relation) > syntax.MaxText {

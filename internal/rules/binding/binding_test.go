@@ -187,6 +187,7 @@ func TestBindingsThatCannotBeResolvedAreRefusedTogether(t *testing.T) {
 		"within a list":       {[]Binding{{Field: "item_list.sku", Tctx: "a"}}, []string{`rulestest.v1.Kinds.item_list is no singular message`}},
 		"within a map":        {[]Binding{{Field: "item_map.value", Tctx: "a"}}, []string{`rulestest.v1.Kinds.item_map is no singular message`}},
 		"no path":             {[]Binding{{Field: "", Tctx: "a"}, {Field: "item..sku", Tctx: "a"}, {Field: "item", Tctx: ""}, {Field: "item", Tctx: "a b"}, {Field: "item", Tctx: "1"}}, []string{`field ""`, `field "item..sku"`, `field "item": tctx ""`, `tctx "a b"`, `tctx "1"`}},
+		"from tctx on":        {[]Binding{{Field: "item", Tctx: "tctx.a"}}, []string{`field "item": tctx "tctx.a": paths begin below tctx`}},
 		"too many names":      {[]Binding{{Field: "item", Tctx: long}}, []string{"more than 14 names"}},
 		"a part of a member":  {[]Binding{{Field: "item", Tctx: "a"}, {Field: "string_field", Tctx: "a.b.c"}}, []string{`field "string_field": tctx "a.b.c" is part of "a", which "item" is bound to`}},
 		"the other way round": {[]Binding{{Field: "string_field", Tctx: "a.b"}, {Field: "item", Tctx: "a"}}, []string{`tctx "a.b" is part of "a"`}},

@@ -34,6 +34,15 @@ func CheckPath(text string) error {
 	return nil
 }
 
+// CheckMember reports why a text is no path of a member of tctx. One that has tctx itself as
+// its first name would be found absent in each call.
+func CheckMember(text string) error {
+	if strings.HasPrefix(text, "tctx.") {
+		return errors.New(`paths begin below tctx: leave "tctx." away`)
+	}
+	return CheckPath(text)
+}
+
 // Shown is text, quoted and cut to what a person can read.
 func Shown(text string) string {
 	if len(text) > maxShown {
