@@ -87,7 +87,20 @@ func fieldRule(input protoreflect.MessageDescriptor) (Rule, error) {
 			rule.Sources = append(rule.Sources, source)
 		}
 	}
-	return rule, rule.problems().err(string(input.FullName()))
+	return rule, fieldProblems(list, input)
+}
+
+// fieldProblems finds what is wrong with bindings by option, each with the field that has
+// it, which may be one of another message than input.
+func fieldProblems(list []Binding, input protoreflect.MessageDescriptor) error {
+	if len(list) > syntax.MaxEntries {
+		return fmt.Errorf("%s: %d or more bound fields, at most %d are allowed", input.FullName(), len(list), syntax.MaxEntries)
+	}
+	var problems []error
+	for i, err := range binding.Problems(list) {
+		problems = append(problems, fmt.Errorf("option (trat.v1.bind) of %s, in %s: %w", binding.FieldName(input, list[i].Field), input.FullName(), err))
+	}
+	return errors.Join(problems...)
 }
 
 // inherit returns what holds for a method: each field of its own option, and those of the

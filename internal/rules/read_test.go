@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +140,8 @@ func TestRuleThatIsWrongIsReportedWithItsPlace(t *testing.T) {
 		"paths":                     {written{rule: `tctx: ["a..b", ".", "0a", "a.b-c", "` + strings.Repeat("a.", 14) + `a"]`}, []string{"tctx[0]", "tctx[1]", "tctx[2]", "tctx[4]: \"" + strings.Repeat("a.", 14) + "a\": more than 14 names"}},
 		"a path from tctx on":       {written{rule: `tctx: ["tctx.a", "tctx"] bindings { field: "id" bind { tctx: "tctx.b" } }`}, []string{`tctx[0]: "tctx.a": paths begin below tctx`, `bindings[0]: field "id": tctx "tctx.b": paths begin below tctx`}},
 		"a field bound from there":  {written{bind: `tctx: "tctx.order.id"`}, []string{`tctx "tctx.order.id": paths begin below tctx: leave "tctx." away`}},
-		"callers":                   {written{rule: `callers: ["gateway", "https://x/y", "spiffe://td", "/a*", "/a//b", "/*", "spiffe://td/*/x"]`}, []string{"callers[0]: \"gateway\": want a SPIFFE ID, or a path", "callers[1]", "callers[2]", "callers[3]", "callers[4]"}},
+		"callers":                   {written{rule: `callers: ["gateway", "https://x/y", "spiffe://td", "/a*", "/a//b", "/*", "spiffe://td/*/x"]`}, []string{"callers[0]: \"gateway\": want a SPIFFE ID, or a path", "callers[1]", "callers[2]", "callers[3]: \"/a*\": \"*\" is a whole segment only", "callers[4]"}},
+		"half a wildcard":           {written{rule: `callers: ["/desk*", "/*/**", "spiffe://td/ns/*-x"]`}, []string{"callers[0]: \"/desk*\": \"*\" is a whole segment only", "callers[1]: \"/*/**\": \"*\" is a whole", "callers[2]: \"spiffe://td/ns/*-x\": \"*\" is a whole"}},
 		"through":                   {written{rule: `chain { through: "x" not_through: "/" max_links: 7 }`}, []string{"chain.through[0]", "chain.not_through[0]", "chain.max_links: 7 is not 1 to 6"}},
 		"huge max_links":            {written{rule: `chain { max_links: 4294967295 }`}, []string{"chain.max_links: 4294967295 is not 1 to 6"}},
 		"enums":                     {written{rule: `chain { mode: 9 } replay: 9 stream { expiry: -1 } enforcement: 9`}, []string{"chain.mode: 9 is no value", "replay: 9", "stream.expiry: -1", "enforcement: 9"}},
@@ -173,6 +175,40 @@ func TestRuleThatIsWrongIsReportedWithItsPlace(t *testing.T) {
 				t.Errorf("a rule beside the error: %s", diff)
 			}
 		})
+	}
+}
+
+// The option is beside a field of a message that many requests may have.
+func TestOptionOfAFieldInAMessageIsReportedWithThatField(t *testing.T) {
+	file := written{bind: `tctx: "book..isbn"`}.file(t)
+	book := proto.CloneOf(file.GetMessageType()[0])
+	book.Name = new("Book")
+	file.MessageType = append(file.MessageType, book, &descriptorpb.DescriptorProto{
+		Name: new("Borrow"),
+		Field: []*descriptorpb.FieldDescriptorProto{{
+			Name: new("book"), Number: proto.Int32(1), TypeName: new(".pkg.Book"),
+			Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		}},
+	})
+	file.GetService()[0].GetMethod()[0].InputType = new(".pkg.Borrow")
+	_, _, err := Of(methodIn(t, file))
+	const want = `option (trat.v1.bind) of pkg.Book.id, in pkg.Borrow: field "book.id": tctx "book..isbn": want names joined by dots`
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("no %q in %v", want, err)
+	}
+}
+
+func TestRequestHasABoundOfBoundFields(t *testing.T) {
+	file := written{bind: `tctx: "a"`}.file(t)
+	request := file.GetMessageType()[0]
+	for i := range int32(syntax.MaxEntries) {
+		field := proto.CloneOf(request.GetField()[0])
+		field.Name, field.Number = new("id"+strconv.Itoa(int(i))), new(i+2)
+		request.Field = append(request.Field, field)
+	}
+	_, _, err := Of(methodIn(t, file))
+	if err == nil || !strings.Contains(err.Error(), "pkg.Request: 65 or more bound fields, at most 64 are allowed") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -30,11 +30,25 @@ func parseWorkload(text string, own spiffeid.TrustDomain) (spiffecreds.Pattern, 
 	case !strings.HasPrefix(text, "spiffe://"):
 		return spiffecreds.Pattern{}, errors.New("want a SPIFFE ID, or a path that begins with a slash")
 	}
+	if halfWildcard(text) {
+		return spiffecreds.Pattern{}, errors.New(`"*" is a whole segment only, which stands for any one: /*, not /a*`)
+	}
 	pattern, err := spiffecreds.ParsePattern(text)
 	if err != nil {
 		return spiffecreds.Pattern{}, errors.Unwrap(err)
 	}
 	return pattern, nil
+}
+
+// halfWildcard reports whether a segment of the path in a SPIFFE ID has "*" and more.
+func halfWildcard(id string) bool {
+	_, path, _ := strings.Cut(strings.TrimPrefix(id, "spiffe://"), "/")
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment != spiffecreds.AnySegment && strings.Contains(segment, spiffecreds.AnySegment) {
+			return true
+		}
+	}
+	return false
 }
 
 // parseWorkloads reads a list of them.
