@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -146,7 +147,15 @@ func loosened(older, newer ruledMethod) []rules.Loosening {
 
 // verdict says why the answer is no.
 func (c comparison) verdict() error {
-	return fmt.Errorf("the newer rules are not good enough: %d loosenings, %d problems", len(c.Loosenings), len(c.Problems))
+	return fmt.Errorf("the newer rules are not good enough: %s, %s", counted(len(c.Loosenings), "loosening"), counted(len(c.Problems), "problem"))
+}
+
+// counted is a number of things that are called one.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + one + "s"
 }
 
 // write prints c for a person.
@@ -169,6 +178,6 @@ func (c comparison) write(w io.Writer) {
 		fmt.Fprintf(w, "gone   %s\n", name)
 	}
 	if c.Good {
-		fmt.Fprintf(w, "good: nothing is looser, %d methods compared\n", c.Compared)
+		fmt.Fprintf(w, "good: nothing is looser, %s compared\n", counted(c.Compared, "method"))
 	}
 }

@@ -127,9 +127,24 @@ func TestRulesCheckComparesNoRelationsOfDifferentTypes(t *testing.T) {
 		{present, integer, "optional int64", "int64"},
 	} {
 		runTrat(t, "", "rules", "check", tt.older, tt.newer).want(t, exitNo, "LOOSER /acme.orders.v1.OrdersService/Create: bindings: "+
-			"quantity is of the type "+tt.is+", and was of "+tt.was+": its relation to tctx.order.quantity cannot be compared\n", "1 loosenings, 0 problems")
+			"quantity is of the type "+tt.is+", and was of "+tt.was+": its relation to tctx.order.quantity cannot be compared\n", "1 loosening, 0 problems")
 	}
 	runTrat(t, "", "rules", "check", integer, present).want(t, exitDone, "good: ", "")
+}
+
+func TestRulesCheckSaysWhoMayCallNow(t *testing.T) {
+	old := writeSet(t, nil)
+	for now, callers := range map[string][]string{
+		"anybody in the trust domain":         nil,
+		"one of /gateway, /ns/*/edge, /batch": {"/gateway", "/ns/*/edge", "/batch"},
+	} {
+		newer := writeSet(t, func(f *descriptorpb.FileDescriptorProto) {
+			defaultOption(f).Callers = callers
+			defaultTail(f)
+		})
+		runTrat(t, "", "rules", "check", old, newer).want(t, exitNo,
+			"LOOSER /acme.orders.v1.OrdersService/Get: callers: also permits others than /gateway, /ns/*/edge: now "+now+"\n", "3 loosenings, 0 problems")
+	}
 }
 
 // defaultTail gives the method Tail callers of its own, which its chain mode needs.
@@ -179,7 +194,7 @@ func TestRulesCheckTakesAnotherNameForAnotherService(t *testing.T) {
 	exempted := writeSet(t, func(f *descriptorpb.FileDescriptorProto) {
 		f.GetService()[0].Name = new("OrderService")
 	})
-	runTrat(t, "", "rules", "check", writeSet(t, nil), exempted).want(t, exitNo, "LOOSER /acme.orders.v1.OrderService/Ping: exempt: is new and needs no TraT\n", "1 loosenings, 0 problems")
+	runTrat(t, "", "rules", "check", writeSet(t, nil), exempted).want(t, exitNo, "LOOSER /acme.orders.v1.OrderService/Ping: exempt: is new and needs no TraT\n", "1 loosening, 0 problems")
 }
 
 func TestRulesCheckHoldsTheOverlayToTheNewerRules(t *testing.T) {

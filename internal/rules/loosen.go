@@ -95,9 +95,24 @@ func (l *loosenings) tctx(older, newer *Rule) {
 func (l *loosenings) callers(older, newer *Rule) {
 	for _, list := range older.Callers {
 		if !slices.ContainsFunc(newer.Callers, within(list, describes)) {
-			l.add("callers", "also permits others than %s", strings.Join(list, ", "))
+			l.add("callers", "also permits others than %s: now %s", strings.Join(list, ", "), callersText(newer.Callers))
 		}
 	}
+}
+
+// callersText is who may call.
+func callersText(lists [][]string) string {
+	if len(lists) == 0 {
+		return "anybody in the trust domain"
+	}
+	texts := make([]string, len(lists))
+	for i, list := range lists {
+		texts[i] = strings.Join(list, ", ")
+		if len(list) > 1 {
+			texts[i] = "one of " + texts[i]
+		}
+	}
+	return strings.Join(texts, ", and of these only ")
 }
 
 func (l *loosenings) chain(older, newer Chain) {
