@@ -216,6 +216,45 @@ func TestRulesThatAreNotGoodAreReportedAllAtOnce(t *testing.T) {
 	runTrat(t, "", "rules", "list", exemptByDefault).want(t, exitNo, "a default cannot be an exemption", "")
 }
 
+// What code says of callers is in no descriptor set.
+func TestRulesListRemarksThatAChainModeNeedsCallers(t *testing.T) {
+	const remark = "needs callers, from the proto file or from code: without them CheckCoverage fails"
+	without := writeSet(t, func(f *descriptorpb.FileDescriptorProto) {
+		defaultOption(f).Callers = nil
+		ruleOption(f, "OrdersService", "Get").Chain = &tratv1.Chain{Mode: tratv1.ChainMode_CHAIN_MODE_OFF}
+	})
+	for _, command := range []string{"list", "doc"} {
+		got := runTrat(t, "", "rules", command, without)
+		got.want(t, exitDone, "chain mode head "+remark, "")
+		got.want(t, exitDone, "chain mode off "+remark, "")
+		if n := strings.Count(got.stdout, remark); n != 2 {
+			t.Errorf("%s: %d remarks", command, n)
+		}
+	}
+	overlay := writeFile(t, "overlay.yaml", "version: 1\nrules:\n  /acme.orders.v1.OrdersService/*: {callers: [/gateway]}")
+	if got := runTrat(t, "", "rules", "list", without, "--overlay", overlay); strings.Contains(got.stdout, remark) {
+		t.Errorf("with callers of an overlay:\n%s", got.stdout)
+	}
+	var view struct {
+		Services []struct {
+			Methods []struct{ Method, Remark string }
+		}
+	}
+	runTrat(t, "", "rules", "list", without, "-o", "json").decode(t, &view)
+	var remarks []string
+	for _, service := range view.Services {
+		for _, m := range service.Methods {
+			if m.Remark != "" {
+				remarks = append(remarks, m.Method+": "+m.Remark)
+			}
+		}
+	}
+	want := []string{"/acme.orders.v1.OrdersService/Get: chain mode off " + remark, "/acme.orders.v1.OrdersService/Tail: chain mode head " + remark}
+	if diff := cmp.Diff(want, remarks); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestOverlayOnlyTightensWhatIsThere(t *testing.T) {
 	set := writeSet(t, nil)
 	for name, tt := range map[string]struct {

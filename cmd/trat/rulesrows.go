@@ -30,6 +30,9 @@ func (m methodView) rows(s style) []ruleRow {
 	if m.Rule != nil {
 		rows = append(rows, m.Rule.rows(s)...)
 	}
+	if m.Remark != "" {
+		add("remark", m.Remark)
+	}
 	if len(m.Sources) > 0 {
 		add("source", m.sources(s))
 	}

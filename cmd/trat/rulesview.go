@@ -26,14 +26,16 @@ type serviceView struct {
 // methodView is a method with its rule. A method that is not declared has no rule beside
 // it; Rule then is what holds whatever rule it has in code, if there is anything.
 type methodView struct {
-	Method      string       `json:"method"`
-	Kind        string       `json:"kind"`
-	Request     string       `json:"request"`
-	Description string       `json:"description,omitempty"`
-	Declared    bool         `json:"declared"`
-	Exempt      string       `json:"exempt,omitempty"`
-	Rule        *ruleView    `json:"rule,omitempty"`
-	Sources     []sourceView `json:"sources,omitempty"`
+	Method      string    `json:"method"`
+	Kind        string    `json:"kind"`
+	Request     string    `json:"request"`
+	Description string    `json:"description,omitempty"`
+	Declared    bool      `json:"declared"`
+	Exempt      string    `json:"exempt,omitempty"`
+	Rule        *ruleView `json:"rule,omitempty"`
+	// Remark is what the program has to have besides, as far as that can be seen here.
+	Remark  string       `json:"remark,omitempty"`
+	Sources []sourceView `json:"sources,omitempty"`
 }
 
 // ruleView is a rule in the words of rules.proto.
@@ -104,8 +106,17 @@ func newMethodView(m ruledMethod) methodView {
 	}
 	if !m.exempt() && (m.declared || len(m.rule.Sources) > 0 || len(m.rule.Bindings) > 0) {
 		view.Rule = newRuleView(m.rule)
+		view.Remark = remark(m.rule)
 	}
 	return view
+}
+
+// remark says what CheckCoverage demands and may be in code, "" for nothing.
+func remark(r rules.Rule) string {
+	if mode := r.Chain.Mode; len(r.Callers) == 0 && (mode == rules.ChainHead || mode == rules.ChainOff) {
+		return "chain mode " + mode.String() + " needs callers, from the proto file or from code: without them CheckCoverage fails"
+	}
+	return ""
 }
 
 func newRuleView(r rules.Rule) *ruleView {
