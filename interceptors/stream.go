@@ -118,10 +118,10 @@ func (s *liveStream) RecvMsg(m any) error {
 		return *denial
 	}
 	err := s.ServerStream.RecvMsg(m)
-	if err == nil && (s.checks || s.single) {
+	s.atMessage() // before the message is judged: a stream whose end has passed has ended by that
+	if err == nil && (s.checks || s.single) && s.denial.Load() == nil {
 		s.check(m)
 	}
-	s.endIfOverdue()
 	if denial := s.denial.Load(); denial != nil {
 		if message, ok := m.(proto.Message); ok {
 			proto.Reset(message)
@@ -167,7 +167,7 @@ func (s *liveStream) noteWouldDeny(err error) { s.wouldDeny.CompareAndSwap(nil, 
 
 // SendMsg sends unless the stream was refused or has ended.
 func (s *liveStream) SendMsg(m any) error {
-	s.endIfOverdue()
+	s.atMessage()
 	if denial := s.denial.Load(); denial != nil {
 		return *denial
 	}

@@ -36,6 +36,12 @@ import (
 //
 // The transport must be grpc-go's own. On others a handler that waits for a message wakes
 // only when one arrives, of which it sees nothing.
+//
+// The end comes by a timer, which runs by real time, or with the first message that is
+// received or sent when the guard's clock (WithClock) has passed it. So under a clock that a
+// test moves, as that of package trattest, the next message ends the stream, and without one
+// nothing does: for that use testing/synctest, where d.Advance(by) and then time.Sleep(by)
+// let both times pass. Package trattest has an example of each, in example_stream_test.go.
 func StreamEnd(ctx context.Context) (end time.Time, ok bool) {
 	live, ok := ctx.Value(streamKey{}).(*liveStream)
 	if !ok {
@@ -82,6 +88,7 @@ type lifetime struct {
 	draining chan struct{} // nil: the handler is not told
 	told     bool          // draining is closed, or was to be
 	over     bool          // the end was reached
+	next     atomic.Int64  // when there is something to do, in microseconds since 1970; 0: never. Set with mu held
 	finished atomic.Bool   // the handler has returned; set with mu held
 	kept     atomic.Bool   // the end was reached, and the stream goes on
 }
@@ -131,6 +138,7 @@ func (s *liveStream) sleep(now time.Time) {
 	if s.draining != nil && !s.told {
 		next = s.drains()
 	}
+	s.next.Store(next.UnixMicro()) // which, unlike nanoseconds, has room for the greatest age
 	if d := next.Sub(now); s.alarm != nil {
 		s.alarm.Reset(d)
 	} else {
@@ -166,6 +174,7 @@ func (s *liveStream) due() bool {
 		return false
 	}
 	s.over = true
+	s.next.Store(0)
 	return true
 }
 
@@ -187,8 +196,14 @@ func (s *liveStream) expire() {
 	}
 }
 
-// endIfOverdue ends a stream that was kept open beyond its end if its method is strict now.
-func (s *liveStream) endIfOverdue() {
+// atMessage does what is to be done by now, should the clock have got there before the
+// alarm: that of a test does, and one that went on while the machine was suspended. It ends
+// a stream that was kept open beyond its end if its method is strict now. Streams that have
+// no end cost no look at the clock.
+func (s *liveStream) atMessage() {
+	if next := s.next.Load(); next != 0 && s.server.clock().UnixMicro() >= next {
+		s.wake()
+	}
 	if s.kept.Load() && s.strict() {
 		s.expire()
 	}
@@ -210,6 +225,7 @@ func (s *liveStream) finish() {
 	s.mu.Lock()
 	over, drained, expired := s.over, s.wasTold() && s.ending.by != byCaller, s.expiredFirst()
 	s.finished.Store(true)
+	s.next.Store(0)
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
