@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -17,53 +16,54 @@ import (
 	"github.com/grpc-trat/grpc-trat/trat/trattest"
 )
 
-type payments struct {
-	shopv1.UnimplementedPaymentsServiceServer
+type stocks struct {
+	shopv1.UnimplementedStocksServiceServer
 }
 
-func (payments) Charge(ctx context.Context, _ *shopv1.ChargeRequest) (*shopv1.ChargeResponse, error) {
+func (stocks) Reserve(ctx context.Context, _ *shopv1.ReserveRequest) (*shopv1.ReserveResponse, error) {
 	token, _ := trat.FromContext(ctx)
-	return &shopv1.ChargeResponse{ReceiptId: "charged to " + token.Subject()}, nil
+	return &shopv1.ReserveResponse{ReservationId: "reserved for " + token.Subject()}, nil
 }
 
-// guardedPayments returns the server under test, as the program makes it.
-func guardedPayments(d *trattest.Domain) (*grpc.Server, error) {
-	source := d.Source("payments")
+// guardedStocks returns the server under test, as the program makes it. What the method
+// requires stands beside it in the .proto file: scope and callers, and that the request has
+// the goods and the quantity that the transaction is about.
+func guardedStocks(d *trattest.Domain) (*grpc.Server, error) {
+	source := d.Source("stocks")
 	guard, err := interceptors.NewServer(
 		interceptors.ServerConfig{Verifier: d.Verifier(), SVIDs: source, Bundles: source},
-		interceptors.Rules{
-			"/shop.v1.PaymentsService/Charge": interceptors.Require("order.create").FromCallers(spiffeid.MatchID(d.ID("orders"))),
-		},
+		interceptors.Rules{},
 		interceptors.WithClock(d.Now), interceptors.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, err
 	}
-	server := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(d.ServerCredentials("payments", d.Members())))...)
-	shopv1.RegisterPaymentsServiceServer(server, payments{})
+	server := grpc.NewServer(append(guard.ServerOptions(), grpc.Creds(d.ServerCredentials("stocks", d.Members())))...)
+	shopv1.RegisterStocksServiceServer(server, stocks{})
 	return server, guard.CheckCoverage(server)
 }
 
-// dialPayments connects the workload with the given path, with a carrier.
-func dialPayments(d *trattest.Domain, path string, listener *bufconn.Listener) (*grpc.ClientConn, error) {
+// dialStocks connects the workload with the given path, with a carrier.
+func dialStocks(d *trattest.Domain, path string, listener *bufconn.Listener) (*grpc.ClientConn, error) {
 	carrier, err := interceptors.NewClient(
 		interceptors.ClientConfig{TrustDomain: d.TrustDomain(), SVIDs: d.Source(path)},
 		interceptors.WithClock(d.Now), interceptors.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, err
 	}
-	return grpc.NewClient("passthrough:///payments", append(carrier.DialOptions(),
-		grpc.WithTransportCredentials(d.ClientCredentials(path, d.Only("payments"))),
+	return grpc.NewClient("passthrough:///stocks", append(carrier.DialOptions(),
+		grpc.WithTransportCredentials(d.ClientCredentials(path, d.Only("stocks"))),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
 }
 
-// A server with its guard, called over mTLS as in production: with a good token, with
-// one of another purpose, with none, from the wrong workload, and too late.
+// A server with its guard, called over mTLS as in production: with a good token, for more
+// than the token says, with one of another purpose, with none, from the wrong workload, and
+// too late.
 func Example_guardedServer() {
 	d := trattest.New(t, "shop.test")
-	server, err1 := guardedPayments(d)
+	server, err1 := guardedStocks(d)
 	listener := bufconn.Listen(1 << 16)
-	orders, err2 := dialPayments(d, "orders", listener)
-	stock, err3 := dialPayments(d, "stock", listener)
+	orders, err2 := dialStocks(d, "orders", listener)
+	payments, err3 := dialStocks(d, "payments", listener)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		fmt.Println(err)
 		return
@@ -71,28 +71,31 @@ func Example_guardedServer() {
 	go server.Serve(listener) //nolint:errcheck // ends with Stop
 	defer server.Stop()
 	defer orders.Close()
-	defer stock.Close()
+	defer payments.Close()
 
-	charge := func(ctx context.Context, conn *grpc.ClientConn) {
-		answer, err := shopv1.NewPaymentsServiceClient(conn).Charge(ctx, &shopv1.ChargeRequest{AmountCents: 1250})
+	reserve := func(ctx context.Context, conn *grpc.ClientConn, quantity int64) {
+		answer, err := shopv1.NewStocksServiceClient(conn).Reserve(ctx, &shopv1.ReserveRequest{Sku: "A-1", Quantity: quantity})
 		if reason, refused := interceptors.ReasonFrom(err); refused {
 			fmt.Println(reason)
 			return
 		}
-		fmt.Println(answer.GetReceiptId())
+		fmt.Println(answer.GetReservationId())
 	}
 	none := context.Background()
 	// Orders has asked for the token itself, so that it begins the call chain.
 	byOrders := trattest.Requester(d.ID("orders").String())
-	good := d.Context(none, byOrders, trattest.Subject("user-7"), trattest.Scope("order.create"))
-	charge(good, orders)
-	charge(d.Context(none, trattest.Scope("order.read")), orders)
-	charge(none, orders)
-	charge(good, stock)
+	details := trattest.Details(`{"sku":"A-1","quantity":3}`)
+	good := d.Context(none, byOrders, details, trattest.Subject("user-7"), trattest.Scope("order.create"))
+	reserve(good, orders, 3)
+	reserve(good, orders, 30)
+	reserve(d.Context(none, byOrders, details, trattest.Scope("order.read")), orders, 3)
+	reserve(none, orders, 3)
+	reserve(good, payments, 3)
 	d.Advance(trat.MaxLifetime)
-	charge(good, orders)
+	reserve(good, orders, 3)
 	// Output:
-	// charged to user-7
+	// reserved for user-7
+	// POLICY_DENIED
 	// INSUFFICIENT_SCOPE
 	// TXN_TOKEN_MISSING
 	// PEER_DENIED
