@@ -26,6 +26,23 @@
 // By its clock a guard judges links and peers' certificates, and a carrier what is left of
 // a token's lifetime. The example "GuardedServer" is a whole server under test.
 //
+// Timers run by real time, whatever the Domain's clock says. So Advance alone wakes nobody:
+// a stream whose end has passed (interceptors.StreamEnd) ends with the next message that is
+// received or sent, and a test that waits for the end without one waits for the real expiry.
+// To see an idle stream end, and to have the handler's context end by itself, make everything
+// in a bubble of testing/synctest and move both, the Domain's clock first:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		d := trattest.New(t, "shop.test")
+//		... // server and client over bufconn: a real socket stops the bubble's clock
+//		d.Advance(trat.DefaultLifetime + trat.DefaultLeeway)
+//		time.Sleep(trat.DefaultLifetime + trat.DefaultLeeway)
+//		_, err := stream.Recv() // TXN_TOKEN_EXPIRED
+//	})
+//
+// The example "StreamEnd" is the first, and the test beside it in example_stream_test.go the
+// second.
+//
 // Every way in which a token can be bad is a [Flaw], with the reason that a verifier
 // must give for it; run a service against all of them:
 //

@@ -110,7 +110,8 @@ func (d *Domain) ID(path string) spiffeid.ID {
 // Now returns the time of the Domain's clock. As a trat.Clock it is d.Now.
 func (d *Domain) Now() time.Time { return d.clock.get() }
 
-// Advance moves the Domain's clock forward, or back when by is negative.
+// Advance moves the Domain's clock forward, or back when by is negative. It wakes nobody:
+// for what waits for a time, such as the end of a stream, see the package documentation.
 func (d *Domain) Advance(by time.Duration) {
 	d.clock.set(func(now time.Time) time.Time { return now.Add(by) })
 }
