@@ -41,6 +41,11 @@ type ClientConfig struct {
 // (PEER_SVID_EXPIRED). The error has the same form as one from a guard; see ReasonFrom.
 // Nothing is issued anew unless WithCheckpoint says so.
 //
+// A call whose context has no TraT goes out without one, to any server, if the method is
+// exempt by what stands beside it in its proto file ((trat.v1.rule).exempt), as far as that
+// is linked into this program. If the context has one, it is a call like any other: see
+// WithoutToken. A service may require more than its proto file; it refuses the call then.
+//
 // A unary call ends when its TraT expires, if the caller's
 // deadline is not earlier, and so does a stream that is closed at exp: one with
 // STREAM_EXPIRY_CLOSE_AT_EXP beside its method (trat/v1/rules.proto), and one with nothing
@@ -75,9 +80,9 @@ type Client struct {
 	minRemaining time.Duration
 	// wall is what deadlines of contexts are of. The clock that TraTs are judged by may be
 	// another one, and stand still.
-	wall      trat.Clock
-	policies  policies
-	telemetry clientTelemetry
+	wall         trat.Clock
+	declarations declarations
+	telemetry    clientTelemetry
 }
 
 // NewClient makes a carrier. All problems of config and options are reported at once.
@@ -170,7 +175,7 @@ func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 		return streamer(context.WithValue(ctx, streamMethodKey{}, method), desc, cc, method, opts...)
 	}
 	end := c.endOf(ctx, &out)
-	if end.IsZero() || !c.policies.endsWithToken(method, desc) {
+	if end.IsZero() || !c.declarations.endsWithToken(method, desc) {
 		return streamer(ctx, desc, cc, method, opts...)
 	}
 	ctx, release := context.WithDeadline(ctx, end)
@@ -202,6 +207,9 @@ func (c *Client) prepare(ctx context.Context, method string, now time.Time) (out
 	}
 	token, ok := trat.FromContext(ctx)
 	if !ok {
+		if c.declarations.of(method).exempt {
+			return outbound{method: method}, nil
+		}
 		return outbound{}, trat.Errorf(trat.ReasonTxnTokenMissing, "", "the call's context has no verified token")
 	}
 	left := token.Expiry().Sub(now)

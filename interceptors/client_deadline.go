@@ -3,19 +3,13 @@ package interceptors
 import (
 	"context"
 	"fmt"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/grpc-trat/grpc-trat/internal/grpcerr"
-	"github.com/grpc-trat/grpc-trat/internal/rules"
 	"github.com/grpc-trat/grpc-trat/trat"
 )
 
@@ -29,10 +23,6 @@ const (
 	// deadlineSlack is how far a server's clock may have run ahead of this process's in the
 	// course of a call: it may report the deadline that both know before the timer here does.
 	deadlineSlack = 50 * time.Millisecond
-
-	// maxPolicies bounds what is remembered about methods. A program calls fewer, unless it
-	// passes on calls of methods that others name.
-	maxPolicies = 4096
 )
 
 // WithMinRemaining sets how long the TraT of a call must still be good for: with less left,
@@ -111,53 +101,4 @@ func (s *endingStream) SendMsg(m any) error {
 func (s *endingStream) ended(err error) error {
 	s.release()
 	return s.client.explain(s.end, err, grpcerr.MarkedStreamEnded)
-}
-
-// policies is what the proto files that are linked into this program say about streams that
-// outlive their TraT. A descriptor is looked at once.
-type policies struct {
-	known sync.Map // of rules.Expiry, by full method
-	count atomic.Int64
-}
-
-// endsWithToken reports whether a stream is to end when its TraT expires. It goes by what
-// stands beside the method, as far as this program has its proto file, and else by its kind:
-// what the called service's code or an overlay says is not known here, and the service sees
-// to it itself.
-func (p *policies) endsWithToken(method string, desc *grpc.StreamDesc) bool {
-	expiry, ok := p.known.Load(method)
-	if !ok {
-		expiry = declaredExpiry(method)
-		if p.count.Add(1) <= maxPolicies {
-			p.known.Store(method, expiry)
-		}
-	}
-	if expiry == rules.Expiry(0) {
-		target := rules.Target{FullMethod: method, ClientStreams: desc.ClientStreams, ServerStreams: desc.ServerStreams}
-		expiry = target.DefaultExpiry()
-	}
-	return expiry == rules.ExpiryCloseAtExp
-}
-
-// declaredExpiry is what stands beside the method, zero for nothing. A rule that is wrong is
-// reported by the guard that it is for.
-func declaredExpiry(method string) rules.Expiry {
-	name := strings.Replace(strings.TrimPrefix(method, "/"), "/", ".", 1)
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
-	if err != nil {
-		return 0
-	}
-	descriptor, ok := found.(protoreflect.MethodDescriptor)
-	if !ok {
-		return 0
-	}
-	rule, _, err := rules.Of(descriptor)
-	switch {
-	case err != nil:
-		return 0
-	case rule.Exempt != "":
-		return rules.ExpiryOpenOnly // its guard does not look at TraTs
-	default:
-		return rule.Stream.Expiry
-	}
 }

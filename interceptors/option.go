@@ -183,7 +183,8 @@ func UnsafeAllowServerTrustDomain(td spiffeid.TrustDomain) ClientOption {
 
 // WithoutToken names a method, "/pkg.Service/Method", that is called without a TraT,
 // even when the context has one, and to any server. The reason why must not be empty.
-// Health checks need no WithoutToken.
+// Health checks need no WithoutToken, nor does a method that is exempt in its proto file when
+// the context has no TraT (Client): WithoutToken is for what this program keeps its TraTs from.
 func WithoutToken(fullMethod, why string) ClientOption {
 	return clientOption(func(c *Client) error {
 		if why == "" {
