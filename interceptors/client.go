@@ -171,8 +171,10 @@ func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Cli
 	if err != nil {
 		return nil, err
 	}
-	if isRenewable(opts) {
-		return streamer(context.WithValue(ctx, streamMethodKey{}, method), desc, cc, method, opts...)
+	renewable := isRenewable(opts)
+	ctx = context.WithValue(ctx, carriedKey{}, carriedStream{method: method, renewable: renewable})
+	if renewable {
+		return streamer(ctx, desc, cc, method, opts...)
 	}
 	end := c.endOf(ctx, &out)
 	if end.IsZero() || !c.declarations.endsWithToken(method, desc) {

@@ -31,8 +31,13 @@ func isRenewable(opts []grpc.CallOption) bool {
 	})
 }
 
-// streamMethodKey is of the full method in the context of a renewable stream.
-type streamMethodKey struct{}
+// carriedKey is of the carriedStream in the context of a stream that a carrier has opened.
+type carriedKey struct{}
+
+type carriedStream struct {
+	method    string // in full
+	renewable bool
+}
 
 // Renewal returns what an application sends on an open stream, as a field of a message of
 // its own, so that the stream may outlive the TraT that it was opened with: the TraT of ctx,
@@ -53,31 +58,46 @@ type streamMethodKey struct{}
 // The message holds the token itself and is for this stream only. It is good for the time of
 // one call: send it at once. Refusals are those of a call: TXN_TOKEN_MISSING,
 // TXN_TOKEN_EXPIRED, CHAIN_TOO_DEEP, EGRESS_BLOCKED and PEER_SVID_EXPIRED; a stream that is
-// not renewable is INTERNAL. Safe for concurrent use.
+// not renewable is INTERNAL. The error has the cause, which no peer is told, as an *trat.Error
+// (errors.As). Safe for concurrent use.
 func (c *Client) Renewal(ctx context.Context, stream grpc.ClientStream) (*tratv1.StreamRenewal, error) {
 	opened := stream.Context()
-	method, _ := opened.Value(streamMethodKey{}).(string)
+	carried, _ := opened.Value(carriedKey{}).(carriedStream)
 	conn, _ := peer.FromContext(opened) //nolint:contextcheck // the stream knows whom it is with
 	if conn == nil {
 		conn = &peer.Peer{}
 	}
-	renewal, err := c.renew(ctx, opened, method, conn)
+	renewal, err := c.renew(ctx, opened, carried, conn)
 	if gone := ctx.Err(); gone != nil && errors.Is(err, gone) {
 		return nil, status.FromContextError(gone).Err() // while its link waited to be signed
 	}
 	if err != nil {
 		server, _ := spiffecreds.PeerFromAuthInfo(conn.AuthInfo)
-		return nil, c.refuse(ctx, refusal{method: method, server: server.ID, err: err})
+		told := c.refuse(ctx, refusal{method: carried.method, server: server.ID, err: err})
+		return nil, noRenewal{error: told, cause: err}
 	}
 	return renewal, nil
 }
 
-func (c *Client) renew(ctx, opened context.Context, method string, conn *peer.Peer) (*tratv1.StreamRenewal, error) {
-	if method == "" {
-		return nil, trat.Errorf(trat.ReasonInternal, "", "the stream was not opened through a carrier with Renewable")
+// noRenewal is a refusal with its cause, for who wrote the program. Neither its text nor its
+// status has the cause: a handler may return it as its own error.
+type noRenewal struct {
+	error // the status
+	cause error
+}
+
+func (e noRenewal) Unwrap() error              { return e.cause }
+func (e noRenewal) GRPCStatus() *status.Status { return status.Convert(e.error) }
+
+func (c *Client) renew(ctx, opened context.Context, stream carriedStream, conn *peer.Peer) (*tratv1.StreamRenewal, error) {
+	switch {
+	case stream.method == "":
+		return nil, trat.Errorf(trat.ReasonInternal, "", "the stream was not opened through a carrier")
+	case !stream.renewable:
+		return nil, trat.Errorf(trat.ReasonInternal, "", "the stream was opened without the call option Renewable")
 	}
 	now := c.clock()
-	out, err := c.prepare(ctx, method, now)
+	out, err := c.prepare(ctx, stream.method, now)
 	if err != nil {
 		return nil, err
 	}

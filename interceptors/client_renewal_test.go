@@ -2,6 +2,8 @@ package interceptors_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -223,5 +225,58 @@ func TestARenewalThatIsGivenUpIsNoFault(t *testing.T) {
 	}
 	if log := s.log.String(); log != "" {
 		t.Errorf("logged: %s", log)
+	}
+}
+
+// A program that renews what it has not opened for that is told so: its author by the cause
+// and the log, and nobody else.
+//
+// Covers STR-02, ERR-15.
+func TestARenewalOfAnotherStreamSaysWhatIsWrong(t *testing.T) {
+	d := trattest.New(t, domainName)
+	_, addr := serveRecorded(t, d.ServerCredentials("orders", d.Members()), &backend{})
+	for name, tc := range map[string]struct {
+		dial  func(*interceptors.Client) testpb.TestServiceClient
+		cause string
+		names string // what the log says of the method
+	}{
+		"without Renewable": {
+			func(c *interceptors.Client) testpb.TestServiceClient { return dialCarrier(t, d, addr, c) },
+			"the stream was opened without the call option Renewable", `"rpc.method":"grpc.testing.TestService/FullDuplexCall"`,
+		},
+		"without a carrier": {
+			func(*interceptors.Client) testpb.TestServiceClient {
+				return dial(t, addr, d.ClientCredentials("gateway", d.Members()))
+			},
+			"the stream was not opened through a carrier", `"rpc.method":""`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSinks()
+			c := carrier(t, d, interceptors.WithLogger(s.logger))
+			stream, err := tc.dial(c).FullDuplexCall(d.Context(callContext(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Renewal(d.Context(t.Context()), stream)
+			if code := status.Code(err); code != codes.Internal {
+				t.Errorf("code %s", code)
+			}
+			var failure *trat.Error
+			if !errors.As(err, &failure) || !strings.Contains(failure.Error(), tc.cause) {
+				t.Errorf("the cause is %v", failure)
+			}
+			if !errors.Is(err, trat.ReasonInternal) || strings.Contains(err.Error(), tc.cause) {
+				t.Errorf("the error is %v", err)
+			}
+			for _, passedOn := range []error{err, fmt.Errorf("renewing: %w", err)} {
+				if text := status.Convert(passedOn).Proto().String(); strings.Contains(text, tc.cause) {
+					t.Errorf("a peer is told: %s", text)
+				}
+			}
+			if log := s.log.String(); !strings.Contains(log, tc.cause) || !strings.Contains(log, tc.names) {
+				t.Errorf("the log:\n%s", log)
+			}
+		})
 	}
 }
