@@ -31,10 +31,12 @@ type declaration struct {
 }
 
 func (d *declarations) of(method string) declaration {
-	if known, ok := d.known.Load(method); ok {
-		return known.(declaration)
+	known, _ := d.known.Load(method)
+	found, ok := known.(declaration)
+	if ok {
+		return found
 	}
-	found := declared(method)
+	found = declared(method)
 	if d.count.Add(1) <= maxDeclarations {
 		d.known.Store(method, found)
 	}
