@@ -134,7 +134,7 @@
 // # Streams
 //
 // Token and chain are verified once, when a stream is opened; messages cost nothing unless the
-// rule is about them. When its TraT expires the guard ends a stream, at once and whatever the
+// rule is about them, but for a look at the clock where the stream has an end. When its TraT expires the guard ends a stream, at once and whatever the
 // handler does, unless the rule says StreamOpenOnly (the default where only the server
 // streams); see StreamEnd. The peer gets TXN_TOKEN_EXPIRED with the hint to open another, also
 // when it is StreamMaxAge that has passed. StreamDraining tells the handler before. A client
