@@ -42,14 +42,15 @@ func bindFour(r interceptors.Rule) interceptors.Rule {
 	return r.Bind("response_size", "size").Bind("response_type", "kind").Bind("fill_username", "username").Bind("fill_oauth_scope", "scope")
 }
 
-// The guarded calls with one token, whose method binds four fields, and has a condition too.
+// The guarded calls, with tokens that were seen before, whose method binds four fields, and
+// has a condition too.
 var (
 	bound = variant{
-		name: "bound", mode: guardedOne.mode, context: oneTokenContext,
+		name: "bound", mode: guarded.mode, context: tokenContext,
 		demands: demands{testpb.TestService_UnaryCall_FullMethodName: bindFour},
 	}
 	asked = variant{
-		name: "asked", mode: guardedOne.mode, context: oneTokenContext,
+		name: "asked", mode: guarded.mode, context: tokenContext,
 		demands: demands{testpb.TestService_UnaryCall_FullMethodName: func(r interceptors.Rule) interceptors.Rule {
 			return bindFour(r).When(callCondition)
 		}},
@@ -121,23 +122,23 @@ func measureRules(rounds int) ([]row, error) {
 	if p.tctx, err = trat.ParseObject(callTctx); err != nil {
 		return nil, err
 	}
-	w, err := p.inWorlds(callBound, bound, bytesOfOne, guardedOne, asked)
+	w, err := p.inWorlds(callBound, bound, bytes, guarded, asked)
 	if err != nil {
 		return nil, err
 	}
-	ratio, uncertain := w.over(bound, bytesOfOne)
-	withCondition, _ := w.over(asked, bytesOfOne)
-	without, _ := w.over(guardedOne, bytesOfOne)
+	ratio, uncertain := w.over(bound, bytes)
+	withCondition, _ := w.over(asked, bytes)
+	without, _ := w.over(guarded, bytes)
 	streams, err := measureBoundStreams(rounds)
 	if err != nil {
 		return nil, err
 	}
 	rows = append(rows, streams...)
 	return append(rows,
-		row{name: "unary call, one token, four bound fields / bare with the bytes", value: ratio, unit: "x", budget: 1.1},
+		row{name: "unary call, token seen before, four bound fields / bare with the bytes", value: ratio, unit: "x", budget: 1.1},
 		row{name: "unary call, standard error of that", value: uncertain, unit: "x"},
-		row{name: "unary call, one token, four bound fields and a condition / bare with the bytes", value: withCondition, unit: "x"},
-		row{name: "unary call, one token, no rule about the request / bare with the bytes", value: without, unit: "x"},
+		row{name: "unary call, token seen before, four bound fields and a condition / bare with the bytes", value: withCondition, unit: "x"},
+		row{name: "unary call, token seen before, no rule about the request / bare with the bytes", value: without, unit: "x"},
 	), nil
 }
 
