@@ -70,10 +70,11 @@ func (c *call) facts(now time.Time) *rules.Call {
 	return &rules.Call{Token: c.token, Peer: c.peer, Chain: c.chain, Now: now}
 }
 
-// checksMessages reports whether checkMessage may have anything to do for streams of the
-// method that are opened now.
-func (m *method) checksMessages() bool {
-	return !m.exempt && (len(m.messageChecks) > 0 || m.program.ChecksMessages() || m.enforcement() != EnforceStrict)
+// checksMessages reports whether checkMessage may have anything to do for the messages of an
+// admitted stream: the rule is about them, or the mode let the stream be opened although
+// something had failed, and may be another by the time of a message.
+func (c *call) checksMessages() bool {
+	return len(c.method.messageChecks) > 0 || c.method.program.ChecksMessages() || c.token == nil || c.opening != nil
 }
 
 // checkMessage judges one message that the stream of an admitted call has received. An

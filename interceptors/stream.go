@@ -58,7 +58,6 @@ type liveStream struct {
 	server     *Server
 	fullMethod string
 	single     bool // the client sends one message, the request
-	checks     bool // messages are to be judged: there is a rule for them, or no token
 	first      admitted
 	// current is what the stream was admitted with last: first, until it is renewed.
 	current atomic.Pointer[admitted]
@@ -77,8 +76,9 @@ type liveStream struct {
 // admitted is what messages are checked against: a call as the guard has judged it, and the
 // context with its token.
 type admitted struct {
-	call call
-	ctx  context.Context //nolint:containedctx // of a stream
+	call   call
+	checks bool            // messages are to be judged, see call.checksMessages
+	ctx    context.Context //nolint:containedctx // of a stream
 }
 
 // streamKey is the key of the liveStream in the contexts of its handler.
@@ -91,8 +91,7 @@ func (s *Server) openStream(ctx context.Context, stream grpc.ServerStream, info 
 		server:        s,
 		fullMethod:    info.FullMethod,
 		single:        !info.IsClientStream,
-		checks:        c.method.checksMessages() || c.token == nil,
-		first:         admitted{call: c},
+		first:         admitted{call: c, checks: c.checksMessages()},
 		origin:        c.token,
 	}
 	live.opened, live.expiry = c.start, s.expiry(c.method)
@@ -119,8 +118,8 @@ func (s *liveStream) RecvMsg(m any) error {
 	}
 	err := s.ServerStream.RecvMsg(m)
 	s.atMessage() // before the message is judged: a stream whose end has passed has ended by that
-	if err == nil && (s.checks || s.single) && s.denial.Load() == nil {
-		s.check(m)
+	if now := s.current.Load(); err == nil && (now.checks || s.single) && s.denial.Load() == nil {
+		s.check(now, m)
 	}
 	if denial := s.denial.Load(); denial != nil {
 		if message, ok := m.(proto.Message); ok {
@@ -131,15 +130,15 @@ func (s *liveStream) RecvMsg(m any) error {
 	return err
 }
 
-// check ends the stream for a message that the rule does not allow.
-func (s *liveStream) check(m any) {
-	now := s.current.Load()
+// check ends the stream for a message that the rule does not allow, by what the stream was
+// admitted with now.
+func (s *liveStream) check(now *admitted, m any) {
 	c := &now.call
 	if known := s.wouldDeny.Load(); known != nil && c.wouldDeny == nil {
 		c.wouldDeny = *known
 	}
 	err := s.checkInTime(c)
-	if err == nil && s.checks {
+	if err == nil && now.checks {
 		err = s.server.checkMessage(now.ctx, c, m)
 	}
 	if err != nil {

@@ -53,10 +53,10 @@ func StreamEnd(ctx context.Context) (end time.Time, ok bool) {
 }
 
 // StreamDraining returns a channel that is closed a while before the end (StreamEnd) of the
-// stream whose handler ctx is of, as long as the method's rule says, so that the handler can bring the
-// stream to an end by itself. It is nil, and so never closed, where the rule says nothing
-// about it, or the stream has no end. It is not closed under a rule that is not strict.
-// After Reverify ask for it again: the new end has a new one.
+// stream whose handler ctx is of, as long as the method's rule says, so that the handler can
+// bring the stream to an end by itself. It is nil, and so never closed, where the rule says
+// nothing about it, or the stream has no end. It is not closed under a rule that is not
+// strict. After Reverify ask for it again: the new end has a new one.
 func StreamDraining(ctx context.Context) <-chan struct{} {
 	live, ok := ctx.Value(streamKey{}).(*liveStream)
 	if !ok {
@@ -269,7 +269,7 @@ func (s *liveStream) wasTold() bool {
 // renew makes c what the stream was admitted with last, and moves its end. s.renewals is
 // held.
 func (s *liveStream) renew(c call) error {
-	renewed := &admitted{call: c, ctx: withCredentials(s.ctx, &c)}
+	renewed := &admitted{call: c, checks: c.checksMessages(), ctx: withCredentials(s.ctx, &c)}
 	renewed.call.noted = &s.wouldDeny
 	s.mu.Lock()
 	defer s.mu.Unlock()
